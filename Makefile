@@ -1,0 +1,57 @@
+# What can be done here; `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run demo test test-parts bench clean-test
+
+SHELL := /bin/bash
+CARGO ?= cargo
+BIN := target/debug/keyfob
+
+heading = @printf '\n== %s\n' '$(1)'
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf 'make %-11s %s\n' "$$name" "$$text"; done
+
+run: ## build in release mode and serve on the embedded database
+	$(CARGO) build --release -p keyfob
+	target/release/keyfob serve
+
+demo: ## build in release mode and show the main job end to end on a throwaway instance
+	$(CARGO) build --release -p keyfob
+	bash tests/demo.sh target/release/keyfob
+
+test: ## install what the tests need where it is missing, then run every test
+	$(call heading,what the tests need)
+	bash tests/install.sh test
+	bash tests/with-postgres.sh $(MAKE) --no-print-directory test-parts
+
+test-parts: ## every test, on tools that are there and the PostgreSQL of tests/with-postgres.sh
+	@test -n "$$KEYFOB_TEST_POSTGRES_URL" || { echo 'KEYFOB_TEST_POSTGRES_URL is not set: run "make test", or "bash tests/with-postgres.sh make test-parts"' >&2; exit 1; }
+	$(call heading,formatting)
+	$(CARGO) fmt --all --check
+	$(call heading,lints)
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(call heading,documentation)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	$(call heading,tests)
+	$(CARGO) test --workspace --locked
+	$(call heading,service tests on PostgreSQL)
+	KEYFOB_TEST_DATABASE=postgres $(CARGO) test --locked -p keyfob-server
+	$(call heading,the binary)
+	$(CARGO) build --locked -p keyfob
+	$(call heading,published clients on SQLite)
+	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh sqlite
+	$(call heading,published clients on PostgreSQL)
+	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh postgres
+	$(call heading,demo)
+	bash tests/demo.sh $(BIN)
+	$(call heading,all tests passed)
+
+bench: ## build in release mode, run the benchmarks, print ratios, write bench/results/
+	bash tests/install.sh bench
+	$(CARGO) build --release -p keyfob -p keyfob-bench
+	target/release/bench
+
+clean-test: ## remove the client packages that the tests installed under tests/clients
+	rm -rf tests/clients/node_modules tests/clients/.venv

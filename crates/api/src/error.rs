@@ -1,0 +1,25 @@
+//! The body of every error.
+
+use serde::{Deserialize, Serialize};
+
+/// The body of an error of `/api/v1`; `/api/v2` adds three fields of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// `ERROR`, on `/api/v2` only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<String>,
+    /// What went wrong and what to do, for a person.
+    pub message: String,
+    /// What went wrong, for a program: upper case, distinct for each cause.
+    pub code: String,
+    /// The same in lower case.
+    pub error: String,
+    /// `message` again, on `/api/v2` only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error_message: Option<String>,
+    /// `error` again, on `/api/v2` only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error_code: Option<String>,
+    /// Names this request in the server's log.
+    pub request_id: String,
+}

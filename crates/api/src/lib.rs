@@ -1,0 +1,9 @@
+//! The wire types of Keyfob: what the server, the SDK and the command line say to each other.
+//!
+//! Fields have the names of the wire. Times are unix seconds in `/api/v2` and unix milliseconds in
+//! `/api/v1`, as each API has it, unless a field says otherwise.
+
+pub mod account;
+pub mod error;
+pub mod key;
+pub mod totp;

@@ -1,0 +1,144 @@
+//! `/api/v2/totp`: one-time passwords (contract/totp).
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// What `POST /api/v2/totp/secrets` takes: `uri`, or `label` and what else is not the default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CreateTotp {
+    /// What people call it. Required without `uri`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// An `otpauth://totp/…` URI; overrides all other fields.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    pub uri: Option<SecretString>,
+    /// The secret in base32. Made by the server if absent: 160 random bits.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    pub secret: Option<SecretString>,
+    /// The service it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// `SHA1` (default), `SHA256` or `SHA512`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+    /// 6 (default) or 8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digits: Option<u32>,
+    /// Seconds a code is valid, 1 to 3600; 30 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<u32>,
+}
+
+/// A secret is written out where it is handed over: in the create call and its answer.
+fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => serializer.serialize_str(secret.expose_secret()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A stored entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Totp {
+    /// A UUID.
+    pub id: String,
+    /// `SHA1`, `SHA256` or `SHA512`.
+    pub algorithm: String,
+    /// When it was stored, RFC 3339 in UTC.
+    pub created_at: String,
+    /// How many characters a code has.
+    pub digits: u8,
+    /// The service it belongs to.
+    pub issuer: Option<String>,
+    /// What people call it.
+    pub label: String,
+    /// Seconds a code is valid.
+    pub period: u32,
+    /// `totp` or `steam`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When its label, issuer or policy last changed, RFC 3339 in UTC.
+    pub updated_at: String,
+    /// What holds for its codes when a caller does not say.
+    pub policy: Policy,
+    /// The secret in base32, in the answer to its create only.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "expose",
+        default
+    )]
+    pub secret: Option<SecretString>,
+    /// What the caller should know, in the answer to its create only: `weak_secret` for a secret of
+    /// fewer than 128 bits (RFC 4226 section 4, R6).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
+}
+
+/// What holds for an entry's codes when a caller does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// A time step is handed out at most once.
+    pub unique: bool,
+    /// Seconds that a code must still be valid when it is handed out.
+    pub min_validity: u32,
+}
+
+/// The answer to a create, a fetch or an update.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TotpAnswer {
+    /// `OK`.
+    pub status: String,
+    /// The entry.
+    pub totp_secret: Totp,
+}
+
+/// The answer to a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TotpList {
+    /// `OK`.
+    pub status: String,
+    /// The account's entries, oldest first.
+    pub totp_secrets: Vec<Totp>,
+}
+
+/// The answer to a delete.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// `OK`.
+    pub status: String,
+}
+
+/// A code and how long it is good for. Its `Debug` does not show it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CodeAnswer {
+    /// `OK`.
+    pub status: String,
+    /// The code.
+    pub code: String,
+    /// Seconds until another code is due, 1 to `period`.
+    pub expires_in: u32,
+    /// The server's clock, in unix seconds.
+    pub server_time: i64,
+    /// Since when the code is valid, in unix seconds.
+    pub valid_from: i64,
+    /// When the next code is due, in unix seconds.
+    pub valid_until: i64,
+    /// Seconds a code is valid.
+    pub period: u32,
+    /// How many characters a code has.
+    pub digits: u8,
+    /// The next code, with `include=next`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_code: Option<String>,
+    /// Since when the next code is valid, in unix seconds, with `include=next`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_valid_from: Option<i64>,
+}
+
+impl std::fmt::Debug for CodeAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CodeAnswer")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}

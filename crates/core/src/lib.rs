@@ -1,0 +1,12 @@
+//! The pure domain of Keyfob: one-time passwords, sealing, tokens and policy.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness: time and randomness are passed in, so
+//! every rule can be tested with the values of its RFC. Nothing here knows HTTP or SQL.
+
+pub mod crypto;
+pub mod id;
+pub mod policy;
+pub mod random;
+pub mod time;
+pub mod token;
+pub mod totp;

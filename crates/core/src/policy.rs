@@ -1,0 +1,279 @@
+//! Who may do what: one pure function, [`decide`], and the proof of its answer, [`Permit`].
+//!
+//! A permit cannot be made elsewhere, and a stored value cannot be opened without one, so nothing
+//! is decrypted that nobody decided on.
+
+use crate::id::{AccountId, KeyId, TotpId};
+
+/// What a key is for (contract/keyfob, "Keys and what they may do").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Uses what it is given: reads codes, never a stored value.
+    Agent,
+    /// Manages contacts, secrets and one-time-password entries; no keys.
+    Backend,
+    /// Everything in the account.
+    Owner,
+}
+
+impl Role {
+    /// Every role, from the narrowest.
+    pub const ALL: [Self; 3] = [Self::Agent, Self::Backend, Self::Owner];
+
+    /// The role's name, as it is stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Backend => "backend",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The role of this name, if there is one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+/// Something that can be done. The name is also what the audit event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Make a child account.
+    AccountCreate,
+    /// Make a key.
+    KeyCreate,
+    /// List keys.
+    KeyList,
+    /// Read a key's description.
+    KeyFetch,
+    /// Rename a key.
+    KeyUpdate,
+    /// End a key.
+    KeyRevoke,
+    /// Store a one-time-password secret.
+    TotpCreate,
+    /// List one-time-password entries.
+    TotpList,
+    /// Read an entry's description.
+    TotpFetch,
+    /// Change an entry's label, issuer or policy.
+    TotpUpdate,
+    /// Delete an entry.
+    TotpDelete,
+    /// Have a one-time code.
+    TotpCode,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 12] = [
+        Self::AccountCreate,
+        Self::KeyCreate,
+        Self::KeyList,
+        Self::KeyFetch,
+        Self::KeyUpdate,
+        Self::KeyRevoke,
+        Self::TotpCreate,
+        Self::TotpList,
+        Self::TotpFetch,
+        Self::TotpUpdate,
+        Self::TotpDelete,
+        Self::TotpCode,
+    ];
+
+    /// The action's name, as events and key limits have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccountCreate => "account.create",
+            Self::KeyCreate => "key.create",
+            Self::KeyList => "key.list",
+            Self::KeyFetch => "key.fetch",
+            Self::KeyUpdate => "key.update",
+            Self::KeyRevoke => "key.revoke",
+            Self::TotpCreate => "totp.create",
+            Self::TotpList => "totp.list",
+            Self::TotpFetch => "totp.fetch",
+            Self::TotpUpdate => "totp.update",
+            Self::TotpDelete => "totp.delete",
+            Self::TotpCode => "totp.code",
+        }
+    }
+
+    /// The narrowest role that may do it.
+    const fn least_role(self) -> Role {
+        match self {
+            Self::AccountCreate
+            | Self::KeyCreate
+            | Self::KeyList
+            | Self::KeyFetch
+            | Self::KeyUpdate
+            | Self::KeyRevoke => Role::Owner,
+            Self::TotpCreate | Self::TotpUpdate | Self::TotpDelete => Role::Backend,
+            Self::TotpList | Self::TotpFetch | Self::TotpCode => Role::Agent,
+        }
+    }
+}
+
+/// What an action is done to.
+#[derive(Clone, Copy, Debug)]
+pub enum Object<'a> {
+    /// The account itself, or something of it that has no row yet.
+    Account,
+    /// A key.
+    Key(&'a KeyId),
+    /// A one-time-password entry.
+    Totp(&'a TotpId),
+}
+
+impl Object<'_> {
+    /// The object's noun, which is also its table.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Key(_) => "key",
+            Self::Totp(_) => "totp",
+        }
+    }
+}
+
+/// What a caller was given: an account and a role in it. A key's limits will stand beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    account: AccountId,
+    role: Role,
+}
+
+impl Grant {
+    /// A grant of `role` in `account`.
+    #[must_use]
+    pub const fn new(account: AccountId, role: Role) -> Self {
+        Self { account, role }
+    }
+
+    /// The account it is for.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The role in that account.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether everything `other` allows is also allowed by this grant: a key makes no wider key.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.account == other.account && self.role >= other.role
+    }
+}
+
+/// Why an action was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The role may never do this, whatever the object.
+    #[error("this key's role may not do that")]
+    Never,
+}
+
+/// Proof that [`decide`] allowed an action on an object of an account.
+#[derive(Debug)]
+pub struct Permit {
+    account: AccountId,
+    table: &'static str,
+    row: String,
+}
+
+impl Permit {
+    /// The account it was given for.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The table of the object it was given for.
+    #[must_use]
+    pub const fn table(&self) -> &'static str {
+        self.table
+    }
+
+    /// The row of the object it was given for.
+    #[must_use]
+    pub fn row(&self) -> &str {
+        &self.row
+    }
+}
+
+/// Decides whether `grant` allows `action` on `object`. The only place where that is decided.
+pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permit, Denial> {
+    if grant.role < action.least_role() {
+        return Err(Denial::Never);
+    }
+    let row = match object {
+        Object::Account => grant.account.as_str(),
+        Object::Key(id) => id.as_str(),
+        Object::Totp(id) => id.as_str(),
+    };
+    Ok(Permit {
+        account: grant.account.clone(),
+        table: object.noun(),
+        row: row.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Contract/keyfob in full: what an agent, a backend and an owner key may do.
+    const TABLE: [(Action, [bool; 3]); 12] = [
+        (Action::AccountCreate, [false, false, true]),
+        (Action::KeyCreate, [false, false, true]),
+        (Action::KeyList, [false, false, true]),
+        (Action::KeyFetch, [false, false, true]),
+        (Action::KeyUpdate, [false, false, true]),
+        (Action::KeyRevoke, [false, false, true]),
+        (Action::TotpCreate, [false, true, true]),
+        (Action::TotpList, [true, true, true]),
+        (Action::TotpFetch, [true, true, true]),
+        (Action::TotpUpdate, [false, true, true]),
+        (Action::TotpDelete, [false, true, true]),
+        (Action::TotpCode, [true, true, true]),
+    ];
+
+    #[test]
+    fn each_role_may_do_what_the_table_says_and_nothing_else() {
+        let account = AccountId::from_bits([1; 16]);
+        assert_eq!(TABLE.map(|(action, _)| action), Action::ALL);
+        for (action, allowed) in TABLE {
+            for (role, allowed) in Role::ALL.into_iter().zip(allowed) {
+                let grant = Grant::new(account.clone(), role);
+                let decision = decide(&grant, action, Object::Account);
+                assert_eq!(decision.is_ok(), allowed, "{role:?} {action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_its_own_account_and_roles_up_to_its_own() {
+        let [one, two] = [1, 2].map(|n| AccountId::from_bits([n; 16]));
+        let backend = Grant::new(one.clone(), Role::Backend);
+        assert!(backend.covers(&Grant::new(one.clone(), Role::Agent)));
+        assert!(backend.covers(&backend));
+        assert!(!backend.covers(&Grant::new(one, Role::Owner)));
+        assert!(!backend.covers(&Grant::new(two, Role::Agent)));
+    }
+
+    #[test]
+    fn names_read_back() {
+        for role in Role::ALL {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+        }
+        assert_eq!(Role::parse("root"), None);
+    }
+}

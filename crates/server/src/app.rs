@@ -1,0 +1,190 @@
+//! The service as one function from request to response, with what every answer has in common.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderValue, Method, header},
+    response::{IntoResponse, Response},
+};
+use keyfob_core::random::{self, Random};
+use tower::ServiceExt;
+
+use crate::{
+    broker::{Broker, Origin},
+    error::{Dialect, Error, render},
+    metrics::{self, Metrics},
+    router,
+};
+
+/// Names the request in the log and in the answer.
+const REQUEST_ID: &str = "x-request-id";
+/// A longer id from a caller is not echoed.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    router: Router,
+    metrics: Arc<Metrics>,
+    request_ids: RequestIds,
+}
+
+impl App {
+    /// The API and the pages.
+    #[must_use]
+    pub fn new(broker: Broker, metrics: Arc<Metrics>, random: &dyn Random) -> Self {
+        Self::with(router::api(broker), metrics, random)
+    }
+
+    /// Metrics and health, for the second listener.
+    #[must_use]
+    pub fn admin(broker: Broker, metrics: Arc<Metrics>, random: &dyn Random) -> Self {
+        Self::with(router::admin(broker, Arc::clone(&metrics)), metrics, random)
+    }
+
+    fn with(router: Router, metrics: Arc<Metrics>, random: &dyn Random) -> Self {
+        let request_ids = RequestIds::new(random);
+        Self {
+            inner: Arc::new(Inner {
+                router,
+                metrics,
+                request_ids,
+            }),
+        }
+    }
+
+    /// Answers a request from `peer`.
+    pub async fn handle(&self, mut request: Request, peer: Option<IpAddr>) -> Response {
+        let started = metrics::start();
+        let id = self.inner.request_ids.of(request.headers());
+        let method = method(request.method());
+        let dialect = Dialect::of(request.uri().path());
+        let ip = peer.map(|ip| ip.to_string().into());
+        request.extensions_mut().insert(Origin {
+            ip,
+            request_id: Arc::clone(&id),
+        });
+        let mut response = self.route(request, dialect).await;
+        if let Some(error) = response.extensions_mut().remove::<Error>() {
+            response = keep_route(&mut response, render(&error, dialect, &id));
+        }
+        finish(response.headers_mut(), &id);
+        let route = response.extensions_mut().remove::<Route>();
+        let route = route.map_or_else(metrics::unmatched, |Route(route)| route);
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        self.inner.metrics.request(method, &route, status, took);
+        tracing::debug!(request_id = %id, method, route = %route, status, ?took, "request");
+        response
+    }
+
+    async fn route(&self, request: Request, dialect: Dialect) -> Response {
+        match (request.method(), dialect) {
+            // Axum would answer HEAD by running the GET: a code would be released, and lost.
+            (&Method::HEAD, Dialect::V2) => Error::MethodNotAllowed.into_response(),
+            // Contract/contacts-and-secrets, section 1.2.
+            (&Method::HEAD, Dialect::V1) => ().into_response(),
+            (&Method::OPTIONS, Dialect::V1) => axum::Json(serde_json::json!({})).into_response(),
+            _ => match self.inner.router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    }
+}
+
+/// The route's pattern, which the router knows and the outermost layer counts by.
+#[derive(Clone)]
+struct Route(Arc<str>);
+
+/// Leaves the route's pattern on the response.
+pub(crate) async fn note_route(
+    path: Option<MatchedPath>,
+    request: Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(path) = path {
+        response
+            .extensions_mut()
+            .insert(Route(path.as_str().into()));
+    }
+    response
+}
+
+fn keep_route(from: &mut Response, mut to: Response) -> Response {
+    if let Some(route) = from.extensions_mut().remove::<Route>() {
+        to.extensions_mut().insert(route);
+    }
+    to
+}
+
+/// What every answer carries.
+fn finish(headers: &mut HeaderMap, id: &str) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// One of the few methods that are counted apart, so that a caller cannot invent labels.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Makes ids that no other request of any node has: random bits of this process, and a count.
+struct RequestIds {
+    process: u64,
+    made: std::sync::atomic::AtomicU64,
+}
+
+impl RequestIds {
+    fn new(random: &dyn Random) -> Self {
+        let process = u64::from_be_bytes(random::bytes(random));
+        Self {
+            process,
+            made: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// The id that the caller chose, if it is one that can go into a header and a log; or a new one.
+    fn of(&self, headers: &HeaderMap) -> Arc<str> {
+        let chosen = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        if let Some(id) = chosen.filter(|id| is_request_id(id)) {
+            return id.into();
+        }
+        let made = self.made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        format!("{:016x}-{made:x}", self.process).into()
+    }
+}
+
+fn is_request_id(id: &str) -> bool {
+    let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.:".contains(&c);
+    (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(is_plain)
+}
+
+/// A response without a body, for handlers that stream.
+pub(crate) fn json_stream(body: Body) -> Response {
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )],
+        body,
+    )
+        .into_response()
+}

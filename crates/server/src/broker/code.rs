@@ -1,0 +1,400 @@
+//! One-time codes: hand out the code of a time step, now or when its time comes.
+//!
+//! A plain call gets the current step's code. `min_validity` and `unique` may mean a later step:
+//! then the call waits, holding neither a thread nor a connection. A step that is to be unique is
+//! reserved by a conditional write before the wait, so the order of the queue is the order of the
+//! reservations, on all nodes, and a crash wastes a step rather than handing one out twice.
+
+use std::time::Duration;
+
+use keyfob_core::{
+    id::TotpId,
+    policy::{Action, Object, Permit},
+    time::Timestamp,
+    totp::{Code, Parameters, Seed, Step},
+};
+use keyfob_store::{
+    Commit, ReadTx, WriteTx,
+    totp::{self, SealedTotp},
+};
+
+use super::{Broker, Caller, totp::check_min_validity};
+use crate::{
+    config::Audit,
+    error::{Damaged, Error},
+};
+
+/// The longest a caller is kept waiting: the published clients give up after 60 s.
+const PATIENCE: Duration = Duration::from_secs(55);
+
+/// What a caller wants of a code. `None` is what the entry's policy says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// Seconds the code must still be valid.
+    pub min_validity: Option<u32>,
+    /// Whether nobody else may be given this step.
+    pub unique: Option<bool>,
+    /// Whether the next step's code is wanted too.
+    pub next: bool,
+}
+
+/// A code that was handed out.
+#[derive(Debug)]
+pub struct Released {
+    /// The code.
+    pub code: Code,
+    /// The next step's code, if it was wanted.
+    pub next: Option<Code>,
+    /// The step it belongs to.
+    pub step: Step,
+    /// How it was made.
+    pub parameters: Parameters,
+    /// When it was handed out.
+    pub at: Timestamp,
+    /// Seconds it must still be valid when the caller gets it.
+    min_validity: u32,
+}
+
+/// One caller's request for a code.
+#[derive(Clone)]
+struct Request {
+    caller: Caller,
+    id: TotpId,
+    wish: Wish,
+    /// When the caller has waited long enough.
+    patience_ends: Timestamp,
+    /// The step that is reserved for it.
+    reserved: Option<Step>,
+}
+
+/// What became of a request for now.
+enum Turn {
+    Released(Released),
+    /// Its step begins later.
+    Wait(Timestamp),
+    /// A step was reserved for it that begins later.
+    Reserved(Step, Parameters),
+}
+
+impl Broker {
+    /// Hands out a code; waits for its time step if the wish means a later one.
+    pub async fn code(&self, caller: &Caller, id: &TotpId, wish: Wish) -> Result<Released, Error> {
+        let patience_ends = self.now()?.plus(PATIENCE);
+        let (caller, id) = (caller.clone(), id.clone());
+        let mut request = Request {
+            caller,
+            id,
+            wish,
+            patience_ends,
+            reserved: None,
+        };
+        let mut reservation = None;
+        loop {
+            let starts_at = match self.turn(&request).await? {
+                Turn::Released(released) if self.is_good(&released)? => {
+                    reservation.take().map(Reservation::used);
+                    self.inner.metrics.codes.inc();
+                    return Ok(released);
+                }
+                // The step ended while its event was written: that code is nobody's now.
+                Turn::Released(_) => {
+                    reservation.take().map(Reservation::used);
+                    request.reserved = None;
+                    if self.now()? > request.patience_ends {
+                        return Err(Error::Unavailable(std::sync::Arc::new(
+                            keyfob_store::StoreError::Overloaded,
+                        )));
+                    }
+                    continue;
+                }
+                Turn::Wait(starts_at) => starts_at,
+                Turn::Reserved(step, parameters) => {
+                    request.reserved = Some(step);
+                    reservation = Some(Reservation::new(self, &request, step));
+                    Timestamp::from_seconds(parameters.starts_at(step))
+                }
+            };
+            self.wait(starts_at).await;
+            // A key that was revoked meanwhile gets nothing any more.
+            self.reauthenticate(&request.caller).await?;
+        }
+    }
+
+    async fn wait(&self, until: Timestamp) {
+        let waiting = Waiting::new(self.inner.metrics.waiting.clone());
+        self.inner.clock.wait_until(until).await;
+        drop(waiting);
+    }
+
+    /// Whether a code that has just been released is still what was asked for.
+    fn is_good(&self, released: &Released) -> Result<bool, Error> {
+        let left = released.parameters.ends_at(released.step) - self.now()?.as_seconds();
+        Ok(left > 0 && left >= i64::from(released.min_validity))
+    }
+
+    async fn turn(&self, request: &Request) -> Result<Turn, Error> {
+        let may_buffer = self.inner.audit == Audit::Buffered && request.reserved.is_none();
+        if may_buffer && let Some(released) = self.release_buffered(request).await? {
+            return Ok(Turn::Released(released));
+        }
+        let (broker, request) = (self.clone(), request.clone());
+        self.write(move |tx| broker.turn_in(tx, &request)).await
+    }
+
+    /// Hands out the current step without waiting for its event to be written, if the step needs
+    /// neither a wait nor a note that it is used.
+    async fn release_buffered(&self, request: &Request) -> Result<Option<Released>, Error> {
+        let (broker, asked) = (self.clone(), request.clone());
+        let release = self.read(move |tx| {
+            let now = broker.now()?;
+            let found = broker.find(tx, &asked, now)?;
+            let noted = found.totp.last_step >= found.current;
+            if found.unique || found.earliest > found.current || !noted {
+                return Ok(None);
+            }
+            broker
+                .open(tx, &asked, &found, found.current, now)
+                .map(Some)
+        });
+        let released = release.await?;
+        if let Some(released) = &released {
+            self.inner.store.append(request.event(released.at))?;
+        }
+        Ok(released)
+    }
+
+    fn turn_in(&self, tx: &mut WriteTx<'_>, request: &Request) -> Result<Commit<Turn>, Error> {
+        let now = self.now()?;
+        let found = self.find(tx, request, now)?;
+        if found.unique {
+            return self.unique_turn(tx, request, &found, now);
+        }
+        if found.earliest > found.current {
+            let starts_at = found.starts_at(found.earliest);
+            if starts_at > request.patience_ends {
+                return Err(too_long(starts_at.since(now)));
+            }
+            return Ok(tx.commit_unaudited(Turn::Wait(starts_at)));
+        }
+        // Later callers with `unique` must not be given a step that others know.
+        if found.totp.last_step < found.current {
+            totp::note_step(tx, request.caller.account(), &request.id, found.current)?;
+        }
+        let released = self.open(tx, request, &found, found.current, now)?;
+        Ok(tx.commit(request.event(now), Turn::Released(released)))
+    }
+
+    /// The turn of a caller whose step must be its own.
+    fn unique_turn(
+        &self,
+        tx: &mut WriteTx<'_>,
+        request: &Request,
+        found: &Found,
+        now: Timestamp,
+    ) -> Result<Commit<Turn>, Error> {
+        match request.reserved {
+            Some(step) if step > found.current => {
+                return Ok(tx.commit_unaudited(Turn::Wait(found.starts_at(step))));
+            }
+            Some(step) if step == found.current && found.earliest == step => {
+                let released = self.open(tx, request, found, step, now)?;
+                return Ok(tx.commit(request.event(now), Turn::Released(released)));
+            }
+            // None yet, or its step went by.
+            _ => {}
+        }
+        let parameters = found.totp.parameters;
+        let latest = parameters.step_at(request.patience_ends.as_seconds())?;
+        let (account, id) = (request.caller.account(), &request.id);
+        let Some(step) = totp::reserve_step(tx, account, id, found.earliest, latest)? else {
+            return Err(queue_full(found, latest, now));
+        };
+        if step == found.current {
+            let released = self.open(tx, request, found, step, now)?;
+            return Ok(tx.commit(request.event(now), Turn::Released(released)));
+        }
+        let mut event = request.event(now);
+        event.result = "queued";
+        event.reason = Some(format!("time step {}", step.get()));
+        Ok(tx.commit(event, Turn::Reserved(step, parameters)))
+    }
+
+    fn find(&self, tx: &mut ReadTx<'_>, request: &Request, now: Timestamp) -> Result<Found, Error> {
+        let Request {
+            caller, id, wish, ..
+        } = request;
+        let permit = caller.decide(Action::TotpCode, Object::Totp(id))?;
+        let totp = totp::find_sealed(tx, caller.account(), id)?.ok_or(Error::NotFound)?;
+        let min_validity = wish.min_validity.unwrap_or(totp.policy.min_validity);
+        check_min_validity(min_validity, totp.parameters)?;
+        let unique = wish.unique.unwrap_or(totp.policy.unique);
+        if unique && wish.next {
+            let text =
+                "include=next does not go with unique: the next code may become somebody else's";
+            return Err(Error::invalid("invalid_include", text));
+        }
+        let now = now.as_seconds();
+        let current = totp.parameters.step_at(now)?;
+        let is_enough = totp.parameters.expires_in(now)? >= min_validity;
+        let earliest = if is_enough { current } else { current.next() };
+        Ok(Found {
+            permit,
+            totp,
+            min_validity,
+            unique,
+            current,
+            earliest,
+        })
+    }
+
+    fn open(
+        &self,
+        tx: &mut ReadTx<'_>,
+        request: &Request,
+        found: &Found,
+        step: Step,
+        at: Timestamp,
+    ) -> Result<Released, Error> {
+        let seed = self.open_seed(tx, &found.permit, &found.totp.secret)?;
+        let parameters = found.totp.parameters;
+        let next = request
+            .wish
+            .next
+            .then(|| parameters.code(&seed, step.next()));
+        let code = parameters.code(&seed, step);
+        Ok(Released {
+            code,
+            next,
+            step,
+            parameters,
+            at,
+            min_validity: found.min_validity,
+        })
+    }
+
+    /// Opens an entry's secret.
+    pub(super) fn open_seed(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        sealed: &keyfob_core::crypto::Sealed,
+    ) -> Result<Seed, Error> {
+        let text = self.inner.keyring.open(tx, permit, "secret", sealed)?;
+        let seed = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| Seed::from_base32(text).ok());
+        seed.ok_or_else(|| {
+            let (table, row) = (permit.table(), permit.row().to_owned());
+            Damaged {
+                table,
+                row,
+                column: "secret",
+                source: keyfob_core::crypto::OpenError,
+            }
+            .into()
+        })
+    }
+}
+
+impl Request {
+    fn event(&self, now: Timestamp) -> keyfob_store::Event {
+        self.caller
+            .event(now, Action::TotpCode, "totp", self.id.as_str())
+    }
+}
+
+/// An entry, and the steps that matter now.
+struct Found {
+    permit: Permit,
+    totp: SealedTotp,
+    min_validity: u32,
+    unique: bool,
+    current: Step,
+    /// The first step whose code is valid for long enough.
+    earliest: Step,
+}
+
+impl Found {
+    fn starts_at(&self, step: Step) -> Timestamp {
+        Timestamp::from_seconds(self.totp.parameters.starts_at(step))
+    }
+}
+
+fn too_long(wait: Duration) -> Error {
+    let seconds = wait.as_secs();
+    Error::WaitTooLong {
+        code: "wait_too_long",
+        message: format!("a code with that validity begins in {seconds} s, and a call waits at most 55 s: ask again later, or for a smaller min_validity").into(),
+        after: wait.saturating_sub(PATIENCE),
+    }
+}
+
+fn queue_full(found: &Found, latest: Step, now: Timestamp) -> Error {
+    let free = found.totp.last_step.next().max(latest.next());
+    Error::WaitTooLong {
+        code: "queue_full",
+        message: "every time step of the next 55 s is taken: ask again after Retry-After".into(),
+        after: found.starts_at(free).since(now).saturating_sub(PATIENCE),
+    }
+}
+
+/// Counts a caller as waiting for as long as it lives.
+struct Waiting(prometheus_client::metrics::gauge::Gauge);
+
+impl Waiting {
+    fn new(gauge: prometheus_client::metrics::gauge::Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A step reserved for a caller; given back if the caller goes away before it came.
+struct Reservation {
+    broker: Broker,
+    request: Request,
+    step: Option<Step>,
+}
+
+impl Reservation {
+    fn new(broker: &Broker, request: &Request, step: Step) -> Self {
+        Self {
+            broker: broker.clone(),
+            request: request.clone(),
+            step: Some(step),
+        }
+    }
+
+    /// The step was handed out, or is past.
+    fn used(mut self) {
+        self.step = None;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let (Some(step), Ok(runtime)) = (self.step, tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let (broker, request) = (self.broker.clone(), self.request.clone());
+        runtime.spawn(async move {
+            let unit = broker.clone();
+            let give_back = broker.write(move |tx| {
+                let (account, id) = (request.caller.account(), &request.id);
+                let returned = totp::return_step(tx, account, id, step)?;
+                let mut event = request.event(unit.now()?);
+                event.result = if returned { "returned" } else { "abandoned" };
+                event.reason = Some(format!("time step {}", step.get()));
+                Ok(tx.commit(event, ()))
+            });
+            if let Err(error) = give_back.await {
+                tracing::warn!(%error, "a reserved time step could not be given back");
+            }
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! API keys.
+
+use keyfob_core::{
+    id::{AccountId, KeyId},
+    policy::{Action, Grant, Object, Role},
+    time::Timestamp,
+    token::KeySecret,
+};
+use keyfob_store::{
+    WriteTx,
+    key::{self, Key},
+};
+
+use super::{Broker, Caller};
+use crate::{error::Error, text};
+
+/// The name of an account's first key.
+pub(super) const FIRST: &str = "first owner key";
+
+/// A key at the only moment its secret is known here.
+pub struct NewKey {
+    /// The key's id.
+    pub id: KeyId,
+    /// Its secret part.
+    pub secret: KeySecret,
+    /// What it may do.
+    pub role: Role,
+    /// What people call it.
+    pub name: String,
+}
+
+/// What a new key is to be.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it may do.
+    pub role: Role,
+    /// What people call it.
+    pub name: String,
+    /// When it ends by itself, if ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Debug)]
+pub struct Slice<Id> {
+    /// The last item of the page before.
+    pub after: Option<Id>,
+    /// Oldest first rather than newest first.
+    pub oldest_first: bool,
+    /// How many items at the most.
+    pub take: u32,
+}
+
+impl Broker {
+    /// Makes a key in the caller's account, with rights no wider than the caller's.
+    pub async fn create_key(&self, caller: &Caller, plan: Plan) -> Result<NewKey, Error> {
+        caller.decide(Action::KeyCreate, Object::Account)?;
+        if !caller
+            .grant()
+            .covers(&Grant::new(caller.account().clone(), plan.role))
+        {
+            return Err(Error::Forbidden);
+        }
+        text::check("name", &plan.name, 0)?;
+        let now = self.now()?;
+        if plan.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::invalid(
+                "invalid_expires_at",
+                "expiresAt must be in the future",
+            ));
+        }
+        let (broker, caller) = (self.clone(), caller.clone());
+        self.write(move |tx| {
+            let key = broker.insert_key(tx, caller.account(), &plan, now)?;
+            let event = caller.event(now, Action::KeyCreate, "key", key.id.as_str());
+            Ok(tx.commit(event, key))
+        })
+        .await
+    }
+
+    pub(super) fn insert_key(
+        &self,
+        tx: &mut WriteTx<'_>,
+        account: &AccountId,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<NewKey, Error> {
+        let random = &*self.inner.random;
+        let Plan {
+            role,
+            name,
+            expires_at,
+        } = plan.clone();
+        let (id, secret) = (KeyId::generate(now, random), KeySecret::generate(random));
+        let key = Key {
+            account: account.clone(),
+            id: id.clone(),
+            name: name.clone(),
+            role,
+            hash: secret.hash(),
+            created_at: now,
+            expires_at,
+            revoked_at: None,
+        };
+        key::insert(tx, &key)?;
+        Ok(NewKey {
+            id,
+            secret,
+            role,
+            name,
+        })
+    }
+
+    /// Keys of the caller's account, revoked ones included.
+    pub async fn list_keys(&self, caller: &Caller, slice: Slice<KeyId>) -> Result<Vec<Key>, Error> {
+        caller.decide(Action::KeyList, Object::Account)?;
+        let account = caller.account().clone();
+        self.read(move |tx| {
+            let list = if slice.oldest_first {
+                key::list
+            } else {
+                key::list_newest
+            };
+            Ok(list(tx, &account, slice.after.as_ref(), slice.take)?)
+        })
+        .await
+    }
+
+    /// A key of the caller's account.
+    pub async fn fetch_key(&self, caller: &Caller, id: &KeyId) -> Result<Key, Error> {
+        caller.decide(Action::KeyFetch, Object::Key(id))?;
+        let (account, id) = (caller.account().clone(), id.clone());
+        self.read(move |tx| key::find(tx, &account, &id)?.ok_or(Error::NotFound))
+            .await
+    }
+
+    /// Gives a key of the caller's account another name.
+    pub async fn update_key(&self, caller: &Caller, id: &KeyId, name: String) -> Result<(), Error> {
+        caller.decide(Action::KeyUpdate, Object::Key(id))?;
+        text::check("name", &name, 0)?;
+        let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
+        self.write(move |tx| {
+            if !key::rename(tx, caller.account(), &id, &name)? {
+                return Err(Error::NotFound);
+            }
+            Ok(tx.commit(caller.event(now, Action::KeyUpdate, "key", id.as_str()), ()))
+        })
+        .await?;
+        self.inner.callers.forget();
+        Ok(())
+    }
+
+    /// Ends a key of the caller's account. Doing it again changes nothing.
+    pub async fn revoke_key(&self, caller: &Caller, id: &KeyId) -> Result<(), Error> {
+        caller.decide(Action::KeyRevoke, Object::Key(id))?;
+        let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
+        self.write(move |tx| {
+            if key::revoke(tx, caller.account(), &id, now)? {
+                return Ok(tx.commit(caller.event(now, Action::KeyRevoke, "key", id.as_str()), ()));
+            }
+            key::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            Ok(tx.commit_unaudited(()))
+        })
+        .await?;
+        self.inner.callers.forget();
+        Ok(())
+    }
+}

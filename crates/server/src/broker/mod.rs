@@ -1,0 +1,141 @@
+//! The broker: the operations, and the only place with rules.
+//!
+//! Every operation has the same shape: find, decide, open, act, commit. HTTP, and later MCP and
+//! the pages, call these functions and cannot differ in what they allow.
+
+mod account;
+mod caller;
+mod code;
+mod key;
+mod keyring;
+mod totp;
+
+use std::{sync::Arc, time::Duration};
+
+use keyfob_core::{random::Random, time::Timestamp};
+use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation, vault};
+
+use self::{caller::Callers, keyring::Keyring};
+pub use self::{
+    caller::{Caller, Credentials, Origin},
+    code::{Released, Wish},
+    key::{NewKey, Plan as KeyPlan, Slice},
+    totp::{Change, Content, CreatedTotp, Draft, Repeat},
+};
+use crate::{
+    clock::Clock,
+    config::{Audit, Limits},
+    error::Error,
+    metrics::Metrics,
+    vault::Vault,
+};
+
+/// A create is known again for so long.
+pub(crate) const CREATES_KEPT: Duration = Duration::from_secs(600);
+
+/// The operations on one vault. Cheap to clone.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    keyring: Keyring,
+    callers: Callers,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    audit: Audit,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+/// What the broker gets from outside.
+pub struct Surroundings {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Broker {
+    /// A broker for an open vault.
+    #[must_use]
+    pub fn new(vault: Vault, surroundings: Surroundings, audit: Audit, limits: Limits) -> Self {
+        let Surroundings {
+            clock,
+            random,
+            metrics,
+        } = surroundings;
+        let inner = Inner {
+            store: vault.store,
+            keyring: Keyring::new(vault.master),
+            callers: Callers::default(),
+            clock,
+            random,
+            audit,
+            limits,
+            metrics,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The time. An error before 1970: nothing can be dated then, and no code be right.
+    pub(crate) fn now(&self) -> Result<Timestamp, Error> {
+        let now = self.inner.clock.now();
+        if now.as_millis() < 0 {
+            return Err(keyfob_core::totp::TimeBeforeEpoch.into());
+        }
+        Ok(now)
+    }
+
+    /// Whether the server could do its work now: the clock, the database and its writer.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.now()?;
+        let bound = self.read(|tx| Ok(vault::find(tx)?)).await?;
+        bound
+            .map(drop)
+            .ok_or_else(|| Error::internal("the database has lost its vault row"))
+    }
+
+    /// Forgets creates that are too old to be repeated; how many.
+    pub async fn forget_creations(&self) -> Result<u64, Error> {
+        let before = self.now()?.minus(CREATES_KEPT);
+        self.write(move |tx| {
+            let forgotten = creation::forget(tx, before)?;
+            Ok(tx.commit_unaudited(forgotten))
+        })
+        .await
+    }
+
+    /// Runs a unit of reads.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut ReadTx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inner.store.read(work).await
+    }
+
+    /// Runs a unit that may write; answers when it is on stable storage.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inner.store.write(work).await
+    }
+
+    /// How many units of work wait for the writer.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.inner.store.depth()
+    }
+
+    /// Finishes what was taken on and closes the database. Blocks.
+    pub fn close(&self) {
+        self.inner.store.close();
+    }
+}

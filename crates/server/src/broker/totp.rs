@@ -1,0 +1,360 @@
+//! One-time-password entries: store, list, change, delete. Their codes are in `code`.
+
+use keyfob_core::{
+    crypto::DataKey,
+    id::TotpId,
+    policy::{Action, Object},
+    random,
+    time::Timestamp,
+    totp::{Parameters, Seed, uri::Enrolment},
+};
+use keyfob_store::{
+    ReadTx, WriteTx, account,
+    creation::{self, Creation},
+    totp::{self, Policy, Totp},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Broker, CREATES_KEPT, Caller};
+use crate::{error::Error, text};
+
+/// Bytes of a secret that Keyfob makes itself: 160 bits (RFC 4226 section 4, R6).
+const GENERATED: usize = 20;
+/// Entries read at a time when a list is streamed.
+const PAGE: u32 = 200;
+
+/// What an entry is to hold.
+#[derive(Debug)]
+pub struct Content {
+    /// What people call it.
+    pub label: String,
+    /// The service it belongs to.
+    pub issuer: Option<String>,
+    /// How its codes are made.
+    pub parameters: Parameters,
+    /// The secret; `None` has one made.
+    pub seed: Option<Seed>,
+}
+
+impl Content {
+    /// What a URI holds. `fallback` is the label of one that has none.
+    #[must_use]
+    pub fn from_uri(uri: Enrolment, fallback: Option<String>) -> Self {
+        let label = match uri.label() {
+            label if label.is_empty() => fallback.unwrap_or_else(|| "unnamed".into()),
+            label => label,
+        };
+        let Enrolment {
+            seed,
+            parameters,
+            issuer,
+            ..
+        } = uri;
+        Self {
+            label,
+            issuer,
+            parameters,
+            seed: Some(seed),
+        }
+    }
+}
+
+/// How a request says that it may be one that was sent before.
+#[derive(Clone, Debug)]
+pub enum Repeat {
+    /// It does not.
+    No,
+    /// It is a retry of a client that sends no key.
+    Retry,
+    /// It names itself (`Idempotency-Key`).
+    Key(String),
+}
+
+/// A request to store an entry.
+#[derive(Debug)]
+pub struct Draft {
+    /// What to store.
+    pub content: Content,
+    /// Whether it may have been sent before.
+    pub repeat: Repeat,
+}
+
+/// A stored entry with its secret, at the only moment it is given out.
+pub struct CreatedTotp {
+    /// The entry.
+    pub totp: Totp,
+    /// Its secret, in base32.
+    pub secret: SecretString,
+    /// Whether the secret is shorter than RFC 4226 demands.
+    pub is_weak: bool,
+}
+
+/// What to change of an entry; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// The label.
+    pub label: Option<String>,
+    /// The issuer; `Some(None)` takes it away.
+    pub issuer: Option<Option<String>>,
+    /// Whether steps are handed out at most once.
+    pub unique: Option<bool>,
+    /// Seconds a code must still be valid.
+    pub min_validity: Option<u32>,
+}
+
+impl Broker {
+    /// Stores an entry, unless this request is a repeated one: then the first one's answer.
+    pub async fn create_totp(&self, caller: &Caller, draft: Draft) -> Result<CreatedTotp, Error> {
+        caller.decide(Action::TotpCreate, Object::Account)?;
+        let Content { label, issuer, .. } = &draft.content;
+        text::check("label", label, 1)?;
+        if let Some(issuer) = issuer {
+            text::check("issuer", issuer, 0)?;
+        }
+        let now = self.now()?;
+        let (broker, caller) = (self.clone(), caller.clone());
+        self.write(move |tx| broker.create_totp_in(tx, &caller, &draft, now))
+            .await
+    }
+
+    fn create_totp_in(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        draft: &Draft,
+        now: Timestamp,
+    ) -> Result<keyfob_store::Commit<CreatedTotp>, Error> {
+        let id = TotpId::generate(now, &*self.inner.random);
+        let event = |id: &TotpId| caller.event(now, Action::TotpCreate, "totp", id.as_str());
+        if let Some(first) = self.first_like(tx, caller, draft, &id, now)? {
+            let mut event = event(&first.totp.id);
+            event.result = "repeated";
+            return Ok(tx.commit(event, first));
+        }
+        let limit = i64::from(self.inner.limits.totp_per_account);
+        if !account::add_totp(tx, caller.account(), limit)? {
+            return Err(Error::Conflict {
+                code: "limit_reached",
+                message: format!("this account holds {limit} entries, which is its limit: delete some, or raise KEYFOB_MAX_TOTP").into(),
+            });
+        }
+        let created = self.insert_totp(tx, caller, &draft.content, id, now)?;
+        Ok(tx.commit(event(&created.totp.id), created))
+    }
+
+    fn insert_totp(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        content: &Content,
+        id: TotpId,
+        now: Timestamp,
+    ) -> Result<CreatedTotp, Error> {
+        let random = &*self.inner.random;
+        let generated;
+        let seed = match &content.seed {
+            Some(seed) => seed,
+            None => {
+                generated = Seed::from_bytes(random::bytes::<GENERATED>(random).to_vec())?;
+                &generated
+            }
+        };
+        let secret = seed.to_base32();
+        let key = self.inner.keyring.newest(tx, caller.account())?;
+        let plaintext = secret.expose_secret().as_bytes();
+        let sealed = key.seal("totp", id.as_str(), "secret", plaintext, random);
+        let totp = Totp {
+            id,
+            label: content.label.clone(),
+            issuer: content.issuer.clone(),
+            parameters: content.parameters,
+            policy: Policy::default(),
+            created_at: now,
+            updated_at: now,
+        };
+        totp::insert(tx, caller.account(), &totp, &sealed)?;
+        Ok(CreatedTotp {
+            totp,
+            secret,
+            is_weak: seed.is_weak(),
+        })
+    }
+
+    /// The entry that an earlier request like this one made, if this one repeats it. Otherwise
+    /// remembers that this one makes `id`.
+    fn first_like(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        draft: &Draft,
+        id: &TotpId,
+        now: Timestamp,
+    ) -> Result<Option<CreatedTotp>, Error> {
+        let account = caller.account();
+        let key = self.inner.keyring.newest(tx, account)?;
+        let sender = caller.key().map_or("", |key| key.as_str()).as_bytes();
+        let content = fingerprint(&key, &draft.content, sender);
+        let fingerprint = match &draft.repeat {
+            Repeat::Key(name) => key.fingerprint(&[b"idempotency key", sender, name.as_bytes()]),
+            Repeat::No | Repeat::Retry => content,
+        };
+        let object_id = id.to_string();
+        let creation = Creation {
+            fingerprint,
+            content,
+            object_id,
+            created_at: now,
+        };
+        if matches!(draft.repeat, Repeat::No) {
+            creation::replace(tx, account, &creation)?;
+            return Ok(None);
+        }
+        let since = now.minus(CREATES_KEPT);
+        let Some(first) = creation::claim(tx, account, &creation, since)? else {
+            return Ok(None);
+        };
+        if first.content != content {
+            return Err(Error::Conflict {
+                code: "idempotency_key_reused",
+                message: "this Idempotency-Key was sent with other content in the last ten minutes: use a new one".into(),
+            });
+        }
+        let found = self.created(tx, caller, &TotpId::from_stored(&first.object_id))?;
+        if found.is_none() {
+            // It was deleted since: this is a new one.
+            creation::replace(tx, account, &creation)?;
+        }
+        Ok(found)
+    }
+
+    fn created(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+        id: &TotpId,
+    ) -> Result<Option<CreatedTotp>, Error> {
+        let account = caller.account();
+        let (Some(totp), Some(sealed)) = (
+            totp::find(tx, account, id)?,
+            totp::find_sealed(tx, account, id)?,
+        ) else {
+            return Ok(None);
+        };
+        let permit = caller.decide(Action::TotpCreate, Object::Totp(id))?;
+        let seed = self.open_seed(tx, &permit, &sealed.secret)?;
+        Ok(Some(CreatedTotp {
+            totp,
+            secret: seed.to_base32(),
+            is_weak: seed.is_weak(),
+        }))
+    }
+
+    /// A page of the account's entries after `after`, oldest first. Empty at the end.
+    pub async fn list_totp(
+        &self,
+        caller: &Caller,
+        after: Option<TotpId>,
+    ) -> Result<Vec<Totp>, Error> {
+        caller.decide(Action::TotpList, Object::Account)?;
+        let account = caller.account().clone();
+        self.read(move |tx| Ok(totp::list(tx, &account, after.as_ref(), PAGE)?))
+            .await
+    }
+
+    /// What is known of an entry.
+    pub async fn fetch_totp(&self, caller: &Caller, id: &TotpId) -> Result<Totp, Error> {
+        caller.decide(Action::TotpFetch, Object::Totp(id))?;
+        let (account, id) = (caller.account().clone(), id.clone());
+        self.read(move |tx| totp::find(tx, &account, &id)?.ok_or(Error::NotFound))
+            .await
+    }
+
+    /// Changes an entry's label, issuer or policy.
+    pub async fn update_totp(
+        &self,
+        caller: &Caller,
+        id: &TotpId,
+        change: Change,
+    ) -> Result<Totp, Error> {
+        caller.decide(Action::TotpUpdate, Object::Totp(id))?;
+        if let Some(label) = &change.label {
+            text::check("label", label, 1)?;
+        }
+        if let Some(Some(issuer)) = &change.issuer {
+            text::check("issuer", issuer, 0)?;
+        }
+        let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
+        self.write(move |tx| {
+            let mut totp = totp::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            apply(&mut totp, &change)?;
+            totp.updated_at = now;
+            if !totp::update(tx, caller.account(), &totp)? {
+                return Err(Error::NotFound);
+            }
+            Ok(tx.commit(
+                caller.event(now, Action::TotpUpdate, "totp", id.as_str()),
+                totp,
+            ))
+        })
+        .await
+    }
+
+    /// Deletes an entry for good.
+    pub async fn delete_totp(&self, caller: &Caller, id: &TotpId) -> Result<(), Error> {
+        caller.decide(Action::TotpDelete, Object::Totp(id))?;
+        let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
+        self.write(move |tx| {
+            if !totp::delete(tx, caller.account(), &id)? {
+                return Err(Error::NotFound);
+            }
+            account::remove_totp(tx, caller.account())?;
+            Ok(tx.commit(
+                caller.event(now, Action::TotpDelete, "totp", id.as_str()),
+                (),
+            ))
+        })
+        .await
+    }
+}
+
+/// What makes two creates the same: who sends it, and all that it says.
+fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
+    let parameters = content.parameters;
+    key.fingerprint(&[
+        b"totp.create",
+        sender,
+        content.label.as_bytes(),
+        content.issuer.as_deref().unwrap_or_default().as_bytes(),
+        parameters.kind().as_str().as_bytes(),
+        parameters.algorithm().as_str().as_bytes(),
+        &[parameters.digits()],
+        &parameters.period().to_be_bytes(),
+        content.seed.as_ref().map_or(b"", |seed| seed.as_bytes()),
+    ])
+}
+
+fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
+    let Change {
+        label,
+        issuer,
+        unique,
+        min_validity,
+    } = change.clone();
+    totp.label = label.unwrap_or_else(|| totp.label.clone());
+    totp.issuer = issuer.unwrap_or_else(|| totp.issuer.clone());
+    totp.policy.unique = unique.unwrap_or(totp.policy.unique);
+    totp.policy.min_validity = min_validity.unwrap_or(totp.policy.min_validity);
+    check_min_validity(totp.policy.min_validity, totp.parameters)
+}
+
+/// No code is ever valid for longer than its period.
+pub(super) fn check_min_validity(seconds: u32, parameters: Parameters) -> Result<(), Error> {
+    let period = parameters.period();
+    if seconds <= period {
+        return Ok(());
+    }
+    let text = format!(
+        "min_validity is {seconds} s, but a code of this entry is valid for {period} s at the most: ask for {period} or less"
+    );
+    Err(Error::invalid("invalid_min_validity", text))
+}

@@ -1,0 +1,59 @@
+//! What a server is started with. Where the values come from is the command line's business.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use keyfob_core::crypto::MasterKeyText;
+
+/// Everything a server needs to know. Has no `Debug`: it may hold the master key and a database URL.
+pub struct Config {
+    /// Address of the API and the pages.
+    pub listen: SocketAddr,
+    /// Address of a second listener for `/metrics`, `/healthz` and `/readyz`, if any.
+    pub admin_listen: Option<SocketAddr>,
+    /// Where the database is and what opens it.
+    pub vault: VaultConfig,
+    /// When a credential may be released.
+    pub audit: Audit,
+    /// What the server bears.
+    pub limits: Limits,
+}
+
+/// Where the database is and what opens it.
+#[derive(Clone)]
+pub struct VaultConfig {
+    /// Holds the SQLite file and the master key file unless they are named.
+    pub data_dir: PathBuf,
+    /// `sqlite:PATH` or `postgres://…`; `None` is the SQLite file in the data directory.
+    pub database_url: Option<String>,
+    /// The master key's file; `None` is the one in the data directory.
+    pub master_key_file: Option<PathBuf>,
+    /// The master key itself, in place of a file.
+    pub master_key: Option<MasterKeyText>,
+}
+
+/// When a credential may be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Only after its event is on stable storage.
+    Durable,
+    /// At once; its event is on stable storage within a second.
+    Buffered,
+}
+
+/// What the server bears before it refuses.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// One-time-password entries per account.
+    pub totp_per_account: u32,
+    /// Connections at a time; further ones wait to be accepted.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            totp_per_account: 100_000,
+            connections: 20_000,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Errors, and the one place where an HTTP status is chosen.
+//!
+//! The operations speak of causes, not of statuses. A 4xx tells the caller what to do; a 5xx tells
+//! the caller nothing and the log everything, once, with the request's id. What is not permitted
+//! and what does not exist are one and the same 404.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use keyfob_api::error::ErrorBody;
+use keyfob_core::{crypto::OpenError, policy::Denial, totp};
+use keyfob_store::StoreError;
+
+/// Why a request was not answered as asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is wrong; the text says what to send instead.
+    #[error("{message}")]
+    Invalid {
+        /// The cause, for a program.
+        code: &'static str,
+        /// The cause and what to do, for a person. Repeats no secret.
+        message: Cow<'static, str>,
+    },
+    /// No credentials came with the request.
+    #[error("no credentials")]
+    NoCredentials,
+    /// The credentials are not those of a live key. Deliberately says no more.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// The key may never do this.
+    #[error("not permitted")]
+    Forbidden,
+    /// There is no such thing, or not for this caller.
+    #[error("not found")]
+    NotFound,
+    /// The path has other methods.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// The body is larger than the server takes.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The body did not come in time.
+    #[error("the request did not come in time")]
+    Timeout,
+    /// The request contradicts what is stored; sending it again would not help.
+    #[error("{message}")]
+    Conflict {
+        /// The cause, for a program.
+        code: &'static str,
+        /// The cause and what to do, for a person.
+        message: Cow<'static, str>,
+    },
+    /// The code asked for is further away than a caller can be kept waiting.
+    #[error("{message}")]
+    WaitTooLong {
+        /// The cause, for a program.
+        code: &'static str,
+        /// The cause and what to do, for a person.
+        message: Cow<'static, str>,
+        /// When it is worth asking again.
+        after: Duration,
+    },
+    /// The server cannot do it now.
+    #[error("unavailable")]
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The server is at fault.
+    #[error("internal error")]
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// A request that is wrong.
+    pub fn invalid(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Invalid {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// A fault of the server's own.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into().into())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Overloaded | StoreError::Stopped => {
+                Self::Unavailable(Arc::new(error))
+            }
+            StoreError::Conflict
+            | StoreError::Corrupt { .. }
+            | StoreError::Database(_)
+            | StoreError::Open(_) => Self::Internal(Arc::new(error)),
+        }
+    }
+}
+
+impl From<totp::Invalid> for Error {
+    fn from(invalid: totp::Invalid) -> Self {
+        Self::invalid(invalid.code(), invalid.to_string())
+    }
+}
+
+impl From<totp::TimeBeforeEpoch> for Error {
+    fn from(error: totp::TimeBeforeEpoch) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Never => Self::Forbidden,
+        }
+    }
+}
+
+/// A stored value that does not open, and where it is.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{table} row {row}, column {column}: {source}. The row is damaged or was copied here; restore it from a backup, or delete it and store it again"
+)]
+pub struct Damaged {
+    /// The table.
+    pub table: &'static str,
+    /// The row's id.
+    pub row: String,
+    /// The column.
+    pub column: &'static str,
+    /// That it does not open.
+    pub source: OpenError,
+}
+
+impl From<Damaged> for Error {
+    fn from(damaged: Damaged) -> Self {
+        Self::internal(damaged)
+    }
+}
+
+/// What an error is on the wire, whatever the dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) status: StatusCode,
+    /// Lower case; the upper-case form is made of it.
+    pub(crate) code: &'static str,
+    pub(crate) message: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    /// The status is one that stock clients retry, in vain.
+    permanent: bool,
+}
+
+/// Some clients refuse to wait longer, and give up.
+const LONGEST_RETRY_AFTER: u64 = 60;
+
+/// Which API a path belongs to. Each has its own words for a caller it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `/api/v1` and everything that is not `/api/v2`.
+    V1,
+    /// `/api/v2`.
+    V2,
+}
+
+impl Dialect {
+    pub(crate) fn of(path: &str) -> Self {
+        if path.starts_with("/api/v2") {
+            Self::V2
+        } else {
+            Self::V1
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn parts(&self, dialect: Dialect) -> Parts {
+        use StatusCode as S;
+        let (status, code, message) = match self {
+            Self::Invalid { code, message } => (S::BAD_REQUEST, *code, message.clone()),
+            Self::NoCredentials if dialect == Dialect::V2 => (
+                S::FORBIDDEN,
+                "missing_credentials",
+                "Did not get inputs for authorization".into(),
+            ),
+            Self::InvalidCredentials if dialect == Dialect::V2 => (
+                S::UNAUTHORIZED,
+                "invalid_credentials",
+                "Invalid Credentials".into(),
+            ),
+            Self::NoCredentials | Self::InvalidCredentials => (
+                S::UNAUTHORIZED,
+                "not_authenticated",
+                "Not authenticated".into(),
+            ),
+            Self::Forbidden => (
+                S::FORBIDDEN,
+                "not_authorized",
+                "Not authorized: this key's role may not do that".into(),
+            ),
+            Self::NotFound => (S::NOT_FOUND, "not_found", "Not found".into()),
+            Self::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method not allowed".into(),
+            ),
+            Self::TooLarge => (
+                S::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "The body is larger than 64 KiB".into(),
+            ),
+            Self::Timeout => (
+                S::REQUEST_TIMEOUT,
+                "timeout",
+                "The request's body did not come in time".into(),
+            ),
+            Self::Conflict { code, message } => (S::CONFLICT, *code, message.clone()),
+            Self::WaitTooLong { code, message, .. } => {
+                (S::TOO_MANY_REQUESTS, *code, message.clone())
+            }
+            Self::Unavailable(_) => (
+                S::SERVICE_UNAVAILABLE,
+                "service_unavailable",
+                "Service unavailable; try again in a moment".into(),
+            ),
+            Self::Internal(_) => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal_server_error",
+                "Internal server error".into(),
+            ),
+        };
+        let retry_after = match self {
+            Self::WaitTooLong { after, .. } => Some(*after),
+            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            _ => None,
+        };
+        let permanent = matches!(self, Self::Conflict { .. });
+        Parts {
+            status,
+            code,
+            message,
+            retry_after,
+            permanent,
+        }
+    }
+
+    /// Tells the log what the caller is not told.
+    pub(crate) fn log(&self, request_id: &str) {
+        if let Self::Unavailable(source) | Self::Internal(source) = self {
+            tracing::error!(request_id, error = chain(&**source), "{self}");
+        }
+    }
+}
+
+impl Parts {
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+        if let Some(after) = self.retry_after {
+            let seconds = after
+                .as_millis()
+                .div_ceil(1000)
+                .clamp(1, LONGEST_RETRY_AFTER.into());
+            if let Ok(seconds) = u64::try_from(seconds) {
+                headers.insert(header::RETRY_AFTER, seconds.into());
+            }
+        }
+        if self.permanent {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+    }
+}
+
+/// The error and everything that caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Status and body depend on the path's dialect and the request's id, which only the outermost
+/// layer knows: the error travels there beside an empty response.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The answer to a request that failed.
+pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Response {
+    error.log(request_id);
+    let parts = error.parts(dialect);
+    let message = parts.message.to_string();
+    let v2 = dialect == Dialect::V2;
+    let body = ErrorBody {
+        status: v2.then(|| "ERROR".into()),
+        code: parts.code.to_ascii_uppercase(),
+        error: parts.code.into(),
+        error_message: v2.then(|| message.clone()),
+        error_code: v2.then(|| parts.code.into()),
+        message,
+        request_id: request_id.into(),
+    };
+    let mut response = (parts.status, Json(body)).into_response();
+    parts.add_headers(response.headers_mut());
+    response
+}

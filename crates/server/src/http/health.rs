@@ -1,0 +1,36 @@
+//! Health and metrics.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use keyfob_api::totp::Status;
+
+use crate::{broker::Broker, error::Error, metrics::Metrics};
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn live() -> Json<Status> {
+    Json(Status {
+        status: "OK".into(),
+    })
+}
+
+/// `GET /readyz`: it could do its work now.
+pub(crate) async fn ready(State(broker): State<Broker>) -> Result<Json<Status>, Error> {
+    match broker.check().await {
+        Ok(()) => Ok(live().await),
+        Err(Error::Internal(source)) => Err(Error::Unavailable(source)),
+        Err(error) => Err(error),
+    }
+}
+
+/// `GET /metrics`
+pub(crate) async fn metrics(metrics: Arc<Metrics>, broker: Broker) -> Result<Response, Error> {
+    let text = metrics.render(broker.depth()).map_err(Error::internal)?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}

@@ -1,0 +1,401 @@
+//! `/api/v2/totp` (contract/totp).
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::Response,
+};
+use bytes::{BufMut, BytesMut};
+use futures_util::stream;
+use keyfob_api::totp as wire;
+use keyfob_core::{
+    id::TotpId,
+    totp::{Algorithm, Invalid, Kind, Parameters, Seed, uri},
+};
+use keyfob_store::totp::Totp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{body, rfc3339};
+use crate::{
+    app::json_stream,
+    broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Repeat, Wish},
+    error::Error,
+};
+
+type Id = Result<Path<String>, PathRejection>;
+
+/// A malformed id is answered like one that does not exist.
+fn id(path: Id) -> Result<TotpId, Error> {
+    let Path(text) = path.map_err(|_| Error::NotFound)?;
+    TotpId::parse(&text).map_err(|_| Error::NotFound)
+}
+
+/// `POST /api/v2/totp/secrets`
+pub(crate) async fn create(
+    State(broker): State<Broker>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: body::Bytes,
+) -> Result<Json<wire::TotpAnswer>, Error> {
+    let content = content(body.object()?)?;
+    let draft = Draft {
+        content,
+        repeat: repeat(&headers)?,
+    };
+    let CreatedTotp {
+        totp,
+        secret,
+        is_weak,
+    } = broker.create_totp(&caller, draft).await?;
+    let mut totp_secret = shape(totp);
+    totp_secret.secret = Some(secret);
+    if is_weak {
+        totp_secret.warnings.push("weak_secret".into());
+    }
+    Ok(Json(wire::TotpAnswer {
+        status: OK.into(),
+        totp_secret,
+    }))
+}
+
+const OK: &str = "OK";
+
+/// The fields of a create, read one by one so that each has an error code of its own.
+#[derive(Deserialize)]
+struct CreateBody<'a> {
+    #[serde(borrow)]
+    label: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+    #[serde(borrow)]
+    secret: Option<&'a RawValue>,
+    #[serde(borrow)]
+    issuer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    algorithm: Option<&'a RawValue>,
+    #[serde(borrow)]
+    digits: Option<&'a RawValue>,
+    #[serde(borrow)]
+    period: Option<&'a RawValue>,
+}
+
+/// A field's value; `null` counts as absent.
+fn field<T: serde::de::DeserializeOwned>(
+    value: Option<&RawValue>,
+    invalid: impl Into<Error>,
+) -> Result<Option<T>, Error> {
+    match value.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some(json) => serde_json::from_str(json)
+            .map(Some)
+            .map_err(|_| invalid.into()),
+    }
+}
+
+fn text(name: &'static str, code: &'static str) -> Error {
+    Error::invalid(code, format!("{name} must be a string"))
+}
+
+fn content(body: CreateBody<'_>) -> Result<Content, Error> {
+    let label: Option<String> = field(body.label, text("label", "invalid_label"))?;
+    let uri: Option<SecretString> = field(body.uri, text("uri", "invalid_uri"))?;
+    if let Some(uri) = uri {
+        return Ok(Content::from_uri(uri::parse(uri.expose_secret())?, label));
+    }
+    let secret: Option<SecretString> = field(body.secret, text("secret", "invalid_secret"))?;
+    // People paste the whole URI where the secret goes.
+    if let Some(uri) = secret
+        .as_ref()
+        .filter(|secret| uri::is_uri(secret.expose_secret()))
+    {
+        return Ok(Content::from_uri(uri::parse(uri.expose_secret())?, label));
+    }
+    let label = label
+        .ok_or_else(|| Error::invalid("missing_label", "label is required, unless uri is given"))?;
+    let issuer: Option<String> = field(body.issuer, text("issuer", "invalid_issuer"))?;
+    let parameters = parameters(body.algorithm, body.digits, body.period)?;
+    let seed = secret
+        .map(|secret| Seed::from_base32(secret.expose_secret()))
+        .transpose()?;
+    let issuer = issuer.filter(|issuer| !issuer.is_empty());
+    Ok(Content {
+        label,
+        issuer,
+        parameters,
+        seed,
+    })
+}
+
+fn parameters(
+    algorithm: Option<&RawValue>,
+    digits: Option<&RawValue>,
+    period: Option<&RawValue>,
+) -> Result<Parameters, Error> {
+    let algorithm: Option<String> = field(algorithm, Invalid::Algorithm)?;
+    let algorithm = algorithm.map(|name| Algorithm::parse(&name)).transpose()?;
+    let digits: u32 = field(digits, Invalid::Digits)?.unwrap_or(6);
+    // Seven digits come from imports only: the API's own enumeration has 6 and 8.
+    if digits == 7 {
+        return Err(Invalid::Digits.into());
+    }
+    let period: u32 = field(period, Invalid::Period)?.unwrap_or(30);
+    Ok(Parameters::new(
+        Kind::Totp,
+        algorithm.unwrap_or(Algorithm::Sha1),
+        digits,
+        period,
+    )?)
+}
+
+/// How this create says that it may have been sent before.
+fn repeat(headers: &HeaderMap) -> Result<Repeat, Error> {
+    if let Some(key) = headers.get("idempotency-key") {
+        let key = key
+            .to_str()
+            .ok()
+            .filter(|key| (1..=255).contains(&key.len()));
+        let key = key.ok_or_else(|| {
+            let text = "Idempotency-Key must have 1 to 255 visible ASCII characters";
+            Error::invalid("invalid_idempotency_key", text)
+        })?;
+        return Ok(Repeat::Key(key.to_owned()));
+    }
+    let count = headers
+        .get("x-stainless-retry-count")
+        .and_then(|count| count.to_str().ok());
+    let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+    Ok(if count > 0 { Repeat::Retry } else { Repeat::No })
+}
+
+/// `GET /api/v2/totp/secrets`
+///
+/// Entries are read a page at a time, as fast as the caller takes them.
+pub(crate) async fn list(State(broker): State<Broker>, caller: Caller) -> Result<Response, Error> {
+    let first = broker.list_totp(&caller, None).await?;
+    let pages = stream::try_unfold(Sent::Page(first, true), move |state| {
+        let (broker, caller) = (broker.clone(), caller.clone());
+        async move { next_chunk(&broker, &caller, state).await }
+    });
+    Ok(json_stream(Body::from_stream(pages)))
+}
+
+/// How far a list has been sent.
+enum Sent {
+    /// This page is next; `true` for the first.
+    Page(Vec<Totp>, bool),
+    End,
+}
+
+type Chunk = Option<(BytesMut, Sent)>;
+
+async fn next_chunk(broker: &Broker, caller: &Caller, state: Sent) -> Result<Chunk, Error> {
+    let Sent::Page(page, is_first) = state else {
+        return Ok(None);
+    };
+    let mut chunk = BytesMut::new();
+    if is_first {
+        chunk.put_slice(br#"{"status":"OK","totp_secrets":["#);
+    }
+    let last = page.last().map(|totp| totp.id.clone());
+    for (index, totp) in page.into_iter().enumerate() {
+        if index > 0 || !is_first {
+            chunk.put_u8(b',');
+        }
+        serde_json::to_writer((&mut chunk).writer(), &shape(totp)).map_err(Error::internal)?;
+    }
+    let next = match last {
+        None => Vec::new(),
+        Some(last) => broker.list_totp(caller, Some(last)).await?,
+    };
+    if next.is_empty() {
+        chunk.put_slice(b"]}");
+        return Ok(Some((chunk, Sent::End)));
+    }
+    Ok(Some((chunk, Sent::Page(next, false))))
+}
+
+/// `GET /api/v2/totp/secrets/{id}`
+pub(crate) async fn fetch(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+) -> Result<Json<wire::TotpAnswer>, Error> {
+    let totp = broker.fetch_totp(&caller, &id(path)?).await?;
+    Ok(Json(wire::TotpAnswer {
+        status: OK.into(),
+        totp_secret: shape(totp),
+    }))
+}
+
+/// The fields of an update.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateBody {
+    label: Option<String>,
+    /// `null` takes it away, which absent does not.
+    #[serde(default, deserialize_with = "present")]
+    issuer: Option<Option<String>>,
+    policy: Option<UpdatePolicy>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdatePolicy {
+    unique: Option<bool>,
+    min_validity: Option<u32>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(d).map(Some)
+}
+
+/// `PATCH /api/v2/totp/secrets/{id}`
+pub(crate) async fn update(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+    body: body::Bytes,
+) -> Result<Json<wire::TotpAnswer>, Error> {
+    let UpdateBody {
+        label,
+        issuer,
+        policy,
+    } = body.json()?;
+    let UpdatePolicy {
+        unique,
+        min_validity,
+    } = policy.unwrap_or_default();
+    let change = Change {
+        label,
+        issuer,
+        unique,
+        min_validity,
+    };
+    let totp = broker.update_totp(&caller, &id(path)?, change).await?;
+    Ok(Json(wire::TotpAnswer {
+        status: OK.into(),
+        totp_secret: shape(totp),
+    }))
+}
+
+/// `DELETE /api/v2/totp/secrets/{id}`
+pub(crate) async fn delete(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+) -> Result<Json<wire::Status>, Error> {
+    broker.delete_totp(&caller, &id(path)?).await?;
+    Ok(Json(wire::Status { status: OK.into() }))
+}
+
+/// `GET /api/v2/totp/code/{id}`
+pub(crate) async fn code(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+    RawQuery(query): RawQuery,
+) -> Result<Json<wire::CodeAnswer>, Error> {
+    let wish = wish(query.as_deref().unwrap_or_default())?;
+    let released = broker.code(&caller, &id(path)?, wish).await?;
+    Ok(Json(answer(&released)))
+}
+
+/// The parameters of a code call. Unknown ones are ignored, as the original does.
+fn wish(query: &str) -> Result<Wish, Error> {
+    let mut wish = Wish::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "min_validity" => wish.min_validity = Some(seconds(value)?),
+            "unique" => wish.unique = Some(flag(value)?),
+            "include" if value == "next" => wish.next = true,
+            "include" => {
+                return Err(Error::invalid(
+                    "invalid_include",
+                    "include takes the value next",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(wish)
+}
+
+fn seconds(value: &str) -> Result<u32, Error> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let invalid = || {
+        Error::invalid(
+            "invalid_min_validity",
+            "min_validity takes a whole number of seconds",
+        )
+    };
+    value.parse().ok().filter(|_| digits).ok_or_else(invalid)
+}
+
+fn flag(value: &str) -> Result<bool, Error> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Error::invalid(
+            "invalid_unique",
+            "unique takes true or false",
+        )),
+    }
+}
+
+fn answer(released: &Released) -> wire::CodeAnswer {
+    let Released {
+        code,
+        next,
+        step,
+        parameters,
+        at,
+        ..
+    } = released;
+    let (valid_until, server_time) = (parameters.ends_at(*step), at.as_seconds());
+    wire::CodeAnswer {
+        status: OK.into(),
+        code: code.as_str().into(),
+        expires_in: u32::try_from(valid_until - server_time).unwrap_or(1),
+        server_time,
+        valid_from: parameters.starts_at(*step),
+        valid_until,
+        period: parameters.period(),
+        digits: parameters.digits(),
+        next_valid_from: next.as_ref().map(|_| valid_until),
+        next_code: next.as_ref().map(|next| next.as_str().into()),
+    }
+}
+
+fn shape(totp: Totp) -> wire::Totp {
+    let Totp {
+        id,
+        label,
+        issuer,
+        parameters,
+        policy,
+        created_at,
+        updated_at,
+    } = totp;
+    wire::Totp {
+        id: id.to_string(),
+        algorithm: parameters.algorithm().as_str().into(),
+        created_at: rfc3339(created_at),
+        digits: parameters.digits(),
+        issuer,
+        label,
+        period: parameters.period(),
+        kind: parameters.kind().as_str().into(),
+        updated_at: rfc3339(updated_at),
+        policy: wire::Policy {
+            unique: policy.unique,
+            min_validity: policy.min_validity,
+        },
+        secret: None,
+        warnings: Vec::new(),
+    }
+}

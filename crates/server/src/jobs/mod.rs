@@ -1,0 +1,22 @@
+//! Background work.
+
+use std::time::Duration;
+
+use crate::broker::Broker;
+
+/// How often old creates are forgotten.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Runs the background work until the task is dropped.
+pub async fn run(broker: Broker) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match broker.forget_creations().await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::debug!(forgotten, "old creates"),
+            Err(error) => tracing::warn!(%error, "old creates could not be forgotten"),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The Keyfob service as a library.
+//!
+//! One natural path: [`router`] → `http` → [`broker`] → store, policy, crypto. Rules live in the
+//! broker only, statuses in [`error`] only.
+
+pub mod app;
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod doctor;
+pub mod error;
+pub mod jobs;
+pub mod metrics;
+pub mod random;
+pub mod serve;
+pub mod vault;
+
+mod auth;
+mod http;
+mod router;
+mod text;

@@ -1,0 +1,99 @@
+//! Table `account`: the tenants.
+
+use keyfob_core::{id::AccountId, time::Timestamp};
+
+use crate::{
+    ReadTx, StoreError, WriteTx,
+    conn::{Row, sql},
+};
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// The account it is a child of; the first account has none.
+    pub parent: Option<AccountId>,
+    /// What people call it.
+    pub name: String,
+    /// The e-mail address it can be named by, if any.
+    pub email: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+fn read(row: &Row<'_>) -> Result<Account, StoreError> {
+    Ok(Account {
+        id: AccountId::from_stored(&row.get::<String>(0)?),
+        parent: row
+            .get::<Option<String>>(1)?
+            .map(|id| AccountId::from_stored(&id)),
+        name: row.get(2)?,
+        email: row.get(3)?,
+        created_at: Timestamp::from_millis(row.get(4)?),
+    })
+}
+
+/// The account with this id.
+pub fn find(tx: &mut ReadTx<'_>, id: &AccountId) -> Result<Option<Account>, StoreError> {
+    let find = sql!("SELECT id, parent_id, name, email, created_at FROM account WHERE id = $1");
+    tx.one(find, &[&id.as_str()], read)
+}
+
+/// The first account, made at first start: the one without a parent.
+pub fn find_first(tx: &mut ReadTx<'_>) -> Result<Option<Account>, StoreError> {
+    let find = sql!(
+        "SELECT id, parent_id, name, email, created_at FROM account
+         WHERE parent_id IS NULL ORDER BY created_at, id LIMIT 1"
+    );
+    tx.one(find, &[], read)
+}
+
+/// Up to `limit` accounts after `after`, by id.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    after: Option<&AccountId>,
+    limit: u32,
+) -> Result<Vec<Account>, StoreError> {
+    let list = sql!(
+        "SELECT id, parent_id, name, email, created_at FROM account
+         WHERE id > $1 ORDER BY id LIMIT $2"
+    );
+    tx.many(
+        list,
+        &[&after.map_or("", AccountId::as_str), &i64::from(limit)],
+        read,
+    )
+}
+
+/// Stores a new account, without entries.
+pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError> {
+    let insert = sql!(
+        "INSERT INTO account (id, parent_id, name, email, totp_count, created_at)
+         VALUES ($1, $2, $3, $4, 0, $5)"
+    );
+    let parent = account.parent.as_ref().map(AccountId::as_str);
+    let Account {
+        id,
+        name,
+        email,
+        created_at,
+        ..
+    } = account;
+    let created_at = created_at.as_millis();
+    tx.execute(insert, &[&id.as_str(), &parent, name, email, &created_at])
+        .map(drop)
+}
+
+/// Counts one more one-time-password entry. `false` if the account holds `limit` already.
+pub fn add_totp(tx: &mut WriteTx<'_>, id: &AccountId, limit: i64) -> Result<bool, StoreError> {
+    let add =
+        sql!("UPDATE account SET totp_count = totp_count + 1 WHERE id = $1 AND totp_count < $2");
+    Ok(tx.execute(add, &[&id.as_str(), &limit])? == 1)
+}
+
+/// Counts one one-time-password entry less.
+pub fn remove_totp(tx: &mut WriteTx<'_>, id: &AccountId) -> Result<(), StoreError> {
+    let remove = sql!("UPDATE account SET totp_count = totp_count - 1 WHERE id = $1");
+    tx.execute(remove, &[&id.as_str()]).map(drop)
+}

@@ -1,0 +1,159 @@
+//! Table `key`: API keys.
+
+use keyfob_core::{
+    id::{AccountId, KeyId},
+    policy::Role,
+    time::Timestamp,
+    token::KeyHash,
+};
+
+use crate::{
+    ReadTx, StoreError, WriteTx,
+    conn::{Row, sql},
+};
+
+/// A stored API key.
+#[derive(Clone)]
+pub struct Key {
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// Its id.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// What is remembered of its secret.
+    pub hash: KeyHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Key {
+    /// Whether it authenticates at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<Key, StoreError> {
+    let id: String = row.get(1)?;
+    let damaged = |column| StoreError::Corrupt {
+        table: "key",
+        column,
+        row: id.clone(),
+    };
+    let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
+    Ok(Key {
+        account: AccountId::from_stored(&row.get::<String>(0)?),
+        id: KeyId::from_stored(&id),
+        name: row.get(2)?,
+        role: Role::parse(&row.get::<String>(3)?).ok_or_else(|| damaged("role"))?,
+        hash: KeyHash::from_stored(&row.get::<Vec<u8>>(4)?)
+            .ok_or_else(|| damaged("secret_hash"))?,
+        created_at: Timestamp::from_millis(row.get(5)?),
+        expires_at: time(row.get(6)?),
+        revoked_at: time(row.get(7)?),
+    })
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        sql!(concat!(
+            "SELECT account_id, id, name, role, secret_hash, created_at, expires_at, revoked_at
+             FROM key ",
+            $rest
+        ))
+    };
+}
+
+/// The key with this id, whichever account it belongs to: how a caller is recognised.
+pub fn find_any(tx: &mut ReadTx<'_>, id: &KeyId) -> Result<Option<Key>, StoreError> {
+    tx.one(select!("WHERE id = $1"), &[&id.as_str()], read)
+}
+
+/// The account's key with this id.
+pub fn find(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    id: &KeyId,
+) -> Result<Option<Key>, StoreError> {
+    let find = select!("WHERE account_id = $1 AND id = $2");
+    tx.one(find, &[&account.as_str(), &id.as_str()], read)
+}
+
+/// Up to `limit` keys of the account after `after`, revoked ones included, by id.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    after: Option<&KeyId>,
+    limit: u32,
+) -> Result<Vec<Key>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    let after = after.map_or("", KeyId::as_str);
+    tx.many(list, &[&account.as_str(), &after, &i64::from(limit)], read)
+}
+
+/// Up to `limit` keys of the account before `before`, revoked ones included, newest first.
+pub fn list_newest(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    before: Option<&KeyId>,
+    limit: u32,
+) -> Result<Vec<Key>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    // Every id starts with a prefix that sorts before this.
+    let before = before.map_or("~", KeyId::as_str);
+    tx.many(list, &[&account.as_str(), &before, &i64::from(limit)], read)
+}
+
+/// Stores a new key.
+pub fn insert(tx: &mut WriteTx<'_>, key: &Key) -> Result<(), StoreError> {
+    let insert = sql!(
+        "INSERT INTO key (account_id, id, name, role, secret_hash, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    );
+    let expires_at = key.expires_at.map(Timestamp::as_millis);
+    tx.execute(
+        insert,
+        &[
+            &key.account.as_str(),
+            &key.id.as_str(),
+            &key.name,
+            &key.role.as_str(),
+            &key.hash.as_bytes(),
+            &key.created_at.as_millis(),
+            &expires_at,
+        ],
+    )
+    .map(drop)
+}
+
+/// Gives the key another name. `false` if there is no such key.
+pub fn rename(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &KeyId,
+    name: &str,
+) -> Result<bool, StoreError> {
+    let rename = sql!("UPDATE key SET name = $3 WHERE account_id = $1 AND id = $2");
+    Ok(tx.execute(rename, &[&account.as_str(), &id.as_str(), &name])? == 1)
+}
+
+/// Ends the key. `false` if there is no such key or it was revoked before.
+pub fn revoke(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &KeyId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let revoke = sql!(
+        "UPDATE key SET revoked_at = $3 WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL"
+    );
+    Ok(tx.execute(revoke, &[&account.as_str(), &id.as_str(), &now.as_millis()])? == 1)
+}

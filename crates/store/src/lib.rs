@@ -1,0 +1,251 @@
+//! The store: the only crate with SQL, on SQLite and PostgreSQL.
+//!
+//! A unit of work is a synchronous closure: [`Store::read`] and [`Store::write`]; there is no third
+//! way, and no transaction can be held across a network call. A closure may be run again (after a
+//! lost race or a lost connection), so it has no effect but through its transaction.
+//!
+//! One text for both databases:
+//!
+//! 1. Ids are TEXT, times BIGINT unix milliseconds from the caller's clock, bytes BYTEA, JSON TEXT.
+//! 2. No `now()`, arrays, enums, triggers or vendor functions; defaults are set in Rust.
+//! 3. Concurrency is a conditional `UPDATE … WHERE` and the count of changed rows, or a unique key;
+//!    never a read followed by a write that trusts it. The isolation level is read committed.
+//! 4. Migrations add: a table, a nullable column, an index.
+//! 5. A statement for one database only stands in an explicit `match` in one store function.
+
+mod conn;
+mod error;
+mod link;
+mod migrate;
+mod queue;
+mod reader;
+mod target;
+mod tx;
+mod writer;
+
+pub mod account;
+pub mod creation;
+pub mod data_key;
+pub mod event;
+pub mod key;
+pub mod totp;
+pub mod vault;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use tokio::sync::oneshot;
+
+pub use crate::{
+    error::{Cause, StoreError},
+    event::Event,
+    target::{Server, Target},
+    tx::{Commit, ReadTx, WriteTx},
+};
+use crate::{
+    link::Link,
+    queue::{Queue, Refused},
+    reader::{ReadEntry, Reads},
+    writer::{Entry, EventIds, Unit, Writer},
+};
+
+/// More waiting units than this are refused: their callers would have given up before their turn.
+const QUEUE: usize = 65_536;
+/// Threads with a connection each, on PostgreSQL.
+const POSTGRES_WRITERS: usize = 2;
+const POSTGRES_READERS: usize = 4;
+
+/// What a store is opened with.
+pub struct Options {
+    /// Random bits that no other process shares; they make event ids unique.
+    pub writer: [u8; 4],
+    /// Told the size of each committed batch: units of work and events that came alone.
+    pub observe: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl Options {
+    /// Options without an observer.
+    #[must_use]
+    pub fn new(writer: [u8; 4]) -> Self {
+        Self {
+            writer,
+            observe: Arc::new(|_| ()),
+        }
+    }
+}
+
+/// An open database. Cheap to clone; closed by [`Store::close`] or when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Tells the stores of one process apart.
+    number: u64,
+    target: Target,
+    writes: Arc<Queue<Entry>>,
+    /// PostgreSQL only: SQLite reads on the caller's thread.
+    reads: Option<Arc<Queue<ReadEntry>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens the database and brings it to this version's schema. Blocks while it does.
+    pub fn open(target: &Target, options: &Options) -> Result<Self, StoreError> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // On a thread of its own: the PostgreSQL driver must not be started inside a runtime.
+        let migrated = std::thread::scope(|scope| scope.spawn(|| migrate::run(target)).join());
+        migrated.map_err(|_| StoreError::Stopped)??;
+        let is_postgres = matches!(target, Target::Postgres(_));
+        let inner = Inner {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            target: target.clone(),
+            writes: Arc::new(Queue::new(QUEUE)),
+            reads: is_postgres.then(|| Arc::new(Queue::new(QUEUE))),
+            threads: Mutex::new(Vec::new()),
+        };
+        inner.start(options)?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Runs a unit of reads.
+    pub async fn read<T, E, F>(&self, mut work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut ReadTx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let Some(reads) = &self.inner.reads else {
+            return reader::here(self.inner.number, &self.inner.target, |tx| work(tx));
+        };
+        let (reply, answer) = oneshot::channel();
+        let job = ReadEntry::new(Box::new(Reads {
+            work,
+            answer: None,
+            reply,
+        }));
+        accepted(reads.push(job))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// Runs a unit that may write, and answers when it is on stable storage.
+    ///
+    /// Once queued it runs to its end, also if the caller goes away. A unit that cannot begin
+    /// within five seconds is refused and has changed nothing.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry::new(Box::new(Unit {
+            work,
+            answer: None,
+            reply,
+        }));
+        accepted(self.inner.writes.push(entry))?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// Leaves an event to be written within a second, without waiting for it.
+    pub fn append(&self, event: Event) -> Result<(), StoreError> {
+        accepted(self.inner.writes.push_event(event))
+    }
+
+    /// How many units wait for the writer.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.inner.writes.depth()
+    }
+
+    /// Takes no more units, finishes those it has, and waits for that. Blocks.
+    pub fn close(&self) {
+        self.inner.stop();
+        let threads = std::mem::take(&mut *self.inner.threads());
+        for thread in threads {
+            // A thread that panicked has told the log.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accepted<J>(pushed: Result<(), Refused<J>>) -> Result<(), StoreError> {
+    pushed.map_err(|refused| match refused {
+        Refused::Full(_) => StoreError::Overloaded,
+        Refused::Closed(_) => StoreError::Stopped,
+    })
+}
+
+impl Inner {
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, options: &Options) -> Result<(), StoreError> {
+        // One transaction of SQLite holds more: it costs no round trips and blocks no other node.
+        let (writers, batch) = if self.reads.is_some() {
+            (POSTGRES_WRITERS, 256)
+        } else {
+            (1, 1024)
+        };
+        for number in 0..writers {
+            let [a, b, c, d] = options.writer;
+            let number = u8::try_from(number).unwrap_or(u8::MAX);
+            let writer = Writer {
+                link: Link::new(self.target.clone()),
+                queue: Arc::clone(&self.writes),
+                ids: EventIds {
+                    writer: [a, b, c, d, number],
+                    made: 0,
+                },
+                batch,
+                observe: Arc::clone(&options.observe),
+            };
+            self.spawn("writer", move || writer.run())?;
+        }
+        for queue in self
+            .reads
+            .iter()
+            .flat_map(|queue| std::iter::repeat_n(queue, POSTGRES_READERS))
+        {
+            let (link, queue) = (Link::new(self.target.clone()), Arc::clone(queue));
+            self.spawn("reader", move || reader::run(link, &queue))?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let thread = std::thread::Builder::new()
+            .name(format!("store-{name}"))
+            .spawn(run);
+        self.threads()
+            .push(thread.map_err(|error| StoreError::Database(error.into()))?);
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.writes.close();
+        if let Some(reads) = &self.reads {
+            reads.close();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

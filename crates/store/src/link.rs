@@ -1,0 +1,132 @@
+//! A connection that is made anew when it is lost, and the transaction on it.
+
+use std::time::Duration;
+
+use crate::{
+    conn::{Conn, sql},
+    error::{Failure, Fault, StoreError},
+    event,
+    queue::now,
+    target::Target,
+    writer::in_transaction,
+};
+
+/// How long a lost commit's server process may take to end before its outcome counts as unknown.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The connection of one thread.
+pub(crate) struct Link {
+    target: Target,
+    conn: Option<Conn>,
+}
+
+impl Link {
+    /// A link that connects when it is first used.
+    pub(crate) const fn new(target: Target) -> Self {
+        Self { target, conn: None }
+    }
+
+    /// The connection, made if there is none.
+    pub(crate) fn conn(&mut self) -> Result<&mut Conn, Failure> {
+        if self.conn.as_ref().is_some_and(is_closed) {
+            self.conn = None;
+        }
+        if self.conn.is_none() {
+            self.conn = Some(self.target.connect()?);
+        }
+        self.open_conn()
+    }
+
+    /// The connection, which a transaction is open on.
+    pub(crate) fn open_conn(&mut self) -> Result<&mut Conn, Failure> {
+        let lost = || Failure {
+            fault: Fault::Lost,
+            error: StoreError::Unavailable("lost".into()),
+        };
+        self.conn.as_mut().ok_or_else(lost)
+    }
+
+    /// Begins a transaction that may write.
+    pub(crate) fn begin(&mut self) -> Result<&mut Conn, Failure> {
+        let conn = self.conn()?;
+        match conn {
+            // The write lock first: a read that turns into a write fails at once when another
+            // process wrote in between, and no busy time-out helps it.
+            Conn::Sqlite(_) => conn.control("BEGIN IMMEDIATE")?,
+            // Units of several nodes share transactions, so two of them can lock the same rows in
+            // different orders. Giving up early and running alone beats waiting for the detector.
+            Conn::Postgres(_) => conn.control("BEGIN; SET LOCAL lock_timeout = '100ms'")?,
+        }
+        Ok(conn)
+    }
+
+    /// Commits. `Fault::Unknown` if the connection was lost and nobody can say what became of it.
+    pub(crate) fn commit(&mut self, witness: Option<&event::Row>) -> Result<(), Failure> {
+        let Err(failure) = self.open_conn()?.control("COMMIT") else {
+            return Ok(());
+        };
+        let (Fault::Lost, Some(Conn::Postgres(conn))) = (failure.fault, &self.conn) else {
+            return Err(failure);
+        };
+        let backend = conn.backend;
+        self.conn = None;
+        match witness {
+            Some(witness) if self.was_committed(backend, witness)? => Ok(()),
+            // A unit without an event changes nothing that could not be done twice.
+            _ => Err(failure),
+        }
+    }
+
+    /// Whether the lost transaction that held `witness` was committed. Its server process has to be
+    /// gone before that can be said.
+    fn was_committed(&mut self, backend: i32, witness: &event::Row) -> Result<bool, Failure> {
+        let until = now() + SETTLE_WITHIN;
+        while now() < until {
+            if let Ok(found) = self.look_for(backend, witness) {
+                if let Some(found) = found {
+                    return Ok(found);
+                }
+            } else {
+                self.conn = None;
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        tracing::error!("the outcome of a commit is unknown: the database went away during it");
+        let error = StoreError::Unavailable("the outcome of the commit is unknown".into());
+        Err(Failure {
+            fault: Fault::Unknown,
+            error,
+        })
+    }
+
+    fn look_for(&mut self, backend: i32, witness: &event::Row) -> Result<Option<bool>, Failure> {
+        let conn = self.conn()?;
+        let mut alive = false;
+        let ended = sql!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1");
+        conn.query(ended, &[&backend], &mut |_| {
+            alive = true;
+            Ok(())
+        })?;
+        if alive {
+            return Ok(None);
+        }
+        event::exists(conn, witness).map(Some)
+    }
+
+    /// Ends a failed transaction; drops the connection if that cannot be done on it.
+    pub(crate) fn rollback(&mut self, failure: &Failure) {
+        let Some(conn) = &mut self.conn else { return };
+        let lost = matches!(failure.fault, Fault::Lost | Fault::Unknown);
+        if lost || (in_transaction(conn) && conn.control("ROLLBACK").is_err()) {
+            self.conn = None;
+        }
+    }
+}
+
+fn is_closed(conn: &Conn) -> bool {
+    match conn {
+        Conn::Sqlite(_) => false,
+        Conn::Postgres(conn) => conn.client.is_closed(),
+    }
+}

@@ -1,0 +1,163 @@
+//! Where the database is, and how a connection to it is made and set up.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::{
+    conn::{Conn, PostgresConn},
+    error::{Cause, Failure, Fault, StoreError},
+};
+
+/// How long SQLite waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Prepared statements kept by each SQLite connection: all there are.
+const STATEMENTS: usize = 64;
+
+/// A database: `sqlite:PATH` or `postgres://…`.
+#[derive(Clone)]
+pub enum Target {
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server.
+    Postgres(Arc<Server>),
+}
+
+/// A PostgreSQL server and how to reach it.
+pub struct Server {
+    config: postgres::Config,
+    tls: MakeRustlsConnect,
+}
+
+impl FromStr for Target {
+    type Err = StoreError;
+
+    fn from_str(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                return Err(StoreError::Open(
+                    "the database URL names no file: sqlite:PATH".into(),
+                ));
+            }
+            return Ok(Self::Sqlite(path.into()));
+        }
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            let text = "the database URL must start with sqlite: or postgres://";
+            return Err(StoreError::Open(text.into()));
+        }
+        // The parser's own error may quote the URL, and with it the password.
+        let mut config = postgres::Config::from_str(url)
+            .map_err(|_| StoreError::Open("the postgres:// database URL is malformed".into()))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        config.application_name("keyfob");
+        Ok(Self::Postgres(Arc::new(Server {
+            tls: tls(&config)?,
+            config,
+        })))
+    }
+}
+
+impl Target {
+    /// A new connection, set up.
+    pub(crate) fn connect(&self) -> Result<Conn, Failure> {
+        match self {
+            Self::Sqlite(path) => Ok(Conn::Sqlite(open_sqlite(path)?)),
+            Self::Postgres(server) => Ok(Conn::Postgres(Box::new(server.connect()?))),
+        }
+    }
+}
+
+impl Server {
+    fn connect(&self) -> Result<PostgresConn, Failure> {
+        // Whatever the reason, a server that does not let us in now may do so in a moment.
+        let away = |error: postgres::Error| Failure {
+            fault: Fault::Lost,
+            error: StoreError::Unavailable(error.into()),
+        };
+        let mut client = self.config.connect(self.tls.clone()).map_err(away)?;
+        let setup =
+            "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'";
+        client.batch_execute(setup).map_err(away)?;
+        let backend = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .map_err(away)?
+            .get(0);
+        Ok(PostgresConn {
+            client,
+            statements: HashMap::new(),
+            backend,
+        })
+    }
+}
+
+fn tls(config: &postgres::Config) -> Result<MakeRustlsConnect, StoreError> {
+    let failed = |error: Cause| StoreError::Open(format!("TLS cannot be set up: {error}"));
+    let mut roots = rustls::RootCertStore::empty();
+    if config.get_ssl_mode() != SslMode::Disable && has_tcp_host(config) {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.into()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn has_tcp_host(config: &postgres::Config) -> bool {
+    config
+        .get_hosts()
+        .iter()
+        .any(|host| matches!(host, postgres::config::Host::Tcp(_)))
+}
+
+/// Opens the file, made readable by its owner only if it is new.
+fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
+    let away = |error: std::io::Error| Failure {
+        fault: Fault::Unit,
+        error: StoreError::Open(format!("{} cannot be opened: {error}", path.display())),
+    };
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    options.open(path).map_err(away)?;
+    let conn = rusqlite::Connection::open(path)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // The write-ahead log lets readers and the writer work at the same time; `FULL` waits for the
+    // disk at each commit; `secure_delete` overwrites what was deleted. The cache is 8 MiB at most.
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA secure_delete = ON; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;",
+    )?;
+    Ok(conn)
+}
+
+/// Held while the database is migrated, so that two processes that start at once do it one by one.
+pub(crate) fn lock_file(path: &Path) -> Result<File, StoreError> {
+    let name = path.with_extension("lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options
+        .open(&name)
+        .and_then(|file| file.lock().map(|()| file));
+    lock.map_err(|error| StoreError::Open(format!("{} cannot be locked: {error}", name.display())))
+}

@@ -1,0 +1,280 @@
+//! Table `totp`: stored one-time-password secrets and their parameters.
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, TotpId},
+    time::Timestamp,
+    totp::{Algorithm, Kind, Parameters, Step},
+};
+
+use crate::{
+    ReadTx, StoreError, WriteTx,
+    conn::{Row, sql},
+};
+
+/// What is known of an entry without opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Totp {
+    /// Its id.
+    pub id: TotpId,
+    /// What people call it.
+    pub label: String,
+    /// The service it belongs to, if known.
+    pub issuer: Option<String>,
+    /// How its codes are made.
+    pub parameters: Parameters,
+    /// What holds for its codes when a caller does not say.
+    pub policy: Policy,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When its label, issuer or policy last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What holds for an entry's codes when a caller does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// A time step is handed out at most once.
+    pub unique: bool,
+    /// Seconds that a code must still be valid when it is handed out.
+    pub min_validity: u32,
+}
+
+/// What a code is made of, still sealed.
+#[derive(Debug)]
+pub struct SealedTotp {
+    /// How its codes are made.
+    pub parameters: Parameters,
+    /// What holds when a caller does not say.
+    pub policy: Policy,
+    /// The last step that was handed out or reserved.
+    pub last_step: Step,
+    /// The sealed secret.
+    pub secret: Sealed,
+}
+
+/// Reads kind, algorithm, digits, period, unique, min_validity from the columns from `at` on.
+fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy), StoreError> {
+    let damaged = |column| StoreError::Corrupt {
+        table: "totp",
+        column,
+        row: id.to_owned(),
+    };
+    let number = |index: usize, column| {
+        u32::try_from(row.get::<i64>(at + index)?).map_err(|_| damaged(column))
+    };
+    let kind = Kind::parse(&row.get::<String>(at)?).map_err(|_| damaged("kind"))?;
+    let algorithm =
+        Algorithm::parse(&row.get::<String>(at + 1)?).map_err(|_| damaged("algorithm"))?;
+    let parameters = Parameters::new(kind, algorithm, number(2, "digits")?, number(3, "period")?)
+        .map_err(|_| damaged("period"))?;
+    let policy = Policy {
+        unique: row.get(at + 4)?,
+        min_validity: number(5, "policy_min_validity")?,
+    };
+    Ok((parameters, policy))
+}
+
+fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
+    let id: String = row.get(0)?;
+    let (parameters, policy) = read_shape(row, 3, &id)?;
+    Ok(Totp {
+        label: row.get(1)?,
+        issuer: row.get(2)?,
+        parameters,
+        policy,
+        created_at: Timestamp::from_millis(row.get(9)?),
+        updated_at: Timestamp::from_millis(row.get(10)?),
+        id: TotpId::from_stored(&id),
+    })
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        sql!(concat!(
+            "SELECT id, label, issuer, kind, algorithm, digits, period, policy_unique,
+                    policy_min_validity, created_at, updated_at
+             FROM totp ",
+            $rest
+        ))
+    };
+}
+
+/// The account's entry with this id.
+pub fn find(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+) -> Result<Option<Totp>, StoreError> {
+    let find = select!("WHERE account_id = $1 AND id = $2");
+    tx.one(find, &[&account.as_str(), &id.as_str()], read)
+}
+
+/// What the code of the account's entry with this id is made of.
+pub fn find_sealed(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+) -> Result<Option<SealedTotp>, StoreError> {
+    let find = sql!(
+        "SELECT kind, algorithm, digits, period, policy_unique, policy_min_validity, last_step, secret
+         FROM totp WHERE account_id = $1 AND id = $2"
+    );
+    tx.one(find, &[&account.as_str(), &id.as_str()], |row| {
+        let (parameters, policy) = read_shape(row, 0, id.as_str())?;
+        let last_step = Step::new(row.get(6)?);
+        Ok(SealedTotp {
+            parameters,
+            policy,
+            last_step,
+            secret: Sealed::from_stored(row.get(7)?),
+        })
+    })
+}
+
+/// Up to `limit` entries of the account after `after`, oldest first.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    after: Option<&TotpId>,
+    limit: u32,
+) -> Result<Vec<Totp>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    let after = after.map_or("", TotpId::as_str);
+    tx.many(list, &[&account.as_str(), &after, &i64::from(limit)], read)
+}
+
+/// Stores a new entry, of which no step was handed out.
+pub fn insert(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    totp: &Totp,
+    secret: &Sealed,
+) -> Result<(), StoreError> {
+    let insert = sql!(
+        "INSERT INTO totp (account_id, id, label, issuer, kind, algorithm, digits, period, secret,
+                           policy_unique, policy_min_validity, last_step, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, -1, $12, $13)"
+    );
+    let Parts {
+        kind,
+        algorithm,
+        digits,
+        period,
+    } = parts(totp.parameters);
+    tx.execute(
+        insert,
+        &[
+            &account.as_str(),
+            &totp.id.as_str(),
+            &totp.label,
+            &totp.issuer,
+            &kind,
+            &algorithm,
+            &digits,
+            &period,
+            &secret.as_bytes(),
+            &totp.policy.unique,
+            &i64::from(totp.policy.min_validity),
+            &totp.created_at.as_millis(),
+            &totp.updated_at.as_millis(),
+        ],
+    )
+    .map(drop)
+}
+
+struct Parts {
+    kind: &'static str,
+    algorithm: &'static str,
+    digits: i64,
+    period: i64,
+}
+
+fn parts(parameters: Parameters) -> Parts {
+    Parts {
+        kind: parameters.kind().as_str(),
+        algorithm: parameters.algorithm().as_str(),
+        digits: parameters.digits().into(),
+        period: parameters.period().into(),
+    }
+}
+
+/// Changes label, issuer and policy to what `totp` holds. `false` if there is no such entry.
+pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<bool, StoreError> {
+    let update = sql!(
+        "UPDATE totp SET label = $3, issuer = $4, policy_unique = $5, policy_min_validity = $6,
+                         updated_at = $7
+         WHERE account_id = $1 AND id = $2"
+    );
+    let changed = tx.execute(
+        update,
+        &[
+            &account.as_str(),
+            &totp.id.as_str(),
+            &totp.label,
+            &totp.issuer,
+            &totp.policy.unique,
+            &i64::from(totp.policy.min_validity),
+            &totp.updated_at.as_millis(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Deletes the entry. `false` if there is none.
+pub fn delete(tx: &mut WriteTx<'_>, account: &AccountId, id: &TotpId) -> Result<bool, StoreError> {
+    let delete = sql!("DELETE FROM totp WHERE account_id = $1 AND id = $2");
+    Ok(tx.execute(delete, &[&account.as_str(), &id.as_str()])? == 1)
+}
+
+/// Notes that a step was handed out, so that nobody is given it as a step of their own. Does
+/// nothing if it, or a later one, is noted already.
+pub fn note_step(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+    step: Step,
+) -> Result<(), StoreError> {
+    let note =
+        sql!("UPDATE totp SET last_step = $3 WHERE account_id = $1 AND id = $2 AND last_step < $3");
+    tx.execute(note, &[&account.as_str(), &id.as_str(), &step.get()])
+        .map(drop)
+}
+
+/// Reserves the first free step from `earliest` on, for one caller only. `None` if that would be
+/// after `latest` (or the entry is gone). Of any number of concurrent calls no two get one step.
+pub fn reserve_step(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+    earliest: Step,
+    latest: Step,
+) -> Result<Option<Step>, StoreError> {
+    let reserve = sql!(
+        "UPDATE totp SET last_step = CASE WHEN last_step < $3 THEN $3 ELSE last_step + 1 END
+         WHERE account_id = $1 AND id = $2 AND last_step < $4 AND $3 <= $4
+         RETURNING last_step"
+    );
+    let params: [&dyn crate::conn::Bind; 4] = [
+        &account.as_str(),
+        &id.as_str(),
+        &earliest.get(),
+        &latest.get(),
+    ];
+    tx.change(reserve, &params, |row| Ok(Step::new(row.get(0)?)))
+}
+
+/// Gives a reserved step back whose caller went away before it came. Does nothing if a later step
+/// is reserved: the queue does not move up.
+pub fn return_step(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+    step: Step,
+) -> Result<bool, StoreError> {
+    let give_back = sql!(
+        "UPDATE totp SET last_step = last_step - 1
+         WHERE account_id = $1 AND id = $2 AND last_step = $3"
+    );
+    Ok(tx.execute(give_back, &[&account.as_str(), &id.as_str(), &step.get()])? == 1)
+}

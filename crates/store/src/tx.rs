@@ -1,0 +1,181 @@
+//! Transactions as store functions see them.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::{
+    conn::{Bind, Conn, Row, Sql},
+    error::{Failure, Fault, StoreError},
+    event::Event,
+};
+
+/// Reads committed rows; each statement sees the newest.
+///
+/// On SQLite and PostgreSQL alike a unit of reads is *not* one snapshot: nothing here needs one,
+/// and PostgreSQL would pay two more round trips for it.
+pub struct ReadTx<'c> {
+    pub(crate) conn: &'c mut Conn,
+    /// The first failure of this unit, whatever the unit made of it.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl ReadTx<'_> {
+    pub(crate) fn note<T>(&mut self, result: Result<T, Failure>) -> Result<T, StoreError> {
+        result.map_err(|failure| {
+            self.fault.get_or_insert(failure.fault);
+            failure.error
+        })
+    }
+
+    /// The only row of the answer, if there is one.
+    pub(crate) fn one<T>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut found = None;
+        self.each(sql, params, |row| {
+            found = Some(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Every row of the answer. The statement bounds how many there are.
+    pub(crate) fn many<T>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.each(sql, params, |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn each(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let result = self.conn.query(sql, params, &mut each);
+        self.note(result)
+    }
+}
+
+/// Reads and writes, in a transaction that other units of work may share. It can be run again, so
+/// a unit of work has no effect but through it.
+pub struct WriteTx<'c> {
+    read: ReadTx<'c>,
+    savepoint: Savepoint,
+}
+
+/// Where this unit can be rolled back to without its neighbours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Savepoint {
+    /// To the start of the transaction: the unit is alone in it.
+    Start,
+    /// To a savepoint that is set before the unit's first write.
+    Due,
+    /// To the savepoint that is set.
+    Set,
+}
+
+impl<'c> Deref for WriteTx<'c> {
+    type Target = ReadTx<'c>;
+
+    fn deref(&self) -> &ReadTx<'c> {
+        &self.read
+    }
+}
+
+impl<'c> DerefMut for WriteTx<'c> {
+    fn deref_mut(&mut self) -> &mut ReadTx<'c> {
+        &mut self.read
+    }
+}
+
+impl<'c> WriteTx<'c> {
+    pub(crate) fn new(conn: &'c mut Conn, savepoint: Savepoint) -> Self {
+        Self {
+            read: ReadTx { conn, fault: None },
+            savepoint,
+        }
+    }
+
+    /// Runs a statement that changes rows; how many it changed.
+    pub(crate) fn execute(&mut self, sql: Sql, params: &[&dyn Bind]) -> Result<u64, StoreError> {
+        self.set_savepoint()?;
+        let result = self.conn.execute(sql, params);
+        self.note(result)
+    }
+
+    /// A statement that changes at most one row and answers it.
+    pub(crate) fn change<T>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        self.set_savepoint()?;
+        self.one(sql, params, read)
+    }
+
+    fn set_savepoint(&mut self) -> Result<(), StoreError> {
+        if self.savepoint == Savepoint::Due {
+            let result = self.conn.control("SAVEPOINT unit");
+            self.note(result)?;
+            self.savepoint = Savepoint::Set;
+        }
+        Ok(())
+    }
+
+    /// Keeps the unit's writes for the transaction's commit.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        match self.savepoint {
+            Savepoint::Set => self.conn.control("RELEASE SAVEPOINT unit"),
+            Savepoint::Start | Savepoint::Due => Ok(()),
+        }
+    }
+
+    /// Takes the unit's writes back. `Err` means that the whole transaction has to go.
+    pub(crate) fn undo(&mut self) -> Result<(), Failure> {
+        match self.savepoint {
+            Savepoint::Set => {
+                self.conn.control("ROLLBACK TO SAVEPOINT unit")?;
+                self.conn.control("RELEASE SAVEPOINT unit")
+            }
+            Savepoint::Due if self.fault.is_none() => Ok(()),
+            // A failed read, or no savepoint to go back to.
+            Savepoint::Due | Savepoint::Start => Err(Failure {
+                fault: self.fault.unwrap_or(Fault::Unit),
+                error: StoreError::Stopped,
+            }),
+        }
+    }
+
+    /// Ends the unit: `value` is its answer, and `event` its audit row, committed with its writes.
+    /// Nothing is answered before both are on stable storage.
+    pub fn commit<T>(&self, event: Event, value: T) -> Commit<T> {
+        Commit {
+            value,
+            event: Some(event),
+        }
+    }
+
+    /// Ends a unit that changes nothing a person could care about and releases nothing.
+    pub fn commit_unaudited<T>(&self, value: T) -> Commit<T> {
+        Commit { value, event: None }
+    }
+}
+
+/// The end of a unit of work. Only a transaction makes one, and dropping it keeps nothing.
+#[must_use]
+pub struct Commit<T> {
+    pub(crate) value: T,
+    pub(crate) event: Option<Event>,
+}

@@ -1,0 +1,283 @@
+//! The writer: one thread that owns a connection and commits all waiting units in one transaction.
+//!
+//! A commit costs one wait for the disk however many units it holds, so the units that queue up
+//! during one commit share the next. A unit that fails is undone alone, by a savepoint, and no
+//! answer leaves before the commit is durable.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keyfob_core::id::EventId;
+use tokio::sync::oneshot;
+
+use crate::{
+    conn::Conn,
+    error::{Failure, Fault, StoreError},
+    event::{self, Event, Row as EventRow},
+    link::Link,
+    queue::{Queue, now},
+    tx::{Commit, Savepoint, WriteTx},
+};
+
+/// A unit that has not begun this long after it was queued is refused: its caller has given up.
+pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(5);
+/// The wait before a unit is run again that lost against a concurrent one, or whose database is away.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A unit of work, with its answer's type hidden.
+pub(crate) trait Job: Send {
+    /// Runs the unit, once more if need be, and keeps what it answers.
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> Ran;
+    /// Sends the answer of the last run.
+    fn answer(self: Box<Self>);
+    /// Sends `error` instead.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+/// How a run of a unit ended.
+pub(crate) enum Ran {
+    /// To be committed, with this event.
+    Keep(Option<Event>),
+    /// To be undone; the answer is the unit's own error.
+    Undo,
+}
+
+/// The [`Job`] that runs a closure.
+pub(crate) struct Unit<F, T, E> {
+    pub(crate) work: F,
+    pub(crate) answer: Option<Result<T, E>>,
+    pub(crate) reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Unit<F, T, E>
+where
+    F: FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> Ran {
+        let work = AssertUnwindSafe(|| (self.work)(tx));
+        let (answer, ran) = match catch_unwind(work) {
+            Ok(Ok(Commit { value, event })) if tx.fault.is_none() => {
+                (Some(Ok(value)), Ran::Keep(event))
+            }
+            // A unit that goes on after a failed statement does not know what it wrote.
+            Ok(Ok(_)) => (Some(Err(StoreError::Stopped.into())), Ran::Undo),
+            Ok(Err(error)) => (Some(Err(error)), Ran::Undo),
+            // The panic hook has told the log; the dropped `reply` tells the caller.
+            Err(_) => (None, Ran::Undo),
+        };
+        self.answer = answer;
+        ran
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(answer) = self.answer {
+            // The caller may have gone; the unit is committed all the same.
+            let _ = self.reply.send(answer);
+        }
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Err(error.into()));
+    }
+}
+
+/// A unit in the queue.
+pub(crate) struct Entry {
+    pub(crate) job: Box<dyn Job>,
+    pub(crate) deadline: Instant,
+    /// Whether the last run's answer is final.
+    settled: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(job: Box<dyn Job>) -> Self {
+        Self {
+            job,
+            deadline: now() + BEGIN_WITHIN,
+            settled: false,
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        now() > self.deadline
+    }
+}
+
+/// Makes event ids that sort by time and never repeat, without drawing randomness for each.
+pub(crate) struct EventIds {
+    /// Random bits that tell this writer from all others, past and present.
+    pub(crate) writer: [u8; 5],
+    pub(crate) made: u64,
+}
+
+impl EventIds {
+    /// 48 bits of milliseconds, 40 of the writer, 40 of a count.
+    fn next(&mut self, event: &Event) -> EventId {
+        self.made += 1;
+        let mut bits = [0; 16];
+        bits[..6].copy_from_slice(&event.created_at.as_millis().to_be_bytes()[2..]);
+        bits[6..11].copy_from_slice(&self.writer);
+        bits[11..].copy_from_slice(&self.made.to_be_bytes()[3..]);
+        EventId::from_bits(bits)
+    }
+}
+
+/// The writer's thread.
+pub(crate) struct Writer {
+    pub(crate) link: Link,
+    pub(crate) queue: Arc<Queue<Entry>>,
+    pub(crate) ids: EventIds,
+    /// The most units in one transaction.
+    pub(crate) batch: usize,
+    /// Told how many units and events each commit held.
+    pub(crate) observe: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl Writer {
+    /// Writes until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
+        // Events that nobody waits for and that could not be written yet.
+        let mut left: Vec<EventRow> = Vec::new();
+        while let Some((entries, events)) = self.queue.take(self.batch) {
+            left.extend(self.numbered(events));
+            let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
+            for entry in late {
+                entry.job.refuse(StoreError::Overloaded);
+            }
+            self.settle(entries, &mut left);
+        }
+        if !left.is_empty() {
+            tracing::error!(
+                events = left.len(),
+                "audit events could not be written before the end"
+            );
+        }
+    }
+
+    fn numbered(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<EventRow> {
+        events
+            .into_iter()
+            .map(|event| EventRow {
+                id: self.ids.next(&event),
+                event,
+            })
+            .collect()
+    }
+
+    /// Sees every entry to its answer, in one transaction if that goes well.
+    fn settle(&mut self, mut entries: Vec<Entry>, left: &mut Vec<EventRow>) {
+        match self.together(&mut entries, left) {
+            Ok(()) => {
+                (self.observe)(entries.len() + left.len());
+                left.clear();
+            }
+            Err(failure) => {
+                self.link.rollback(&failure);
+                if failure.fault == Fault::Unknown {
+                    // Running them again could do them twice.
+                    return entries
+                        .into_iter()
+                        .for_each(|e| e.job.refuse(StoreError::Stopped));
+                }
+                tracing::debug!(error = ?failure.error, "a shared transaction failed");
+                entries.iter_mut().for_each(|entry| entry.settled = false);
+            }
+        }
+        for entry in entries {
+            if entry.settled {
+                entry.job.answer()
+            } else {
+                self.alone(entry)
+            }
+        }
+        if !left.is_empty() {
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// Runs the entries and writes the events in one transaction.
+    fn together(&mut self, entries: &mut [Entry], left: &[EventRow]) -> Result<(), Failure> {
+        if entries.is_empty() && left.is_empty() {
+            return Ok(());
+        }
+        let mut events = Vec::with_capacity(entries.len());
+        let conn = self.link.begin()?;
+        for entry in entries {
+            let mut tx = WriteTx::new(conn, Savepoint::Due);
+            match entry.job.run(&mut tx) {
+                Ran::Keep(event) => {
+                    tx.keep()?;
+                    events.extend(event);
+                    entry.settled = true;
+                }
+                Ran::Undo => {
+                    entry.settled = !matches!(tx.fault, Some(Fault::Again | Fault::Lost));
+                    tx.undo()?;
+                }
+            }
+        }
+        let events = self.numbered(events);
+        self.finish(&events, left)
+    }
+
+    /// Runs one entry in a transaction of its own, again until it is settled or too late.
+    fn alone(&mut self, mut entry: Entry) {
+        loop {
+            match self.once(&mut entry) {
+                Ok(()) => return entry.job.answer(),
+                Err(failure) => {
+                    self.link.rollback(&failure);
+                    let again = matches!(failure.fault, Fault::Again | Fault::Lost);
+                    if !again || entry.is_late() {
+                        return entry.job.refuse(failure.error);
+                    }
+                    std::thread::park_timeout(PAUSE);
+                }
+            }
+        }
+    }
+
+    fn once(&mut self, entry: &mut Entry) -> Result<(), Failure> {
+        let conn = self.link.begin()?;
+        let mut tx = WriteTx::new(conn, Savepoint::Start);
+        let ran = entry.job.run(&mut tx);
+        match (ran, tx.fault) {
+            (_, Some(fault @ (Fault::Again | Fault::Lost))) => Err(Failure {
+                fault,
+                error: StoreError::Unavailable("lost a race".into()),
+            }),
+            (Ran::Undo, _) => {
+                self.link.rollback(&Failure {
+                    fault: Fault::Unit,
+                    error: StoreError::Stopped,
+                });
+                Ok(())
+            }
+            (Ran::Keep(event), _) => {
+                let events = self.numbered(event);
+                self.finish(&events, &[])
+            }
+        }
+    }
+
+    fn finish(&mut self, events: &[EventRow], left: &[EventRow]) -> Result<(), Failure> {
+        let conn = self.link.open_conn()?;
+        event::insert(conn, events)?;
+        event::insert(conn, left)?;
+        self.link.commit(events.first().or(left.first()))
+    }
+}
+
+/// Whether the connection is still inside the transaction it began. SQLite ends it by itself after
+/// some failures.
+pub(crate) fn in_transaction(conn: &Conn) -> bool {
+    match conn {
+        Conn::Sqlite(conn) => !conn.is_autocommit(),
+        Conn::Postgres(_) => true,
+    }
+}

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# The main job end to end against a throwaway instance: prints every command with its real answer, checks it, and stops.
+# shellcheck disable=SC2016,SC2034 # commands are shown as they are typed, then evaluated
+set -euo pipefail
+
+[ $# = 1 ] || { echo "usage: tests/demo.sh BINARY" >&2; exit 2; }
+[ -x "$1" ] || { echo "tests/demo.sh: no binary at $1: cargo build -p keyfob" >&2; exit 1; }
+bin=$(realpath "$1")
+
+# Nothing of the caller's own Keyfob may get in.
+for name in "${!KEYFOB_@}"; do unset "$name"; done
+
+work=$(mktemp -d)
+server=
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  if [ -n "$server" ]; then
+    kill -TERM "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  if [ "$status" != 0 ] && [ -s "$work/log" ]; then
+    { echo "--- the server's log, last 50 lines:"; tail -n 50 "$work/log"; } >&2
+  fi
+  rm -rf "$work"
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+fail() { printf '\ndemo failed: %s\n' "$*" >&2; exit 1; }
+heading() { printf '\n== %s\n' "$*"; }
+keyfob() { "$bin" "$@"; }
+
+# Hides what a key is used with; the rest of the answer is shown as it is.
+hide() { sed -E 's/("(secret|token)": *")[^"]*/\1(hidden)/g'; }
+
+# Prints a command as it is typed, runs it, prints its answer and keeps that in `answer`.
+run() {
+  printf '$ %s\n' "$1"
+  answer=$(eval "$1") || fail "the command above ended with status $?"
+  if [ "${2:-}" = hide ]; then hide <<<"$answer"; else printf '%s\n' "$answer"; fi
+}
+
+# Prints one text field of a JSON object.
+field() { tr -d '\n' <<<"$2" | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p'; }
+need() { [[ $2 =~ $1 ]] || fail "expected $3, got: $2"; }
+
+heading "Start a server on the embedded database"
+export KEYFOB_DATA_DIR=$work/data KEYFOB_LISTEN=127.0.0.1:0
+echo '$ export KEYFOB_DATA_DIR=$(mktemp -d) KEYFOB_LISTEN=127.0.0.1:0'
+echo '$ keyfob serve &'
+"$bin" serve >"$work/out" 2>"$work/log" &
+server=$!
+url=
+for ((try = 0; try < 600; try += 1)); do
+  url=$(sed -n 's#.*listening on \(http://127\.0\.0\.1:[0-9][0-9]*\).*#\1#p' "$work/log" | head -n 1)
+  [ -z "$url" ] || break
+  kill -0 "$server" 2>/dev/null || fail "the server ended before it listened"
+  sleep 0.05
+done
+[ -n "$url" ] || fail "the server did not listen within 30 s"
+echo "listening on $url"
+
+heading "Make a key for the backend, which manages entries, and one for the agent, which only uses them"
+run 'keyfob key create --role backend --json' hide
+backend_token=$(field token "$answer")
+backend_id=$(field id "$answer")
+backend_secret=$(field secret "$answer")
+need '^.+$' "$backend_token" "a token"
+run 'keyfob key create --role agent --json' hide
+agent_token=$(field token "$answer")
+agent_id=$(field id "$answer")
+agent_secret=$(field secret "$answer")
+need '^.+$' "$agent_token" "a token"
+
+heading "Store a second factor, as the backend"
+export KEYFOB_URL=$url KEYFOB_TOKEN=$backend_token
+echo "\$ export KEYFOB_URL=$url KEYFOB_TOKEN=(the backend key's token)"
+run 'keyfob totp add --label "GitHub - agent@example.com" --secret JBSWY3DPEHPK3PXP --json'
+ID=$(field id "$answer")
+need '^[0-9a-f-]{36}$' "$ID" "the id of the new entry"
+run 'keyfob totp list'
+need 'GitHub - agent@example\.com' "$answer" "the new entry in the list"
+if [[ $answer == *JBSWY3DPEHPK3PXP* ]]; then fail "the list shows the secret"; fi
+
+heading "Get a code, as the agent"
+export KEYFOB_TOKEN=$agent_token
+echo "\$ export KEYFOB_TOKEN=(the agent key's token) ID=$ID"
+run 'keyfob totp code "$ID"'
+need '^[0-9]{6}$' "$answer" "a code of 6 digits"
+
+heading "Get a code over HTTP, as the published Sendblue clients do"
+AUTH=(-H "sb-api-key-id: $agent_id" -H "sb-api-secret-key: $agent_secret")
+echo "\$ AUTH=(-H 'sb-api-key-id: $agent_id' -H 'sb-api-secret-key: (hidden)')"
+run 'curl -sS "${AUTH[@]}" "$KEYFOB_URL/api/v2/totp/code/$ID"'
+need '"status": *"OK"' "$answer" "status OK"
+need '^[0-9]{6}$' "$(field code "$answer")" "a code of 6 digits"
+need '"expires_in": *([1-9]|[12][0-9]|30)[,}]' "$answer" "expires_in from 1 to 30"
+
+heading "The agent may not add an entry"
+run 'curl -sS -w "\n%{http_code}" "${AUTH[@]}" --json "{\"label\":\"mine\"}" "$KEYFOB_URL/api/v2/totp/secrets"'
+need $'\n403$' "$answer" "status 403"
+
+heading "Two workers ask at once for a code that nobody else gets: each has one of its own"
+BACKEND=(-H "sb-api-key-id: $backend_id" -H "sb-api-secret-key: $backend_secret")
+echo "\$ BACKEND=(-H 'sb-api-key-id: $backend_id' -H 'sb-api-secret-key: (hidden)')"
+run 'curl -sS "${BACKEND[@]}" --json "{\"label\":\"every second\",\"period\":1,\"digits\":8}" "$KEYFOB_URL/api/v2/totp/secrets"' hide
+FAST=$(field id "$answer")
+need '^[0-9a-f-]{36}$' "$FAST" "the id of the new entry"
+echo "\$ FAST=$FAST"
+echo '$ CODE="$KEYFOB_URL/api/v2/totp/code/$FAST?unique=true"'
+CODE="$KEYFOB_URL/api/v2/totp/code/$FAST?unique=true"
+run 'curl -sS --no-progress-meter --parallel --parallel-immediate -w "\n" "${AUTH[@]}" "$CODE" "$CODE"'
+mapfile -t codes < <(grep -oE '"code": *"[0-9]{8}"' <<<"$answer")
+[ "${#codes[@]}" = 2 ] || fail "expected two codes of 8 digits, got ${#codes[@]}"
+[ "${codes[0]}" != "${codes[1]}" ] || fail "both workers got the same code"
+
+heading "An unknown id is a plain 404"
+UNKNOWN=$(cat /proc/sys/kernel/random/uuid)
+echo "\$ UNKNOWN=$UNKNOWN"
+run 'curl -sS -w "\n%{http_code}" "${AUTH[@]}" "$KEYFOB_URL/api/v2/totp/code/$UNKNOWN"'
+need $'\n404$' "$answer" "status 404"
+
+heading "Stop the server"
+kill -TERM "$server"
+for ((try = 0; try < 200; try += 1)); do
+  kill -0 "$server" 2>/dev/null || break
+  sleep 0.05
+done
+if kill -0 "$server" 2>/dev/null; then fail "the server did not end within 10 s of SIGTERM"; fi
+wait "$server" 2>/dev/null || true
+server=
+if grep -q JBSWY3DPEHPK3PXP "$work/log" "$work/out"; then fail "the secret is in the server's log"; fi
+echo "stopped; its data is removed"
