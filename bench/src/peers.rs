@@ -375,6 +375,7 @@ fn section(context: &Context, peers: &[Peer]) -> Result<Section> {
                 dearer(openbao),
             ),
             Goal::at_least("throughput to Fastify without audit", 1.0, faster(fastify)),
+            Goal::at_least("Fastify's CPU to Keyfob's", 1.0, dearer(fastify)),
         ],
         figures: json!({"connections": CONNECTIONS, "peers": figures}),
     })

@@ -76,13 +76,16 @@ pub(crate) fn circumstances(date: &str, keyfob: &str) -> Value {
             .map(|(_, value)| value.trim().to_owned())
             .unwrap_or_default()
     };
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let memory = field("/proc/meminfo", "MemTotal");
+    let kib: u64 = memory.trim_end_matches(" kB").parse().unwrap_or(0);
     json!({
         "date": date,
         "keyfob": keyfob,
         "processor": field("/proc/cpuinfo", "model name"),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "memory": field("/proc/meminfo", "MemTotal"),
-        "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+        "memory": format!("{} GiB", kib.div_ceil(1024 * 1024)),
+        "kernel": kernel.split('-').next().unwrap_or_default().trim(),
     })
 }
 

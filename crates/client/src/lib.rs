@@ -1,1 +1,188 @@
-//! client
+//! The Rust SDK of Keyfob.
+//!
+//! For now it has what the command line needs: one-time passwords and keys.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), keyfob_client::Error> {
+//! let client = keyfob_client::Client::new("http://127.0.0.1:7117", "kft_…".into())?;
+//! let code = client.totp_code("550e8400-e29b-41d4-a716-446655440000", &Default::default()).await?;
+//! println!("{} for {} s", code.code, code.expires_in);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::time::Duration;
+
+use keyfob_api::{
+    error::ErrorBody,
+    key::{CreateKey, CreatedKey, Id, Key, Page},
+    totp::{CodeAnswer, CreateTotp, Status, Totp, TotpAnswer, TotpList},
+};
+use reqwest::{Method, Response, StatusCode, Url, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The server keeps a caller waiting for 55 s at most.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The base URL is not one of http or https.
+    #[error("{0} is not the URL of a server, such as http://127.0.0.1:7117")]
+    Url(String),
+    /// The server refused.
+    #[error("{}", body.message)]
+    Api {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What the server said.
+        body: Box<ErrorBody>,
+    },
+    /// The answer is not one of Keyfob's.
+    #[error("the server answered {status}, and not as Keyfob does: is this the right URL?")]
+    Foreign {
+        /// The HTTP status.
+        status: StatusCode,
+    },
+    /// The server could not be reached, or the connection broke.
+    #[error("the server could not be reached: {0}")]
+    Transport(#[source] reqwest::Error),
+}
+
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        // The URL may hold an id; the rest says enough.
+        Self::Transport(error.without_url())
+    }
+}
+
+/// A connection to one server, with one key. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: SecretString,
+}
+
+/// What is wanted of a code; the default is the current one.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CodeQuery {
+    /// Seconds the code must still be valid; the call waits for a code that is, 55 s at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_validity: Option<u32>,
+    /// Whether nobody else may be given this code's time step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<bool>,
+    /// `next`, to have the next code too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub include: Option<&'static str>,
+}
+
+impl Client {
+    /// A client of the server at `base` (`http://…` or `https://…`), with a key's token.
+    pub fn new(base: &str, token: SecretString) -> Result<Self, Error> {
+        let url = Url::parse(base)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        let base = url.ok_or_else(|| Error::Url(base.to_owned()))?;
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("keyfob-client/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, base, token })
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &impl Serialize,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, Error> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| Error::Url(self.base.to_string()))?
+            .pop_if_empty()
+            .extend(["api"].iter().chain(path));
+        let request = self.http.request(method, url).query(query);
+        let request = request.bearer_auth(self.token.expose_secret());
+        let request = request.header(header::ACCEPT, "application/json");
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        read(request.send().await?).await
+    }
+
+    /// Stores a one-time-password secret.
+    pub async fn create_totp(&self, totp: &CreateTotp) -> Result<Totp, Error> {
+        let path = ["v2", "totp", "secrets"];
+        let answer: TotpAnswer = self.call(Method::POST, &path, NONE, Some(totp)).await?;
+        Ok(answer.totp_secret)
+    }
+
+    /// The account's one-time-password entries, oldest first.
+    pub async fn list_totp(&self) -> Result<Vec<Totp>, Error> {
+        let path = ["v2", "totp", "secrets"];
+        let answer: TotpList = self.call(Method::GET, &path, NONE, NO_BODY).await?;
+        Ok(answer.totp_secrets)
+    }
+
+    /// The code of an entry.
+    pub async fn totp_code(&self, id: &str, query: &CodeQuery) -> Result<CodeAnswer, Error> {
+        self.call(Method::GET, &["v2", "totp", "code", id], query, NO_BODY)
+            .await
+    }
+
+    /// Deletes an entry for good.
+    pub async fn delete_totp(&self, id: &str) -> Result<(), Error> {
+        let path = ["v2", "totp", "secrets", id];
+        self.call::<Status>(Method::DELETE, &path, NONE, NO_BODY)
+            .await
+            .map(drop)
+    }
+
+    /// Makes a key.
+    pub async fn create_key(&self, key: &CreateKey) -> Result<CreatedKey, Error> {
+        self.call(Method::POST, &["v1", "key", "create"], NONE, Some(key))
+            .await
+    }
+
+    /// A page of the account's keys, newest first, after the one that `cursor` names.
+    pub async fn list_keys(&self, cursor: &str) -> Result<Page<Key>, Error> {
+        self.call(
+            Method::GET,
+            &["v1", "key", "list"],
+            &[("cursor", cursor)],
+            NO_BODY,
+        )
+        .await
+    }
+
+    /// Ends a key.
+    pub async fn revoke_key(&self, id: &str) -> Result<(), Error> {
+        let path = ["v1", "key", id, "revoke"];
+        let body = Some(&std::collections::BTreeMap::<(), ()>::new());
+        self.call::<Id>(Method::POST, &path, NONE, body)
+            .await
+            .map(drop)
+    }
+}
+
+const NONE: &[(&str, &str); 0] = &[];
+const NO_BODY: Option<&()> = None;
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
+    let status = response.status();
+    let bytes = response.bytes().await?;
+    let foreign = |_| Error::Foreign { status };
+    if status.is_success() {
+        return serde_json::from_slice(&bytes).map_err(foreign);
+    }
+    let body = Box::new(serde_json::from_slice(&bytes).map_err(foreign)?);
+    Err(Error::Api { status, body })
+}

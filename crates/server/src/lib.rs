@@ -10,6 +10,7 @@ pub mod config;
 pub mod doctor;
 pub mod error;
 pub mod jobs;
+pub mod local;
 pub mod metrics;
 pub mod random;
 pub mod serve;

@@ -1,0 +1,130 @@
+//! Configuration: flags, and environment variables of the same names (contract/keyfob).
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use keyfob_server::config::{Audit, Config, Limits, VaultConfig};
+use secrecy::SecretString;
+
+/// Where the vault is.
+#[derive(Args, Clone)]
+pub(crate) struct VaultArgs {
+    /// Directory of the SQLite file and the master key file; made on first start
+    #[arg(long, env = "KEYFOB_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// `sqlite:PATH` or `postgres://…`; the SQLite file in the data directory if not given
+    #[arg(
+        long,
+        env = "KEYFOB_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub(crate) database_url: Option<String>,
+    /// File of the master key: 32 random bytes in base64, readable by its owner only
+    #[arg(long, env = "KEYFOB_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
+}
+
+/// The only value that is not a flag: a command line is visible to everyone on the machine.
+const MASTER_KEY: &str = "KEYFOB_MASTER_KEY";
+
+impl VaultArgs {
+    pub(crate) fn config(self) -> VaultConfig {
+        #[expect(clippy::disallowed_methods, reason = "configuration is read here")]
+        let master_key = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty());
+        VaultConfig {
+            data_dir: self.data_dir.unwrap_or_else(|| "./keyfob-data".into()),
+            database_url: self.database_url,
+            master_key_file: self.master_key_file,
+            master_key: master_key.map(SecretString::from),
+        }
+    }
+
+    /// Whether this names a vault, rather than leaving all to the defaults.
+    pub(crate) fn is_given(&self) -> bool {
+        self.data_dir.is_some() || self.database_url.is_some()
+    }
+}
+
+/// How the server is run.
+#[derive(Args, Clone)]
+pub(crate) struct ServeArgs {
+    /// Address of the API and pages; port 0 picks one and prints it
+    #[arg(
+        long,
+        env = "KEYFOB_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7117"
+    )]
+    listen: SocketAddr,
+    /// Address of a second listener for /metrics, /healthz and /readyz; none if not given
+    #[arg(long, env = "KEYFOB_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    vault: VaultArgs,
+    /// When a credential is released: after its event is on stable storage, or up to a second before
+    #[arg(
+        long,
+        env = "KEYFOB_AUDIT",
+        value_name = "MODE",
+        default_value = "durable"
+    )]
+    audit: AuditMode,
+    /// One-time-password entries an account may hold
+    #[arg(long, env = "KEYFOB_MAX_TOTP", value_name = "N", default_value_t = Limits::default().totp_per_account)]
+    max_totp: u32,
+    /// Connections served at a time; further ones wait
+    #[arg(long, env = "KEYFOB_MAX_CONNECTIONS", value_name = "N", default_value_t = Limits::default().connections)]
+    max_connections: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum AuditMode {
+    Durable,
+    Buffered,
+}
+
+impl ServeArgs {
+    pub(crate) fn config(self) -> Config {
+        Config {
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            vault: self.vault.config(),
+            audit: match self.audit {
+                AuditMode::Durable => Audit::Durable,
+                AuditMode::Buffered => Audit::Buffered,
+            },
+            limits: Limits {
+                totp_per_account: self.max_totp,
+                connections: self.max_connections.max(1),
+            },
+        }
+    }
+}
+
+/// What goes to the log, and how.
+#[derive(Args, Clone)]
+pub(crate) struct LogArgs {
+    /// What is logged: a level, or a filter such as `info,keyfob_server=debug`
+    #[arg(
+        long,
+        env = "KEYFOB_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    pub(crate) log: String,
+    /// How it is written to stderr
+    #[arg(
+        long,
+        env = "KEYFOB_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}

@@ -1,0 +1,210 @@
+//! `keyfob key`: straight on the database, also while a server runs; or over HTTP.
+
+use std::sync::Arc;
+
+use clap::{Subcommand, ValueEnum};
+use keyfob_api::key::{CreateKey, CreatedKey, Key};
+use keyfob_client::Client;
+use keyfob_server::{
+    broker::{Broker, Caller, Surroundings},
+    clock::SystemClock,
+    config::{Audit, Limits},
+    local,
+    metrics::Metrics,
+    random::SystemRandom,
+    vault,
+};
+use secrecy::ExposeSecret;
+
+use crate::{config::VaultArgs, failure::Failure, output, remote::RemoteArgs};
+
+/// With a data directory or a database URL these work straight on the database, also while the
+/// server runs; otherwise, with a token, over HTTP; otherwise on ./keyfob-data.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+struct Where {
+    #[command(flatten)]
+    vault: VaultArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a key and show its secret, once
+    Create {
+        /// What it may do: agent = use (list, read codes); backend = also manage; owner = also keys
+        #[arg(long, value_enum)]
+        role: Role,
+        /// What people call it
+        #[arg(long, default_value = "")]
+        name: String,
+        /// When it ends by itself: RFC 3339, such as 2027-01-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<jiff::Timestamp>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// List keys, newest first
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// End a key, at once here and within a second on other nodes
+    Revoke {
+        /// The key's id, `key_…`
+        id: String,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    Owner,
+    Backend,
+    Agent,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Backend => "backend",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::Create {
+            role,
+            name,
+            expires_at,
+            at,
+        } => {
+            let expires_at = expires_at.map(jiff::Timestamp::as_millisecond);
+            let wanted = CreateKey {
+                role: role.name().into(),
+                name,
+                expires_at,
+            };
+            let json = at.json;
+            let key = match at.open().await? {
+                Keys::Remote(client) => client.create_key(&wanted).await?,
+                Keys::Local(broker, caller) => local::create_key(&broker, &caller, wanted).await?,
+            };
+            show(&key, json)
+        }
+        Command::List { at } => {
+            let json = at.json;
+            let keys = match at.open().await? {
+                Keys::Remote(client) => list(&client).await?,
+                Keys::Local(broker, caller) => local::list_keys(&broker, &caller).await?,
+            };
+            show_list(&keys, json)
+        }
+        Command::Revoke { id, at } => {
+            match at.open().await? {
+                Keys::Remote(client) => client.revoke_key(&id).await?,
+                Keys::Local(broker, caller) => local::revoke_key(&broker, &caller, &id).await?,
+            }
+            output::say(&format!("{id} is revoked"));
+            Ok(())
+        }
+    }
+}
+
+/// Where keys are managed.
+enum Keys {
+    Remote(Client),
+    Local(Broker, Caller),
+}
+
+impl Where {
+    async fn open(self) -> Result<Keys, Failure> {
+        if !self.vault.is_given() && self.remote.is_given() {
+            return Ok(Keys::Remote(self.remote.client()?));
+        }
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let config = self.vault.config();
+        let vault = vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?;
+        let surroundings = Surroundings {
+            clock,
+            random,
+            metrics: Arc::new(Metrics::default()),
+        };
+        let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
+        // A new vault gets its first account here; its first owner key would help nobody now.
+        broker.make_first_account().await?;
+        let caller = broker.operator().await?;
+        Ok(Keys::Local(broker, caller))
+    }
+}
+
+async fn list(client: &Client) -> Result<Vec<Key>, Failure> {
+    let (mut keys, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = client.list_keys(&cursor).await?;
+        if page.items.is_empty() {
+            return Ok(keys);
+        }
+        keys.extend(page.items);
+        cursor = page.cursor;
+    }
+}
+
+fn show(key: &CreatedKey, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(key)?);
+    }
+    output::say(&format!(
+        "A new {} key. Its secret is shown only now:",
+        key.role
+    ));
+    output::print(&format!("id      {}", key.id))?;
+    output::print(&format!("secret  {}", key.secret.expose_secret()))?;
+    output::print(&format!("token   {}", key.token.expose_secret()))?;
+    Ok(())
+}
+
+fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(&keys)?);
+    }
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    Ok(output::print_table(
+        &["ID", "ROLE", "STATE", "CREATED", "NAME"],
+        &rows,
+    )?)
+}
+
+fn row(key: &Key) -> Vec<String> {
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {}", time(at)),
+        (None, Some(at)) => format!("until {}", time(at)),
+        (None, None) => "live".into(),
+    };
+    vec![
+        key.id.clone(),
+        key.role.clone(),
+        state,
+        time(key.created_at),
+        output::plain(&key.name),
+    ]
+}
+
+fn time(millis: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(millis);
+    at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}

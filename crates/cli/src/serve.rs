@@ -1,0 +1,175 @@
+//! `keyfob serve`
+
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use keyfob_server::{
+    app::App,
+    broker::{Broker, NewKey, Surroundings},
+    clock::SystemClock,
+    config::Config,
+    jobs,
+    metrics::Metrics,
+    random::SystemRandom,
+    serve::{bind, serve},
+    vault,
+};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use secrecy::ExposeSecret;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{LogArgs, LogFormat, ServeArgs},
+    failure::Failure,
+    output,
+};
+
+/// File descriptors that are not connections: database, log, listeners.
+const OTHER_FILES: usize = 64;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    start_log(&args.log)?;
+    let mut config = args.serve.config();
+    config.limits.connections = raise_file_limit(config.limits.connections);
+    let (broker, metrics) = open(&config).await?;
+    if let Some(key) = broker.make_first_account().await? {
+        show_first_key(&key)?;
+    }
+    let listener = bind_to(config.listen)?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let wait = |mut stopped: watch::Receiver<bool>| async move {
+        // An error means that the sender is gone, which also means to stop.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let api = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
+    let mut servers = tokio::task::JoinSet::new();
+    servers.spawn(serve(
+        listener,
+        api,
+        config.limits.connections,
+        wait(stopped.clone()),
+    ));
+    if let Some(admin) = config.admin_listen {
+        let listener = bind_to(admin)?;
+        announce(args.log.log_format, "admin on", listener.local_addr()?);
+        let app = App::admin(broker.clone(), metrics, &SystemRandom);
+        servers.spawn(serve(
+            listener,
+            app,
+            config.limits.connections,
+            wait(stopped),
+        ));
+    }
+    let jobs = tokio::spawn(jobs::run(broker.clone()));
+    announce(args.log.log_format, "listening on", address);
+    until_signal().await?;
+    tracing::info!("stopping: finishing what was accepted");
+    // Nobody listening is as good as everyone having heard.
+    let _ = stop.send(true);
+    while servers.join_next().await.is_some() {}
+    jobs.abort();
+    tokio::task::spawn_blocking(move || broker.close())
+        .await
+        .context("closing the database")?;
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<(Broker, Arc<Metrics>), Failure> {
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let metrics = Arc::new(Metrics::default());
+    let vault = vault::open(&config.vault, &*clock, &*random, metrics.observe_batches()).await?;
+    let surroundings = Surroundings {
+        clock,
+        random,
+        metrics: Arc::clone(&metrics),
+    };
+    Ok((
+        Broker::new(vault, surroundings, config.audit, config.limits),
+        metrics,
+    ))
+}
+
+fn bind_to(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
+    Ok(bind(address).with_context(|| format!("cannot listen on {address}"))?)
+}
+
+/// Says where the server is, in a line that scripts can wait for.
+fn announce(format: LogFormat, what: &str, address: SocketAddr) {
+    match format {
+        LogFormat::Text => output::say(&format!("{what} http://{address}")),
+        LogFormat::Json => tracing::info!("{what} http://{address}"),
+    }
+}
+
+/// The only time this key's secret is shown.
+fn show_first_key(key: &NewKey) -> Result<(), Failure> {
+    output::say("This is a new vault. Its first owner key, shown only now:");
+    output::print(&format!("id      {}", key.id))?;
+    output::print(&format!("secret  {}", key.secret.to_text().expose_secret()))?;
+    output::print(&format!(
+        "token   {}",
+        key.secret.to_token(&key.id).expose_secret()
+    ))?;
+    Ok(())
+}
+
+fn start_log(args: &LogArgs) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&args.log)
+        .map_err(|error| Failure::Usage(format!("KEYFOB_LOG is not a filter: {error}")))?;
+    let ansi = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(ansi).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Makes room for `connections` file descriptors; how many there is room for.
+fn raise_file_limit(connections: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = (connections + OTHER_FILES) as u64;
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| wanted.min(maximum)));
+        // If it cannot be raised, what there is has to do.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let files = getrlimit(Resource::Nofile).current;
+    let files = files
+        .and_then(|files| usize::try_from(files).ok())
+        .unwrap_or(usize::MAX);
+    connections.min(files.saturating_sub(OTHER_FILES)).max(1)
+}
+
+/// Ends at the first SIGTERM or SIGINT; a second one ends the process at once.
+async fn until_signal() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The operations as a command on the machine itself uses them, in the words of the API.
+
+use keyfob_api::key::{CreateKey, CreatedKey, Key};
+use keyfob_core::{id::KeyId, policy::Role, time::Timestamp};
+
+use crate::{
+    broker::{Broker, Caller, KeyPlan, Slice},
+    error::Error,
+    http::key::{created, shape},
+};
+
+/// Makes a key.
+pub async fn create_key(
+    broker: &Broker,
+    caller: &Caller,
+    wanted: CreateKey,
+) -> Result<CreatedKey, Error> {
+    let CreateKey {
+        role,
+        name,
+        expires_at,
+    } = wanted;
+    let role = Role::parse(&role).ok_or_else(|| Error::invalid("invalid_role", "no such role"))?;
+    let expires_at = expires_at.map(Timestamp::from_millis);
+    Ok(created(
+        &broker
+            .create_key(
+                caller,
+                KeyPlan {
+                    role,
+                    name,
+                    expires_at,
+                },
+            )
+            .await?,
+    ))
+}
+
+/// Every key of the account, newest first.
+pub async fn list_keys(broker: &Broker, caller: &Caller) -> Result<Vec<Key>, Error> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let slice = Slice {
+            after,
+            oldest_first: false,
+            take: 100,
+        };
+        let page = broker.list_keys(caller, slice).await?;
+        let Some(last) = page.last() else {
+            return Ok(keys);
+        };
+        after = Some(last.id.clone());
+        keys.extend(page.into_iter().map(shape));
+    }
+}
+
+/// Ends a key.
+pub async fn revoke_key(broker: &Broker, caller: &Caller, id: &str) -> Result<(), Error> {
+    broker
+        .revoke_key(caller, &KeyId::parse(id).map_err(|_| Error::NotFound)?)
+        .await
+}
