@@ -69,11 +69,7 @@ impl Args {
         let mut without_peers = false;
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .with_context(|| format!("{word} needs a value"))
-            };
+            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
             match word.as_str() {
                 "--seconds" => args.seconds = number(&word, &value()?)?,
                 "--pairs" => args.pairs = number(&word, &value()?)?,
@@ -102,8 +98,7 @@ impl Args {
         if args.sections.is_empty() {
             args.sections = SECTIONS.to_vec();
         }
-        args.sections
-            .retain(|section| !(without_peers && *section == "peers"));
+        args.sections.retain(|section| !(without_peers && *section == "peers"));
         Ok(args)
     }
 
@@ -141,23 +136,14 @@ mod tests {
     fn sections_and_options_are_read() -> Result<()> {
         let args = parse("memory totp_code --pairs 7 --auth bearer --out x --without-postgres")?;
         assert!(args.runs("memory") && args.runs("totp_code") && !args.runs("peers"));
-        assert_eq!(
-            (args.pairs, args.auth, args.postgres),
-            (7, Auth::Bearer, false)
-        );
+        assert_eq!((args.pairs, args.auth, args.postgres), (7, Auth::Bearer, false));
         assert!(!parse("--without-peers")?.runs("peers"));
         Ok(())
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for line in [
-            "--pairs",
-            "--pairs 0",
-            "--pairs -1",
-            "--auth basic",
-            "mmeory",
-        ] {
+        for line in ["--pairs", "--pairs 0", "--pairs -1", "--auth basic", "mmeory"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

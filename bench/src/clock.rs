@@ -3,10 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark measures real time, here only"
-)]
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time, here only")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

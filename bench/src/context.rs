@@ -39,10 +39,7 @@ impl Context {
         let hello = beside.join("hello");
         for binary in [&keyfob, &hello] {
             if !binary.is_file() {
-                bail!(
-                    "{} is missing: build it with cargo build --release",
-                    binary.display()
-                );
+                bail!("{} is missing: build it with cargo build --release", binary.display());
             }
         }
         let mut version = Command::new(&keyfob);
@@ -61,19 +58,9 @@ impl Context {
         if file_system(&scratch.0).await? == "tmpfs" {
             bail!("bench/.cache lies in memory: nothing would be durable there");
         }
-        let out = args
-            .out
-            .clone()
-            .unwrap_or_else(|| Path::new(HOME).join("results"));
+        let out = args.out.clone().unwrap_or_else(|| Path::new(HOME).join("results"));
         let circumstances = report::circumstances(date.trim(), version.trim());
-        Ok(Self {
-            args,
-            keyfob,
-            hello,
-            out,
-            circumstances,
-            scratch,
-        })
+        Ok(Self { args, keyfob, hello, out, circumstances, scratch })
     }
 
     /// A new folder for one server's data.
@@ -107,9 +94,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        let folder = Path::new(HOME)
-            .join(".cache")
-            .join(format!("run-{}", std::process::id()));
+        let folder = Path::new(HOME).join(".cache").join(format!("run-{}", std::process::id()));
         fs::create_dir_all(&folder).context("bench/.cache cannot be written")?;
         Ok(Self(folder.canonicalize()?))
     }

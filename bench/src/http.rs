@@ -86,17 +86,8 @@ impl Head {
     fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let mut lines = text.split("\r\n");
-        let status = lines
-            .next()?
-            .strip_prefix("HTTP/1.1 ")?
-            .get(..3)?
-            .parse()
-            .ok()?;
-        let mut head = Self {
-            status,
-            length: None,
-            chunked: false,
-        };
+        let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+        let mut head = Self { status, length: None, chunked: false };
         for line in lines {
             let Some((name, value)) = line.split_once(':') else {
                 continue;
@@ -123,43 +114,29 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to a port of this machine.
     pub(crate) async fn open(port: u16) -> Result<Self> {
-        let stream = timeout(
-            Duration::from_secs(20),
-            TcpStream::connect(("127.0.0.1", port)),
-        )
-        .await
-        .context("no connection within 20 s")?
-        .context("no connection")?;
+        let stream = timeout(Duration::from_secs(20), TcpStream::connect(("127.0.0.1", port)))
+            .await
+            .context("no connection within 20 s")?
+            .context("no connection")?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            buffer: Vec::new(),
-            start: 0,
-        })
+        Ok(Self { stream, buffer: Vec::new(), start: 0 })
     }
 
     /// Sends a request and reads its answer.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Response> {
         self.send(request).await?;
-        timeout(PATIENCE, self.receive())
-            .await
-            .context("no answer in time")?
+        timeout(PATIENCE, self.receive()).await.context("no answer in time")?
     }
 
     /// Sends a request.
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<()> {
-        self.stream
-            .write_all(request)
-            .await
-            .context("the request could not be sent")
+        self.stream.write_all(request).await.context("the request could not be sent")
     }
 
     /// Reads an answer.
     pub(crate) async fn receive(&mut self) -> Result<Response> {
         let mut body = Vec::new();
-        let status = self
-            .receive_into(|bytes| body.extend_from_slice(bytes))
-            .await?;
+        let status = self.receive_into(|bytes| body.extend_from_slice(bytes)).await?;
         Ok(Response { status, body })
     }
 
@@ -220,12 +197,7 @@ impl Connection {
         self.buffer.drain(..self.start);
         self.start = 0;
         self.buffer.reserve(1024);
-        match self
-            .stream
-            .read_buf(&mut self.buffer)
-            .await
-            .context("the connection broke")?
-        {
+        match self.stream.read_buf(&mut self.buffer).await.context("the connection broke")? {
             0 => bail!("the server closed the connection"),
             _ => Ok(()),
         }
@@ -287,11 +259,7 @@ impl Job {
             Ok(results)
         };
         with_progress(gather, || {
-            format!(
-                "{}: {} of {count}",
-                self.what,
-                next.load(Ordering::Relaxed).min(count)
-            )
+            format!("{}: {} of {count}", self.what, next.load(Ordering::Relaxed).min(count))
         })
         .await
     }
@@ -350,10 +318,7 @@ mod tests {
         )
         .await?;
         let answer = ask(port, b"GET / HTTP/1.1\r\n\r\n").await?;
-        assert_eq!(
-            (answer.status, answer.body.as_slice()),
-            (404, b"none0123456789".as_slice())
-        );
+        assert_eq!((answer.status, answer.body.as_slice()), (404, b"none0123456789".as_slice()));
         assert!(answer.json().is_err());
         Ok(())
     }

@@ -79,11 +79,7 @@ impl Setup {
         let started = now();
         let (server, port) = Server::listening("keyfob", self.command(&["serve"])).await?;
         match self.ready(port, started).await {
-            Ok(ready_ms) => Ok(Keyfob {
-                server,
-                port,
-                ready_ms,
-            }),
+            Ok(ready_ms) => Ok(Keyfob { server, port, ready_ms }),
             Err(error) => Err(server.failure(&format!("is not ready: {error:#}"))),
         }
     }
@@ -105,9 +101,7 @@ impl Setup {
     /// Makes a key of role `backend`, straight on the database.
     pub(crate) async fn key(&self) -> Result<Headers> {
         let data = self.data();
-        let mut words = vec![
-            "key", "create", "--role", "backend", "--name", "bench", "--json",
-        ];
+        let mut words = vec!["key", "create", "--role", "backend", "--name", "bench", "--json"];
         let data = data.to_str().context("the folder's name is not text")?;
         words.extend(["--data-dir", data]);
         if let Some(url) = &self.database_url {
@@ -127,10 +121,7 @@ impl Setup {
                 ("sb-api-secret-key".to_owned(), part("secret")?),
             ],
             Auth::Bearer => {
-                vec![(
-                    "authorization".to_owned(),
-                    format!("Bearer {}", part("token")?),
-                )]
+                vec![("authorization".to_owned(), format!("Bearer {}", part("token")?))]
             }
         })
     }
@@ -157,10 +148,7 @@ impl Keyfob {
 
     /// An error with the server's last output, if there was an error.
     pub(crate) fn explain<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| {
-            self.server
-                .failure(&format!("did not do as expected: {error:#}"))
-        })
+        result.map_err(|error| self.server.failure(&format!("did not do as expected: {error:#}")))
     }
 }
 
@@ -178,12 +166,7 @@ pub(crate) async fn store(
     connections: usize,
     period: u64,
 ) -> Result<Vec<String>> {
-    let job = Job {
-        what: format!("{what}: storing secrets"),
-        port,
-        connections,
-        count,
-    };
+    let job = Job { what: format!("{what}: storing secrets"), port, connections, count };
     let headers = headers.clone();
     let make = move |index: usize| {
         let mut body = json!({"label": format!("bench {index}"), "secret": base32_secret(index)});
@@ -194,9 +177,7 @@ pub(crate) async fn store(
     };
     job.run(make, |answer| {
         let answer = answer.json()?;
-        let id = answer["totp_secret"]["id"]
-            .as_str()
-            .context("the answer has no id")?;
+        let id = answer["totp_secret"]["id"].as_str().context("the answer has no id")?;
         Ok(id.to_owned())
     })
     .await

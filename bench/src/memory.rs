@@ -24,20 +24,13 @@ pub(crate) async fn run(context: &Context) -> Result<Section> {
     let count = context.args.memory_stored;
     // To fill it fast.
     let mut setup = Setup::new(context, "memory", "buffered")?;
-    setup.variables.push((
-        "KEYFOB_MAX_TOTP",
-        count.saturating_mul(2).max(2_000_000).to_string(),
-    ));
+    setup.variables.push(("KEYFOB_MAX_TOTP", count.saturating_mul(2).max(2_000_000).to_string()));
     let keyfob = setup.start().await?;
     let started = now();
     let filled = async {
         let headers = setup.key().await?;
         let ids = store("memory", keyfob.port, &headers, count, 64, 30).await?;
-        ensure!(
-            ids.len() == count,
-            "only {} of {count} secrets were stored",
-            ids.len()
-        );
+        ensure!(ids.len() == count, "only {} of {count} secrets were stored", ids.len());
         Ok((headers, ids))
     };
     let (headers, ids) = keyfob.explain(filled.await)?;
@@ -69,15 +62,7 @@ pub(crate) async fn run(context: &Context) -> Result<Section> {
         ("after a full list", listed),
     ];
     let disk_mib = folder_mib(&setup.data());
-    Ok(section(&Found {
-        count,
-        disk_mib,
-        fill_seconds,
-        starts,
-        ready,
-        moments,
-        listing,
-    }))
+    Ok(section(&Found { count, disk_mib, fill_seconds, starts, ready, moments, listing }))
 }
 
 /// What was seen.
@@ -94,20 +79,8 @@ struct Found {
 }
 
 fn section(found: &Found) -> Section {
-    let Found {
-        count,
-        disk_mib,
-        fill_seconds,
-        starts,
-        ready,
-        moments,
-        listing,
-    } = found;
-    let worst = moments[1..]
-        .iter()
-        .map(|(_, memory)| memory.kib)
-        .max()
-        .unwrap_or(0);
+    let Found { count, disk_mib, fill_seconds, starts, ready, moments, listing } = found;
+    let worst = moments[1..].iter().map(|(_, memory)| memory.kib).max().unwrap_or(0);
     let peak = moments[3].1.peak_kib;
     Section {
         name: "memory",
@@ -135,16 +108,8 @@ fn section(found: &Found) -> Section {
             })
             .collect(),
         goals: vec![
-            Goal::at_most(
-                "resident MiB at any of these moments after the start",
-                64.0,
-                mib(worst),
-            ),
-            Goal::at_most(
-                "peak resident MiB, during the list as well",
-                64.0,
-                mib(peak),
-            ),
+            Goal::at_most("resident MiB at any of these moments after the start", 64.0, mib(worst)),
+            Goal::at_most("peak resident MiB, during the list as well", 64.0, mib(peak)),
             Goal::at_most("ms until ready", 100.0, *ready),
         ],
         figures: json!({
@@ -198,9 +163,7 @@ async fn uses(
 
     let started = now();
     let mut connection = Connection::open(keyfob.port).await?;
-    connection
-        .send(&http::request("GET", "/api/v2/totp/secrets", headers, None))
-        .await?;
+    connection.send(&http::request("GET", "/api/v2/totp/secrets", headers, None)).await?;
     let mut counter = Counter::default();
     let mut bytes = 0;
     let status = with_progress(
@@ -212,16 +175,9 @@ async fn uses(
     )
     .await
     .context("the full list")?;
-    let listing = Listing {
-        entries: counter.found,
-        bytes,
-        seconds: ms_since(started) / 1000.0,
-    };
+    let listing = Listing { entries: counter.found, bytes, seconds: ms_since(started) / 1000.0 };
     if status != 200 || listing.entries != u64::try_from(count)? {
-        bail!(
-            "the full list answered {status} with {} of {count} entries",
-            listing.entries
-        );
+        bail!("the full list answered {status} with {} of {count} entries", listing.entries);
     }
     Ok((read, resident(pid)?, listing))
 }
@@ -257,10 +213,7 @@ fn mib(kib: u64) -> f64 {
 /// Size of the files in a folder.
 fn folder_mib(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    files
-        .filter_map(|file| Some(file.metadata().ok()?.len()))
-        .sum::<u64>()
-        / 1_048_576
+    files.filter_map(|file| Some(file.metadata().ok()?.len())).sum::<u64>() / 1_048_576
 }
 
 #[cfg(test)]

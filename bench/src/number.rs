@@ -13,19 +13,13 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// A count as a number to calculate with.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "no count here comes near 2 to the power of 52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2 to the power of 52")]
 pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
 /// A number below `bound` (which is not 0) that depends on `seed` alone.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the remainder is below a usize"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below a usize")]
 pub(crate) fn scattered(seed: usize, bound: usize) -> usize {
     (mix(seed as u64) % bound as u64) as usize
 }
@@ -65,9 +59,7 @@ mod tests {
         assert_eq!(secrets.len(), 1000);
         assert!(secrets.iter().all(|secret| {
             secret.len() == 32
-                && secret
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b))
+                && secret.bytes().all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b))
         }));
     }
 

@@ -26,14 +26,9 @@ const FASTIFY: &str = "Fastify + otplib + AES-GCM, no audit";
 /// Installs the peers where they are missing.
 pub(crate) async fn install() -> Result<()> {
     let mut command = Command::new("bash");
-    command
-        .arg(Path::new(HOME).join("peers").join("install.sh"))
-        .kill_on_drop(true);
+    command.arg(Path::new(HOME).join("peers").join("install.sh")).kill_on_drop(true);
     let status = with_progress(command.status(), || "installing the peers".to_owned()).await?;
-    ensure!(
-        status.success(),
-        "a peer cannot be installed (--without-peers runs the rest)"
-    );
+    ensure!(status.success(), "a peer cannot be installed (--without-peers runs the rest)");
     Ok(())
 }
 
@@ -54,19 +49,10 @@ pub(crate) async fn run(context: &Context) -> Result<Section> {
         let stored = context.args.stored;
         let ids = store("keyfob", keyfob.port, &headers, stored, CONNECTIONS, 30).await?;
         check_code(keyfob.port, &headers, &ids[0]).await?;
-        keyfob.subject(
-            "Keyfob, SQLite, durable audit",
-            &setup.folder,
-            &headers,
-            &ids,
-        )
+        keyfob.subject("Keyfob, SQLite, durable audit", &setup.folder, &headers, &ids)
     };
     let subject = keyfob.explain(filled.await)?;
-    let mut peers = vec![Peer {
-        server: keyfob.server,
-        subject,
-        samples: Samples::default(),
-    }];
+    let mut peers = vec![Peer { server: keyfob.server, subject, samples: Samples::default() }];
     for audit in [true, false] {
         peers.push(openbao(context, audit).await.context("peer OpenBao")?);
     }
@@ -100,11 +86,7 @@ pub(crate) async fn run(context: &Context) -> Result<Section> {
 
 /// OpenBao with one key of its TOTP engine for each secret.
 async fn openbao(context: &Context, audit: bool) -> Result<Peer> {
-    let name = if audit {
-        OPENBAO
-    } else {
-        "OpenBao TOTP engine, raft, no audit"
-    };
+    let name = if audit { OPENBAO } else { "OpenBao TOTP engine, raft, no audit" };
     let folder = context.folder(if audit { "openbao-audit" } else { "openbao" })?;
     let [port, cluster_port] = free_ports()?;
     let raft = folder.join("raft");
@@ -143,11 +125,7 @@ log_level = "error"
     let file = folder.join("config.hcl");
     fs::write(&file, config)?;
     let mut command = clean(&Path::new(HOME).join(".cache/venv/bin/bao"));
-    command
-        .arg("server")
-        .arg("-config")
-        .arg(&file)
-        .env("HOME", &folder);
+    command.arg("server").arg("-config").arg(&file).env("HOME", &folder);
     let server = Server::spawn(name, command)?;
     let prepared = prepare_openbao(port, context.args.stored).await;
     let headers = prepared.map_err(|error| server.failure(&format!("{error:#}")))?;
@@ -157,18 +135,9 @@ log_level = "error"
     }
     let paths = (0..context.args.stored).map(|index| format!("/v1/totp/code/bench-{index}"));
     let script = Script::random(&folder, "codes", &headers, paths)?;
-    let subject = Subject {
-        name: name.to_owned(),
-        pid: server.pid(),
-        port,
-        script,
-        database: None,
-    };
-    Ok(Peer {
-        server,
-        subject,
-        samples: Samples::default(),
-    })
+    let subject =
+        Subject { name: name.to_owned(), pid: server.pid(), port, script, database: None };
+    Ok(Peer { server, subject, samples: Samples::default() })
 }
 
 /// Initialises and unseals it, mounts the engine, stores the secrets; returns the headers of a call.
@@ -178,34 +147,22 @@ async fn prepare_openbao(port: u16, stored: usize) -> Result<Headers> {
     let init = http::request("PUT", "/v1/sys/init", &none, Some(&init));
     let started = now();
     let keys: Value = loop {
-        match http::ask(port, &init)
-            .await
-            .and_then(|answer| answer.json())
-        {
+        match http::ask(port, &init).await.and_then(|answer| answer.json()) {
             Ok(keys) => break keys,
             Err(error) if ms_since(started) > 30_000.0 => return Err(error),
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     };
     let unseal = json!({"key": keys["keys"][0]});
-    http::ask(
-        port,
-        &http::request("PUT", "/v1/sys/unseal", &none, Some(&unseal)),
-    )
-    .await?
-    .check()?;
-    let token = keys["root_token"]
-        .as_str()
-        .context("no root token")?
-        .to_owned();
+    http::ask(port, &http::request("PUT", "/v1/sys/unseal", &none, Some(&unseal)))
+        .await?
+        .check()?;
+    let token = keys["root_token"].as_str().context("no root token")?.to_owned();
     let headers = vec![("X-Vault-Token".to_owned(), token)];
     let mount = json!({"type": "totp"});
     let mount = http::request("POST", "/v1/sys/mounts/totp", &headers, Some(&mount));
     // It has to become its own leader first.
-    while let Err(error) = http::ask(port, &mount)
-        .await
-        .and_then(|answer| answer.check())
-    {
+    while let Err(error) = http::ask(port, &mount).await.and_then(|answer| answer.check()) {
         if ms_since(started) > 60_000.0 {
             return Err(error);
         }
@@ -222,12 +179,7 @@ async fn prepare_openbao(port: u16, stored: usize) -> Result<Headers> {
         let body = json!({
             "key": base32_secret(index), "issuer": "bench", "account_name": format!("bench {index}"),
         });
-        http::request(
-            "POST",
-            &format!("/v1/totp/keys/bench-{index}"),
-            &sender,
-            Some(&body),
-        )
+        http::request("POST", &format!("/v1/totp/keys/bench-{index}"), &sender, Some(&body))
     };
     job.run(make, http::Response::check).await?;
     let code = http::request("GET", "/v1/totp/code/bench-0", &headers, None);
@@ -240,18 +192,14 @@ async fn prepare_openbao(port: u16, stored: usize) -> Result<Headers> {
 
 async fn fastify(context: &Context) -> Result<Peer> {
     let mut command = clean(Path::new("node"));
-    command
-        .arg(Path::new(HOME).join(".cache/fastify/server.mjs"))
-        .env("NODE_ENV", "production");
+    command.arg(Path::new(HOME).join(".cache/fastify/server.mjs")).env("NODE_ENV", "production");
     script_peer(context, FASTIFY, "fastify", command).await
 }
 
 async fn fastapi(context: &Context) -> Result<Peer> {
     let mut command = clean(&Path::new(HOME).join(".cache/venv/bin/python"));
     let folder = context.folder("fastapi-data")?;
-    command
-        .arg(Path::new(HOME).join("peers/fastapi/server.py"))
-        .arg(folder.join("totp.db"));
+    command.arg(Path::new(HOME).join("peers/fastapi/server.py")).arg(folder.join("totp.db"));
     let name = "FastAPI + pyotp + SQLite + Fernet, no audit";
     script_peer(context, name, "fastapi", command).await
 }
@@ -269,36 +217,17 @@ async fn script_peer(
         ("sb-api-secret-key".to_owned(), "bench-secret".to_owned()),
     ];
     let filled = async {
-        let ids = store(
-            short_name,
-            port,
-            &headers,
-            context.args.stored,
-            CONNECTIONS,
-            30,
-        )
-        .await?;
+        let ids = store(short_name, port, &headers, context.args.stored, CONNECTIONS, 30).await?;
         check_code(port, &headers, &ids[0]).await?;
         Ok::<_, anyhow::Error>(ids)
     };
-    let ids = filled
-        .await
-        .map_err(|error| server.failure(&format!("failed: {error:#}")))?;
+    let ids = filled.await.map_err(|error| server.failure(&format!("failed: {error:#}")))?;
     let folder = context.folder(short_name)?;
     let paths = ids.iter().map(|id| code_path(id));
     let script = Script::random(&folder, "codes", &headers, paths)?;
-    let subject = Subject {
-        name: name.to_owned(),
-        pid: server.pid(),
-        port,
-        script,
-        database: None,
-    };
-    Ok(Peer {
-        server,
-        subject,
-        samples: Samples::default(),
-    })
+    let subject =
+        Subject { name: name.to_owned(), pid: server.pid(), port, script, database: None };
+    Ok(Peer { server, subject, samples: Samples::default() })
 }
 
 /// Ports that nothing listens on at this moment, for a server that cannot pick its own.
@@ -334,16 +263,8 @@ fn section(context: &Context, peers: &[Peer]) -> Result<Section> {
             "samples": peer.samples.json(),
         }));
     }
-    let of = |name: &str| {
-        peers
-            .iter()
-            .find(|peer| peer.subject.name == name)
-            .map(|p| &p.samples)
-    };
-    let (openbao, fastify) = (
-        of(OPENBAO).context("OpenBao")?,
-        of(FASTIFY).context("Fastify")?,
-    );
+    let of = |name: &str| peers.iter().find(|peer| peer.subject.name == name).map(|p| &p.samples);
+    let (openbao, fastify) = (of(OPENBAO).context("OpenBao")?, of(FASTIFY).context("Fastify")?);
     let faster = |peer: &Samples| keyfob.ratio(peer, |sample| sample.per_second);
     let dearer = |peer: &Samples| peer.ratio(keyfob, |sample| sample.cpu_us);
     Ok(Section {
@@ -369,11 +290,7 @@ fn section(context: &Context, peers: &[Peer]) -> Result<Section> {
         rows,
         goals: vec![
             Goal::at_least("throughput to OpenBao with audit", 8.0, faster(openbao)),
-            Goal::at_least(
-                "OpenBao's CPU with audit to Keyfob's",
-                15.0,
-                dearer(openbao),
-            ),
+            Goal::at_least("OpenBao's CPU with audit to Keyfob's", 15.0, dearer(openbao)),
             Goal::at_least("throughput to Fastify without audit", 1.0, faster(fastify)),
             Goal::at_least("Fastify's CPU to Keyfob's", 1.0, dearer(fastify)),
         ],

@@ -44,12 +44,7 @@ impl Cluster {
             url.contains("%2F") || url.contains("%2f") || url.contains("host=/"),
             "{VARIABLE} does not name a unix socket"
         );
-        let mut cluster = Self {
-            url,
-            pid: 0,
-            about: String::new(),
-            keeper,
-        };
+        let mut cluster = Self { url, pid: 0, about: String::new(), keeper };
         let version = cluster.sql("SHOW server_version").await?;
         let version = version.split_whitespace().next().unwrap_or_default();
         let folder = cluster.sql("SHOW data_directory").await?;
@@ -57,10 +52,7 @@ impl Cluster {
         cluster.about = format!("PostgreSQL {version}, files on {files}");
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let value = cluster.sql(&format!("SHOW {setting}")).await?;
-            ensure!(
-                value == "on",
-                "{setting} is {value}: durable figures would be untrue"
-            );
+            ensure!(value == "on", "{setting} is {value}: durable figures would be untrue");
         }
         // Any lasting process of the cluster knows its parent.
         let pid = cluster
@@ -79,8 +71,7 @@ impl Cluster {
 
     /// Removes a database.
     pub(crate) async fn remove(&self, name: &str) -> Result<()> {
-        self.sql(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-            .await?;
+        self.sql(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         Ok(())
     }
 
@@ -104,10 +95,7 @@ impl Cluster {
 
 impl Keeper {
     async fn start() -> Result<(Self, String)> {
-        let script = Path::new(HOME)
-            .join("..")
-            .join("tests")
-            .join("with-postgres.sh");
+        let script = Path::new(HOME).join("..").join("tests").join("with-postgres.sh");
         if !script.is_file() {
             bail!("tests/with-postgres.sh is missing and {VARIABLE} is not set");
         }
@@ -130,12 +118,8 @@ impl Keeper {
 
 /// The same address with another database.
 fn with_database(url: &str, name: &str) -> Result<String> {
-    let (address, options) = url
-        .split_once('?')
-        .map_or((url, ""), |(url, options)| (url, options));
-    let (scheme, rest) = address
-        .split_once("://")
-        .context("not an address of a database")?;
+    let (address, options) = url.split_once('?').map_or((url, ""), |(url, options)| (url, options));
+    let (scheme, rest) = address.split_once("://").context("not an address of a database")?;
     let host = rest.split('/').next().unwrap_or_default();
     let mark = if options.is_empty() { "" } else { "?" };
     Ok(format!("{scheme}://{host}/{name}{mark}{options}"))
@@ -148,15 +132,9 @@ mod tests {
     #[test]
     fn the_database_is_exchanged() -> Result<()> {
         for (url, expected) in [
-            (
-                "postgres://u@%2Ftmp%2Fx:1/postgres",
-                "postgres://u@%2Ftmp%2Fx:1/new",
-            ),
+            ("postgres://u@%2Ftmp%2Fx:1/postgres", "postgres://u@%2Ftmp%2Fx:1/new"),
             ("postgres://u@%2Ftmp", "postgres://u@%2Ftmp/new"),
-            (
-                "postgresql:///old?host=/tmp/x&user=u",
-                "postgresql:///new?host=/tmp/x&user=u",
-            ),
+            ("postgresql:///old?host=/tmp/x&user=u", "postgresql:///new?host=/tmp/x&user=u"),
         ] {
             assert_eq!(with_database(url, "new")?, expected);
         }

@@ -44,9 +44,7 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{name} cannot be started"))?;
-        let pid = child
-            .id()
-            .with_context(|| format!("{name} ended at once"))?;
+        let pid = child.id().with_context(|| format!("{name} ended at once"))?;
         let (sender, ports) = mpsc::channel(1);
         let tail = Tail::default();
         if let Some(stdout) = child.stdout.take() {
@@ -55,13 +53,7 @@ impl Server {
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(drain(stderr, sender, Arc::clone(&tail)));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            pid,
-            child,
-            ports,
-            tail,
-        })
+        Ok(Self { name: name.to_owned(), pid, child, ports, tail })
     }
 
     /// Starts a server and waits for the port it says it listens on.
@@ -96,17 +88,12 @@ impl Server {
             .status()
             .await;
         if asked.is_ok_and(|status| status.success())
-            && timeout(Duration::from_secs(20), self.child.wait())
-                .await
-                .is_ok()
+            && timeout(Duration::from_secs(20), self.child.wait()).await.is_ok()
         {
             return Ok(());
         }
         eprintln!("{} did not end when asked and is killed", self.name);
-        self.child
-            .kill()
-            .await
-            .with_context(|| format!("{} cannot be killed", self.name))
+        self.child.kill().await.with_context(|| format!("{} cannot be killed", self.name))
     }
 }
 
@@ -129,14 +116,8 @@ async fn drain(output: impl AsyncRead + Unpin, ports: mpsc::Sender<u16>, tail: T
 
 /// The port in `listening on http://127.0.0.1:PORT`.
 fn announced_port(line: &str) -> Option<u16> {
-    let rest = line
-        .split_once("listening on")?
-        .1
-        .split_once("127.0.0.1:")?
-        .1;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let rest = line.split_once("listening on")?.1.split_once("127.0.0.1:")?.1;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..digits].parse().ok()
 }
 
@@ -175,9 +156,8 @@ pub(crate) fn family_ticks(pid: u32) -> Result<u64> {
     let mut ticks = root.own + root.reaped;
     for entry in fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();
-        let Some(name) = name
-            .to_str()
-            .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
+        let Some(name) =
+            name.to_str().filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
         else {
             continue;
         };
@@ -232,17 +212,11 @@ pub(crate) fn resident(pid: u32) -> Result<Resident> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("process {pid} is gone"))?;
     let field = |name: &str| -> Option<u64> {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.split_whitespace().next()?.parse().ok()
     };
     match (field("VmRSS"), field("VmHWM"), field("Threads")) {
-        (Some(kib), Some(peak_kib), Some(threads)) => Ok(Resident {
-            kib,
-            peak_kib,
-            threads,
-        }),
+        (Some(kib), Some(peak_kib), Some(threads)) => Ok(Resident { kib, peak_kib, threads }),
         _ => bail!("/proc/{pid}/status cannot be read"),
     }
 }
@@ -259,21 +233,13 @@ pub(crate) fn open_files(pid: u32, folder: &Path) -> Result<usize> {
 /// Runs a short command to its end and returns what it printed.
 pub(crate) async fn output(mut command: Command) -> Result<String> {
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let name = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
     let result = timeout(Duration::from_mins(2), command.output())
         .await
         .with_context(|| format!("{name} did not end within 120 s"))?
         .with_context(|| format!("{name} cannot be started"))?;
     if !result.status.success() {
-        bail!(
-            "{name} failed ({}): {}",
-            result.status,
-            String::from_utf8_lossy(&result.stderr)
-        );
+        bail!("{name} failed ({}): {}", result.status, String::from_utf8_lossy(&result.stderr));
     }
     Ok(String::from_utf8(result.stdout)?)
 }
@@ -293,10 +259,7 @@ mod tests {
     fn the_port_is_found_in_a_log_line() {
         let found = announced_port("2026 INFO listening on http://127.0.0.1:41234 (2 ms)");
         assert_eq!(found, Some(41234));
-        assert_eq!(
-            announced_port("listening on http://127.0.0.1:80/"),
-            Some(80)
-        );
+        assert_eq!(announced_port("listening on http://127.0.0.1:80/"), Some(80));
         assert_eq!(announced_port("connected to 127.0.0.1:41234"), None);
     }
 

@@ -120,11 +120,7 @@ impl Section {
 
     fn markdown(&self, circumstances: &Value) -> String {
         let text = |name: &str| circumstances[name].as_str().unwrap_or_default().to_owned();
-        let mut lines = vec![
-            format!("## {}", self.title),
-            String::new(),
-            self.how.clone(),
-        ];
+        let mut lines = vec![format!("## {}", self.title), String::new(), self.how.clone()];
         lines.push(String::new());
         lines.push(format!(
             "{}, {}; {} cores ({}), {}, Linux {}.",
@@ -179,11 +175,7 @@ fn table(head: &[String], rows: &[Vec<String>]) -> Vec<String> {
             .enumerate()
             .map(|(column, &width)| {
                 let cell = row.get(column).map_or("", String::as_str);
-                if column == 0 {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                }
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
             })
             .collect();
         format!("| {} |", cells.join(" | "))
@@ -228,10 +220,7 @@ mod tests {
     fn tables_are_aligned() {
         let head = ["a", "bb"].map(str::to_owned);
         let rows = vec![vec!["long".to_owned(), "1".to_owned()]];
-        assert_eq!(
-            table(&head, &rows),
-            ["| a    | bb |", "|------|---:|", "| long |  1 |"]
-        );
+        assert_eq!(table(&head, &rows), ["| a    | bb |", "|------|---:|", "| long |  1 |"]);
     }
 
     #[test]

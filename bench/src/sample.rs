@@ -45,11 +45,7 @@ impl Sample {
             return Ok(sample);
         }
         let again = Self::once(subject, connections, seconds).await?;
-        Ok(if again.foreign_cores < sample.foreign_cores {
-            again
-        } else {
-            sample
-        })
+        Ok(if again.foreign_cores < sample.foreign_cores { again } else { sample })
     }
 
     async fn once(subject: &Subject, connections: usize, seconds: u64) -> Result<Self> {
@@ -95,9 +91,7 @@ impl Ticks {
     fn read(subject: &Subject) -> Result<Self> {
         let bench = usage("self")?;
         Ok(Self {
-            server: usage(&subject.pid.to_string())
-                .with_context(|| subject.name.clone())?
-                .own,
+            server: usage(&subject.pid.to_string()).with_context(|| subject.name.clone())?.own,
             database: subject.database.map_or(Ok(0), family_ticks)?,
             bench: bench.own + bench.reaped,
             machine: machine_ticks()?,
@@ -114,8 +108,7 @@ impl Ticks {
     }
 
     fn foreign(self) -> u64 {
-        self.machine
-            .saturating_sub(self.server + self.database + self.bench)
+        self.machine.saturating_sub(self.server + self.database + self.bench)
     }
 }
 
@@ -131,12 +124,7 @@ impl Samples {
 
     /// The median of the ratios of one figure to that of the sample taken beside it.
     pub(crate) fn ratio(&self, beside: &Self, figure: impl Fn(&Sample) -> f64) -> f64 {
-        median(
-            self.0
-                .iter()
-                .zip(&beside.0)
-                .map(|(mine, theirs)| figure(mine) / figure(theirs)),
-        )
+        median(self.0.iter().zip(&beside.0).map(|(mine, theirs)| figure(mine) / figure(theirs)))
     }
 
     /// Every sample.

@@ -21,26 +21,10 @@ struct Plan {
 }
 
 const PLANS: [Plan; 4] = [
-    Plan {
-        database: "sqlite",
-        audit: "durable",
-        connections: &[64, 256],
-    },
-    Plan {
-        database: "sqlite",
-        audit: "buffered",
-        connections: &[64, 256],
-    },
-    Plan {
-        database: "postgres",
-        audit: "durable",
-        connections: &[64, 256],
-    },
-    Plan {
-        database: "postgres",
-        audit: "buffered",
-        connections: &[64],
-    },
+    Plan { database: "sqlite", audit: "durable", connections: &[64, 256] },
+    Plan { database: "sqlite", audit: "buffered", connections: &[64, 256] },
+    Plan { database: "postgres", audit: "durable", connections: &[64, 256] },
+    Plan { database: "postgres", audit: "buffered", connections: &[64] },
 ];
 
 /// One measured mode.
@@ -103,11 +87,7 @@ async fn measure(
             let headers = setup.key().await?;
             let stored = context.args.stored;
             let ids = store(&name, keyfob.port, &headers, stored, 32, 30).await?;
-            ensure!(
-                ids.len() == stored,
-                "only {} of {stored} secrets were stored",
-                ids.len()
-            );
+            ensure!(ids.len() == stored, "only {} of {stored} secrets were stored", ids.len());
             check_code(keyfob.port, &headers, &ids[0]).await?;
             let mut subject = keyfob.subject(&name, &setup.folder, &headers, &ids)?;
             subject.database = cluster.map(|cluster| cluster.pid);
@@ -208,10 +188,7 @@ impl Mode {
 
     /// What was promised for this mode: share of the bare server's throughput, multiple of its CPU.
     fn goals(&self) -> Vec<Goal> {
-        let name = format!(
-            "{} {}, {} connections",
-            self.database, self.audit, self.connections
-        );
+        let name = format!("{} {}, {} connections", self.database, self.audit, self.connections);
         let throughput = match (self.database, self.audit, self.connections) {
             ("sqlite", "durable", 64) => Some(0.2),
             ("sqlite", "durable", 256) => Some(0.3),
@@ -226,11 +203,7 @@ impl Mode {
             _ => None,
         };
         let throughput = throughput.map(|least| {
-            Goal::at_least(
-                &format!("{name}: throughput to hello"),
-                least,
-                self.throughput_ratio(),
-            )
+            Goal::at_least(&format!("{name}: throughput to hello"), least, self.throughput_ratio())
         });
         let cpu =
             cpu.map(|most| Goal::at_most(&format!("{name}: CPU to hello"), most, self.cpu_ratio()));

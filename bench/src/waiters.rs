@@ -66,10 +66,7 @@ struct Moment {
 impl Moment {
     fn see(setup: &Setup, keyfob: &Keyfob) -> Result<Self> {
         let pid = keyfob.server.pid();
-        Ok(Self {
-            memory: resident(pid)?,
-            files: open_files(pid, &setup.data())?,
-        })
+        Ok(Self { memory: resident(pid)?, files: open_files(pid, &setup.data())? })
     }
 
     /// The larger of each figure.
@@ -79,10 +76,7 @@ impl Moment {
             peak_kib: self.memory.peak_kib.max(other.memory.peak_kib),
             threads: self.memory.threads.max(other.memory.threads),
         };
-        Self {
-            memory,
-            files: self.files.max(other.files),
-        }
+        Self { memory, files: self.files.max(other.files) }
     }
 }
 
@@ -102,10 +96,7 @@ async fn wait_together(
         }
     };
     with_progress(chosen, || {
-        format!(
-            "waiters: for a good moment, {} s of the step remain",
-            remaining() / 1000
-        )
+        format!("waiters: for a good moment, {} s of the step remain", remaining() / 1000)
     })
     .await;
     let step_ends = unix_ms() + remaining();
@@ -115,23 +106,15 @@ async fn wait_together(
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
         connections.push(Connection::open(keyfob.port).await.with_context(|| {
-            format!(
-                "connection {} of {count} (see ulimit -n)",
-                connections.len() + 1
-            )
+            format!("connection {} of {count} (see ulimit -n)", connections.len() + 1)
         })?);
     }
     let connected = Moment::see(setup, keyfob)?;
     let answered = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
     for (index, mut connection) in connections.into_iter().enumerate() {
-        let path = format!(
-            "{}?min_validity={PERIOD}",
-            code_path(&ids[index % ids.len()])
-        );
-        connection
-            .send(&http::request("GET", &path, headers, None))
-            .await?;
+        let path = format!("{}?min_validity={PERIOD}", code_path(&ids[index % ids.len()]));
+        connection.send(&http::request("GET", &path, headers, None)).await?;
         let answered = Arc::clone(&answered);
         callers.spawn(async move {
             let answer = connection.receive().await?;
@@ -156,20 +139,13 @@ async fn wait_together(
     let all = async {
         while let Some(caller) = callers.join_next().await {
             let (answer, at) = caller??;
-            let expires_in = answer.json()?["expires_in"]
-                .as_u64()
-                .context("no expires_in")?;
+            let expires_in = answer.json()?["expires_in"].as_u64().context("no expires_in")?;
             least_expires_in = least_expires_in.min(expires_in);
             delays.push(at - new_step_ms);
         }
         Ok::<_, anyhow::Error>(())
     };
-    let line = || {
-        format!(
-            "waiters: {} of {count} are answered",
-            answered.load(Ordering::Relaxed)
-        )
-    };
+    let line = || format!("waiters: {} of {count} are answered", answered.load(Ordering::Relaxed));
     timeout(Duration::from_mins(1), with_progress(all, line))
         .await
         .context("not all callers were answered within 60 s of the new step")??;
@@ -182,14 +158,7 @@ async fn wait_together(
         "a caller was answered before the step he waited for"
     );
     let answered = Moment::see(setup, keyfob)?;
-    Ok(Found {
-        idle,
-        connected,
-        waiting,
-        answered,
-        delays,
-        least_expires_in,
-    })
+    Ok(Found { idle, connected, waiting, answered, delays, least_expires_in })
 }
 
 /// Looks at the server until shortly before the step ends; returns the most that was seen.
@@ -239,13 +208,7 @@ fn section(count: usize, found: &Found) -> Section {
              new step, all within {last:.0} ms.",
             found.least_expires_in
         ),
-        head: vec![
-            "moment",
-            "RSS MiB",
-            "peak MiB",
-            "threads",
-            "open database files",
-        ],
+        head: vec!["moment", "RSS MiB", "peak MiB", "threads", "open database files"],
         rows: moments
             .iter()
             .map(|(name, moment)| {
@@ -259,11 +222,7 @@ fn section(count: usize, found: &Found) -> Section {
             })
             .collect(),
         goals: vec![
-            Goal::at_most(
-                "resident MiB while all wait",
-                150.0,
-                mib(found.waiting.memory.kib),
-            ),
+            Goal::at_most("resident MiB while all wait", 150.0, mib(found.waiting.memory.kib)),
             Goal::at_most("threads while all wait, more than idle", 8.0, {
                 float(found.waiting.memory.threads) - float(found.idle.memory.threads)
             }),

@@ -100,10 +100,7 @@ fn parse(text: &str) -> Result<Outcome> {
         .lines()
         .find_map(|line| line.strip_prefix("RESULT "))
         .with_context(|| format!("wrk gave no result:\n{text}"))?;
-    let fields: Vec<u64> = line
-        .split(' ')
-        .filter_map(|field| field.parse().ok())
-        .collect();
+    let fields: Vec<u64> = line.split(' ').filter_map(|field| field.parse().ok()).collect();
     let [requests, duration_us, broken, refused, p50_us, p99_us] = fields[..] else {
         bail!("wrk's result cannot be read: {line}");
     };

@@ -1,8 +1,5 @@
 //! The bare axum server that Keyfob's figures are held against: one route, one word.
-#![expect(
-    clippy::print_stdout,
-    reason = "the address is what the benchmark reads"
-)]
+#![expect(clippy::print_stdout, reason = "the address is what the benchmark reads")]
 
 use axum::{Router, routing::get};
 

@@ -62,11 +62,7 @@ pub struct Totp {
     /// What holds for its codes when a caller does not say.
     pub policy: Policy,
     /// The secret in base32, in the answer to its create only.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "expose",
-        default
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose", default)]
     pub secret: Option<SecretString>,
     /// What the caller should know, in the answer to its create only: `weak_secret` for a secret of
     /// fewer than 128 bits (RFC 4226 section 4, R6).
@@ -137,8 +133,6 @@ pub struct CodeAnswer {
 
 impl std::fmt::Debug for CodeAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CodeAnswer")
-            .field("expires_in", &self.expires_in)
-            .finish_non_exhaustive()
+        f.debug_struct("CodeAnswer").field("expires_in", &self.expires_in).finish_non_exhaustive()
     }
 }

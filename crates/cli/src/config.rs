@@ -13,12 +13,7 @@ pub(crate) struct VaultArgs {
     #[arg(long, env = "KEYFOB_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// `sqlite:PATH` or `postgres://…`; the SQLite file in the data directory if not given
-    #[arg(
-        long,
-        env = "KEYFOB_DATABASE_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "KEYFOB_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
     /// File of the master key: 32 random bytes in base64, readable by its owner only
     #[arg(long, env = "KEYFOB_MASTER_KEY_FILE", value_name = "FILE")]
@@ -50,12 +45,7 @@ impl VaultArgs {
 #[derive(Args, Clone)]
 pub(crate) struct ServeArgs {
     /// Address of the API and pages; port 0 picks one and prints it
-    #[arg(
-        long,
-        env = "KEYFOB_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:7117"
-    )]
+    #[arg(long, env = "KEYFOB_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7117")]
     listen: SocketAddr,
     /// Address of a second listener for /metrics, /healthz and /readyz; none if not given
     #[arg(long, env = "KEYFOB_ADMIN_LISTEN", value_name = "ADDRESS")]
@@ -63,12 +53,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     vault: VaultArgs,
     /// When a credential is released: after its event is on stable storage, or up to a second before
-    #[arg(
-        long,
-        env = "KEYFOB_AUDIT",
-        value_name = "MODE",
-        default_value = "durable"
-    )]
+    #[arg(long, env = "KEYFOB_AUDIT", value_name = "MODE", default_value = "durable")]
     audit: AuditMode,
     /// One-time-password entries an account may hold
     #[arg(long, env = "KEYFOB_MAX_TOTP", value_name = "N", default_value_t = Limits::default().totp_per_account)]
@@ -106,20 +91,10 @@ impl ServeArgs {
 #[derive(Args, Clone)]
 pub(crate) struct LogArgs {
     /// What is logged: a level, or a filter such as `info,keyfob_server=debug`
-    #[arg(
-        long,
-        env = "KEYFOB_LOG",
-        value_name = "FILTER",
-        default_value = "info"
-    )]
+    #[arg(long, env = "KEYFOB_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
     /// How it is written to stderr
-    #[arg(
-        long,
-        env = "KEYFOB_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
+    #[arg(long, env = "KEYFOB_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
 

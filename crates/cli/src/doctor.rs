@@ -27,16 +27,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let lines: Vec<_> = findings
         .into_iter()
         .map(|finding| match finding.result {
-            Ok(text) => Line {
-                what: finding.what,
-                ok: true,
-                text,
-            },
-            Err(text) => Line {
-                what: finding.what,
-                ok: false,
-                text,
-            },
+            Ok(text) => Line { what: finding.what, ok: true, text },
+            Err(text) => Line { what: finding.what, ok: false, text },
         })
         .collect();
     if args.json {
@@ -49,9 +41,6 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     }
     match lines.iter().filter(|line| !line.ok).count() {
         0 => Ok(()),
-        wrong => Err(Failure::Failed(anyhow::anyhow!(
-            "{wrong} of {} checks failed",
-            lines.len()
-        ))),
+        wrong => Err(Failure::Failed(anyhow::anyhow!("{wrong} of {} checks failed", lines.len()))),
     }
 }

@@ -86,18 +86,9 @@ impl Role {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
-        Command::Create {
-            role,
-            name,
-            expires_at,
-            at,
-        } => {
+        Command::Create { role, name, expires_at, at } => {
             let expires_at = expires_at.map(jiff::Timestamp::as_millisecond);
-            let wanted = CreateKey {
-                role: role.name().into(),
-                name,
-                expires_at,
-            };
+            let wanted = CreateKey { role: role.name().into(), name, expires_at };
             let json = at.json;
             let key = match at.open().await? {
                 Keys::Remote(client) => client.create_key(&wanted).await?,
@@ -138,11 +129,7 @@ impl Where {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let config = self.vault.config();
         let vault = vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?;
-        let surroundings = Surroundings {
-            clock,
-            random,
-            metrics: Arc::new(Metrics::default()),
-        };
+        let surroundings = Surroundings { clock, random, metrics: Arc::new(Metrics::default()) };
         let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
         // A new vault gets its first account here; its first owner key would help nobody now.
         broker.make_first_account().await?;
@@ -167,10 +154,7 @@ fn show(key: &CreatedKey, json: bool) -> Result<(), Failure> {
     if json {
         return Ok(output::print_json(key)?);
     }
-    output::say(&format!(
-        "A new {} key. Its secret is shown only now:",
-        key.role
-    ));
+    output::say(&format!("A new {} key. Its secret is shown only now:", key.role));
     output::print(&format!("id      {}", key.id))?;
     output::print(&format!("secret  {}", key.secret.expose_secret()))?;
     output::print(&format!("token   {}", key.token.expose_secret()))?;
@@ -182,10 +166,7 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
         return Ok(output::print_json(&keys)?);
     }
     let rows: Vec<_> = keys.iter().map(row).collect();
-    Ok(output::print_table(
-        &["ID", "ROLE", "STATE", "CREATED", "NAME"],
-        &rows,
-    )?)
+    Ok(output::print_table(&["ID", "ROLE", "STATE", "CREATED", "NAME"], &rows)?)
 }
 
 fn row(key: &Key) -> Vec<String> {
@@ -194,17 +175,10 @@ fn row(key: &Key) -> Vec<String> {
         (None, Some(at)) => format!("until {}", time(at)),
         (None, None) => "live".into(),
     };
-    vec![
-        key.id.clone(),
-        key.role.clone(),
-        state,
-        time(key.created_at),
-        output::plain(&key.name),
-    ]
+    vec![key.id.clone(), key.role.clone(), state, time(key.created_at), output::plain(&key.name)]
 }
 
 fn time(millis: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(millis);
-    at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
-        .unwrap_or_default()
+    at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }

@@ -22,12 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A self-hosted credential broker for AI agents: it keeps the credentials agents need, and lets
 /// agents use them without seeing them.
 #[derive(Parser)]
-#[command(
-    name = "keyfob",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "keyfob", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "\
 Start with:
   keyfob serve                                    run a vault in ./keyfob-data
@@ -66,12 +61,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     let runtime = match &command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build(),
-        _ => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build(),
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let runtime = runtime.map_err(|error| Failure::Failed(error.into()))?;
     runtime.block_on(async {

@@ -24,30 +24,19 @@ pub(crate) fn say(line: &str) {
 /// Prints a table with aligned columns.
 pub(crate) fn print_table(head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
-        cells
-            .chain(head.get(column).map(|cell| cell.chars().count()))
-            .max()
-            .unwrap_or(0)
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(head.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..head.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let cells = cells
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let cells = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     print(&line(&mut head.iter().copied()))?;
-    rows.iter()
-        .try_for_each(|row| print(&line(&mut row.iter().map(String::as_str))))
+    rows.iter().try_for_each(|row| print(&line(&mut row.iter().map(String::as_str))))
 }
 
 /// Text from the server as a terminal may show it: without control characters.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -10,20 +10,10 @@ use crate::failure::Failure;
 #[derive(Args, Clone)]
 pub(crate) struct RemoteArgs {
     /// URL of the server
-    #[arg(
-        long,
-        env = "KEYFOB_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:7117"
-    )]
+    #[arg(long, env = "KEYFOB_URL", value_name = "URL", default_value = "http://127.0.0.1:7117")]
     url: String,
     /// Token of a key; better in the environment than on the command line, which others can see
-    #[arg(
-        long,
-        env = "KEYFOB_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "KEYFOB_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
 }
 

@@ -56,22 +56,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let api = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
     let mut servers = tokio::task::JoinSet::new();
-    servers.spawn(serve(
-        listener,
-        api,
-        config.limits.connections,
-        wait(stopped.clone()),
-    ));
+    servers.spawn(serve(listener, api, config.limits.connections, wait(stopped.clone())));
     if let Some(admin) = config.admin_listen {
         let listener = bind_to(admin)?;
         announce(args.log.log_format, "admin on", listener.local_addr()?);
         let app = App::admin(broker.clone(), metrics, &SystemRandom);
-        servers.spawn(serve(
-            listener,
-            app,
-            config.limits.connections,
-            wait(stopped),
-        ));
+        servers.spawn(serve(listener, app, config.limits.connections, wait(stopped)));
     }
     let jobs = tokio::spawn(jobs::run(broker.clone()));
     announce(args.log.log_format, "listening on", address);
@@ -81,9 +71,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let _ = stop.send(true);
     while servers.join_next().await.is_some() {}
     jobs.abort();
-    tokio::task::spawn_blocking(move || broker.close())
-        .await
-        .context("closing the database")?;
+    tokio::task::spawn_blocking(move || broker.close()).await.context("closing the database")?;
     Ok(())
 }
 
@@ -91,15 +79,8 @@ async fn open(config: &Config) -> Result<(Broker, Arc<Metrics>), Failure> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let metrics = Arc::new(Metrics::default());
     let vault = vault::open(&config.vault, &*clock, &*random, metrics.observe_batches()).await?;
-    let surroundings = Surroundings {
-        clock,
-        random,
-        metrics: Arc::clone(&metrics),
-    };
-    Ok((
-        Broker::new(vault, surroundings, config.audit, config.limits),
-        metrics,
-    ))
+    let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics) };
+    Ok((Broker::new(vault, surroundings, config.audit, config.limits), metrics))
 }
 
 fn bind_to(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
@@ -119,10 +100,7 @@ fn show_first_key(key: &NewKey) -> Result<(), Failure> {
     output::say("This is a new vault. Its first owner key, shown only now:");
     output::print(&format!("id      {}", key.id))?;
     output::print(&format!("secret  {}", key.secret.to_text().expose_secret()))?;
-    output::print(&format!(
-        "token   {}",
-        key.secret.to_token(&key.id).expose_secret()
-    ))?;
+    output::print(&format!("token   {}", key.secret.to_token(&key.id).expose_secret()))?;
     Ok(())
 }
 
@@ -130,9 +108,7 @@ fn start_log(args: &LogArgs) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Failure::Usage(format!("KEYFOB_LOG is not a filter: {error}")))?;
     let ansi = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.with_ansi(ansi).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -150,9 +126,7 @@ fn raise_file_limit(connections: usize) -> usize {
         let _ = setrlimit(Resource::Nofile, limit);
     }
     let files = getrlimit(Resource::Nofile).current;
-    let files = files
-        .and_then(|files| usize::try_from(files).ok())
-        .unwrap_or(usize::MAX);
+    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
     connections.min(files.saturating_sub(OTHER_FILES)).max(1)
 }
 

@@ -92,43 +92,15 @@ struct Where {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
-        Command::Add {
-            label,
-            secret,
-            uri,
-            issuer,
-            algorithm,
-            digits,
-            period,
-            at,
-        } => {
+        Command::Add { label, secret, uri, issuer, algorithm, digits, period, at } => {
             let (secret, uri) = (given(secret)?, given(uri)?);
-            let wanted = CreateTotp {
-                label,
-                uri,
-                secret,
-                issuer,
-                algorithm,
-                digits,
-                period,
-            };
+            let wanted = CreateTotp { label, uri, secret, issuer, algorithm, digits, period };
             add(at, &wanted).await
         }
         Command::List { at } => list(at).await,
-        Command::Code {
-            id,
-            min_validity,
-            unique,
-            next,
-            watch,
-            at,
-        } => {
+        Command::Code { id, min_validity, unique, next, watch, at } => {
             let include = next.then_some("next");
-            let query = CodeQuery {
-                min_validity,
-                unique: unique.then_some(true),
-                include,
-            };
+            let query = CodeQuery { min_validity, unique: unique.then_some(true), include };
             let (client, json) = (at.remote.client()?, at.json);
             if watch {
                 return self::watch(&client, &id, &query).await;
@@ -151,11 +123,7 @@ fn given(value: Option<String>) -> Result<Option<SecretString>, Failure> {
                 output::say("Paste it, then press Enter and Ctrl-D:");
             }
             let mut text = String::new();
-            stdin()
-                .lock()
-                .take(64 * 1024)
-                .read_to_string(&mut text)
-                .context("reading stdin")?;
+            stdin().lock().take(64 * 1024).read_to_string(&mut text).context("reading stdin")?;
             Ok(Some(text.trim().to_owned().into()))
         }
         value => Ok(value.map(SecretString::from)),
@@ -185,27 +153,16 @@ async fn list(at: Where) -> Result<(), Failure> {
         return Ok(output::print_json(&entries)?);
     }
     let rows: Vec<_> = entries.iter().map(row).collect();
-    Ok(output::print_table(
-        &["ID", "CODE", "LABEL", "ISSUER"],
-        &rows,
-    )?)
+    Ok(output::print_table(&["ID", "CODE", "LABEL", "ISSUER"], &rows)?)
 }
 
 fn row(totp: &Totp) -> Vec<String> {
     let shape = match totp.kind.as_str() {
         "steam" => "Steam".into(),
-        _ => format!(
-            "{} digits, {} s, {}",
-            totp.digits, totp.period, totp.algorithm
-        ),
+        _ => format!("{} digits, {} s, {}", totp.digits, totp.period, totp.algorithm),
     };
     let issuer = totp.issuer.as_deref().unwrap_or_default();
-    vec![
-        totp.id.clone(),
-        shape,
-        output::plain(&totp.label),
-        output::plain(issuer),
-    ]
+    vec![totp.id.clone(), shape, output::plain(&totp.label), output::plain(issuer)]
 }
 
 fn show(code: &CodeAnswer, json: bool) -> Result<(), Failure> {
@@ -230,10 +187,7 @@ async fn watch(client: &Client, id: &str, query: &CodeQuery) -> Result<(), Failu
         }
         let started = tokio::time::Instant::now();
         let lasts = Duration::from_secs(code.expires_in.into());
-        while let Some(left) = lasts
-            .checked_sub(started.elapsed())
-            .filter(|left| !left.is_zero())
-        {
+        while let Some(left) = lasts.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
             if is_terminal {
                 draw(&code, left)?;
             }
@@ -250,14 +204,8 @@ const BAR: u32 = 20;
 
 fn draw(code: &CodeAnswer, left: Duration) -> Result<(), Failure> {
     let seconds = u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-    let filled = (seconds.saturating_mul(BAR))
-        .div_ceil(code.period.max(1))
-        .min(BAR) as usize;
-    let bar = format!(
-        "{}{}",
-        "█".repeat(filled),
-        "░".repeat(BAR as usize - filled)
-    );
+    let filled = (seconds.saturating_mul(BAR)).div_ceil(code.period.max(1)).min(BAR) as usize;
+    let bar = format!("{}{}", "█".repeat(filled), "░".repeat(BAR as usize - filled));
     let mut out = stdout().lock();
     write!(out, "\r\x1b[K{}  {bar} {seconds:>4} s", code.code)?;
     Ok(out.flush()?)

@@ -83,9 +83,7 @@ pub struct CodeQuery {
 impl Client {
     /// A client of the server at `base` (`http://…` or `https://…`), with a key's token.
     pub fn new(base: &str, token: SecretString) -> Result<Self, Error> {
-        let url = Url::parse(base)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = url.ok_or_else(|| Error::Url(base.to_owned()))?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
@@ -134,42 +132,30 @@ impl Client {
 
     /// The code of an entry.
     pub async fn totp_code(&self, id: &str, query: &CodeQuery) -> Result<CodeAnswer, Error> {
-        self.call(Method::GET, &["v2", "totp", "code", id], query, NO_BODY)
-            .await
+        self.call(Method::GET, &["v2", "totp", "code", id], query, NO_BODY).await
     }
 
     /// Deletes an entry for good.
     pub async fn delete_totp(&self, id: &str) -> Result<(), Error> {
         let path = ["v2", "totp", "secrets", id];
-        self.call::<Status>(Method::DELETE, &path, NONE, NO_BODY)
-            .await
-            .map(drop)
+        self.call::<Status>(Method::DELETE, &path, NONE, NO_BODY).await.map(drop)
     }
 
     /// Makes a key.
     pub async fn create_key(&self, key: &CreateKey) -> Result<CreatedKey, Error> {
-        self.call(Method::POST, &["v1", "key", "create"], NONE, Some(key))
-            .await
+        self.call(Method::POST, &["v1", "key", "create"], NONE, Some(key)).await
     }
 
     /// A page of the account's keys, newest first, after the one that `cursor` names.
     pub async fn list_keys(&self, cursor: &str) -> Result<Page<Key>, Error> {
-        self.call(
-            Method::GET,
-            &["v1", "key", "list"],
-            &[("cursor", cursor)],
-            NO_BODY,
-        )
-        .await
+        self.call(Method::GET, &["v1", "key", "list"], &[("cursor", cursor)], NO_BODY).await
     }
 
     /// Ends a key.
     pub async fn revoke_key(&self, id: &str) -> Result<(), Error> {
         let path = ["v1", "key", id, "revoke"];
         let body = Some(&std::collections::BTreeMap::<(), ()>::new());
-        self.call::<Id>(Method::POST, &path, NONE, body)
-            .await
-            .map(drop)
+        self.call::<Id>(Method::POST, &path, NONE, body).await.map(drop)
     }
 }
 

@@ -168,11 +168,9 @@ mod tests {
         ] {
             assert_eq!(KeyId::parse(text), Err(MalformedId), "{text}");
         }
-        for text in [
-            "",
-            "550e8400e29b41d4a716446655440000",
-            "{550e8400-e29b-41d4-a716-446655440000}",
-        ] {
+        for text in
+            ["", "550e8400e29b41d4a716446655440000", "{550e8400-e29b-41d4-a716-446655440000}"]
+        {
             assert_eq!(TotpId::parse(text), Err(MalformedId), "{text}");
         }
         let upper = TotpId::parse("550E8400-E29B-41D4-A716-446655440000");

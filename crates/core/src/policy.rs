@@ -219,11 +219,7 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
         Object::Key(id) => id.as_str(),
         Object::Totp(id) => id.as_str(),
     };
-    Ok(Permit {
-        account: grant.account.clone(),
-        table: object.noun(),
-        row: row.to_owned(),
-    })
+    Ok(Permit { account: grant.account.clone(), table: object.noun(), row: row.to_owned() })
 }
 
 #[cfg(test)]

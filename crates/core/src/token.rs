@@ -127,10 +127,7 @@ mod tests {
 
     fn key() -> (KeyId, KeySecret) {
         let random = Counting::default();
-        (
-            KeyId::generate(Timestamp::from_millis(1), &random),
-            KeySecret::generate(&random),
-        )
+        (KeyId::generate(Timestamp::from_millis(1), &random), KeySecret::generate(&random))
     }
 
     #[test]
@@ -150,19 +147,8 @@ mod tests {
         let token = token.expose_secret();
         for at in TOKEN_PREFIX.len() + BODY + 1..token.len() {
             let mut typo = token.to_owned();
-            typo.replace_range(
-                at..=at,
-                if token.as_bytes()[at] == b'0' {
-                    "1"
-                } else {
-                    "0"
-                },
-            );
-            assert_eq!(
-                parse_token(&typo).err(),
-                Some(MalformedKey),
-                "character {at}"
-            );
+            typo.replace_range(at..=at, if token.as_bytes()[at] == b'0' { "1" } else { "0" });
+            assert_eq!(parse_token(&typo).err(), Some(MalformedKey), "character {at}");
         }
         assert!(KeySecret::parse(&token[..20]).is_err());
         assert!(parse_token("").is_err());

@@ -1,6 +1,6 @@
 //! The service as one function from request to response, with what every answer has in common.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Router,
@@ -51,36 +51,27 @@ impl App {
 
     fn with(router: Router, metrics: Arc<Metrics>, random: &dyn Random) -> Self {
         let request_ids = RequestIds::new(random);
-        Self {
-            inner: Arc::new(Inner {
-                router,
-                metrics,
-                request_ids,
-            }),
-        }
+        Self { inner: Arc::new(Inner { router, metrics, request_ids }) }
     }
 
-    /// Answers a request from `peer`.
-    pub async fn handle(&self, mut request: Request, peer: Option<IpAddr>) -> Response {
+    /// Answers a request from the address `peer`.
+    pub async fn handle(&self, mut request: Request, peer: Option<Arc<str>>) -> Response {
         let started = metrics::start();
-        let id = self.inner.request_ids.of(request.headers());
+        let request_id = self.inner.request_ids.of(request.headers());
         let method = method(request.method());
         let dialect = Dialect::of(request.uri().path());
-        let ip = peer.map(|ip| ip.to_string().into());
-        request.extensions_mut().insert(Origin {
-            ip,
-            request_id: Arc::clone(&id),
-        });
+        let route = Arc::new(OnceLock::new());
+        let origin = Origin { ip: peer, request_id: Arc::clone(&request_id) };
+        request.extensions_mut().insert(Passport { origin, route: Arc::clone(&route) });
         let mut response = self.route(request, dialect).await;
         if let Some(error) = response.extensions_mut().remove::<Error>() {
-            response = keep_route(&mut response, render(&error, dialect, &id));
+            response = render(&error, dialect, &request_id);
         }
-        finish(response.headers_mut(), &id);
-        let route = response.extensions_mut().remove::<Route>();
-        let route = route.map_or_else(metrics::unmatched, |Route(route)| route);
+        finish(response.headers_mut(), &request_id);
+        let route = route.get().map_or("other", MatchedPath::as_str);
         let (status, took) = (response.status().as_u16(), started.elapsed());
-        self.inner.metrics.request(method, &route, status, took);
-        tracing::debug!(request_id = %id, method, route = %route, status, ?took, "request");
+        self.inner.metrics.request(method, route, status, took);
+        tracing::debug!(%request_id, method, route, status, ?took, "request");
         response
     }
 
@@ -99,30 +90,13 @@ impl App {
     }
 }
 
-/// The route's pattern, which the router knows and the outermost layer counts by.
+/// What travels with a request, from the outermost layer to its handler.
 #[derive(Clone)]
-struct Route(Arc<str>);
-
-/// Leaves the route's pattern on the response.
-pub(crate) async fn note_route(
-    path: Option<MatchedPath>,
-    request: Request,
-    next: axum::middleware::Next,
-) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(path) = path {
-        response
-            .extensions_mut()
-            .insert(Route(path.as_str().into()));
-    }
-    response
-}
-
-fn keep_route(from: &mut Response, mut to: Response) -> Response {
-    if let Some(route) = from.extensions_mut().remove::<Route>() {
-        to.extensions_mut().insert(route);
-    }
-    to
+pub(crate) struct Passport {
+    /// Where it came from.
+    pub(crate) origin: Origin,
+    /// The route it took, which its handler notes for the metrics.
+    pub(crate) route: Arc<OnceLock<MatchedPath>>,
 }
 
 /// What every answer carries.
@@ -155,10 +129,7 @@ struct RequestIds {
 impl RequestIds {
     fn new(random: &dyn Random) -> Self {
         let process = u64::from_be_bytes(random::bytes(random));
-        Self {
-            process,
-            made: std::sync::atomic::AtomicU64::new(0),
-        }
+        Self { process, made: std::sync::atomic::AtomicU64::new(0) }
     }
 
     /// The id that the caller chose, if it is one that can go into a header and a log; or a new one.
@@ -179,12 +150,5 @@ fn is_request_id(id: &str) -> bool {
 
 /// A response without a body, for handlers that stream.
 pub(crate) fn json_stream(body: Body) -> Response {
-    (
-        [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )],
-        body,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }

@@ -29,10 +29,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place where the clock is read"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(match since {

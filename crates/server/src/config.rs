@@ -51,9 +51,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            totp_per_account: 100_000,
-            connections: 20_000,
-        }
+        Self { totp_per_account: 100_000, connections: 20_000 }
     }
 }

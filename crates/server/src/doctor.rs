@@ -31,9 +31,7 @@ pub async fn examine(config: &VaultConfig, clock: &dyn Clock) -> Vec<Finding> {
             format!("there is no master key file {}: `keyfob serve` makes one for a new vault; for an old one, put it back", config.key_file().display())
         })
     });
-    let described = key
-        .as_ref()
-        .map(|key| format!("{} ({})", key.id(), origin(config)));
+    let described = key.as_ref().map(|key| format!("{} ({})", key.id(), origin(config)));
     findings.push(finding("master key", described.map_err(Clone::clone)));
     let store = open(config);
     let described = store.as_ref().map(|_| describe(config));
@@ -85,9 +83,7 @@ fn open(config: &VaultConfig) -> Result<Store, String> {
     if let Some(path) = url.strip_prefix("sqlite:")
         && !std::path::Path::new(path.strip_prefix("//").unwrap_or(path)).exists()
     {
-        return Err(format!(
-            "there is no database {path}: `keyfob serve` makes one"
-        ));
+        return Err(format!("there is no database {path}: `keyfob serve` makes one"));
     }
     let store = files::open_store(config, &SystemRandom, std::sync::Arc::new(|_| ()));
     store.map_err(|error| error.to_string())
@@ -121,12 +117,7 @@ async fn check_values(store: &Store, master: MasterKey) -> Result<String, String
     if damaged.is_empty() {
         return Ok(format!("{checked} one-time-password secrets open"));
     }
-    let shown = damaged
-        .iter()
-        .take(10)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
+    let shown = damaged.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
     Err(format!(
         "{} rows do not open ({shown}): restore them from a backup, or delete them and store them again",
         damaged.len(),
@@ -156,9 +147,7 @@ async fn check_account(
         };
         after = Some(last.clone());
         *checked += page.len() as u64;
-        let bad = page
-            .iter()
-            .filter(|(id, sealed)| !opens(&key, id, sealed.as_ref()));
+        let bad = page.iter().filter(|(id, sealed)| !opens(&key, id, sealed.as_ref()));
         damaged.extend(bad.map(|(id, _)| format!("totp {id}")));
     }
 }

@@ -76,10 +76,7 @@ pub enum Error {
 impl Error {
     /// A request that is wrong.
     pub fn invalid(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::Invalid {
-            code,
-            message: message.into(),
-        }
+        Self::Invalid { code, message: message.into() }
     }
 
     /// A fault of the server's own.
@@ -170,11 +167,7 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     pub(crate) fn of(path: &str) -> Self {
-        if path.starts_with("/api/v2") {
-            Self::V2
-        } else {
-            Self::V1
-        }
+        if path.starts_with("/api/v2") { Self::V2 } else { Self::V1 }
     }
 }
 
@@ -183,42 +176,30 @@ impl Error {
         use StatusCode as S;
         let (status, code, message) = match self {
             Self::Invalid { code, message } => (S::BAD_REQUEST, *code, message.clone()),
-            Self::NoCredentials if dialect == Dialect::V2 => (
-                S::FORBIDDEN,
-                "missing_credentials",
-                "Did not get inputs for authorization".into(),
-            ),
-            Self::InvalidCredentials if dialect == Dialect::V2 => (
-                S::UNAUTHORIZED,
-                "invalid_credentials",
-                "Invalid Credentials".into(),
-            ),
-            Self::NoCredentials | Self::InvalidCredentials => (
-                S::UNAUTHORIZED,
-                "not_authenticated",
-                "Not authenticated".into(),
-            ),
+            Self::NoCredentials if dialect == Dialect::V2 => {
+                (S::FORBIDDEN, "missing_credentials", "Did not get inputs for authorization".into())
+            }
+            Self::InvalidCredentials if dialect == Dialect::V2 => {
+                (S::UNAUTHORIZED, "invalid_credentials", "Invalid Credentials".into())
+            }
+            Self::NoCredentials | Self::InvalidCredentials => {
+                (S::UNAUTHORIZED, "not_authenticated", "Not authenticated".into())
+            }
             Self::Forbidden => (
                 S::FORBIDDEN,
                 "not_authorized",
                 "Not authorized: this key's role may not do that".into(),
             ),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found".into()),
-            Self::MethodNotAllowed => (
-                S::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "Method not allowed".into(),
-            ),
-            Self::TooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "The body is larger than 64 KiB".into(),
-            ),
-            Self::Timeout => (
-                S::REQUEST_TIMEOUT,
-                "timeout",
-                "The request's body did not come in time".into(),
-            ),
+            Self::MethodNotAllowed => {
+                (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed".into())
+            }
+            Self::TooLarge => {
+                (S::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 64 KiB".into())
+            }
+            Self::Timeout => {
+                (S::REQUEST_TIMEOUT, "timeout", "The request's body did not come in time".into())
+            }
             Self::Conflict { code, message } => (S::CONFLICT, *code, message.clone()),
             Self::WaitTooLong { code, message, .. } => {
                 (S::TOO_MANY_REQUESTS, *code, message.clone())
@@ -228,11 +209,9 @@ impl Error {
                 "service_unavailable",
                 "Service unavailable; try again in a moment".into(),
             ),
-            Self::Internal(_) => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal_server_error",
-                "Internal server error".into(),
-            ),
+            Self::Internal(_) => {
+                (S::INTERNAL_SERVER_ERROR, "internal_server_error", "Internal server error".into())
+            }
         };
         let retry_after = match self {
             Self::WaitTooLong { after, .. } => Some(*after),
@@ -240,13 +219,7 @@ impl Error {
             _ => None,
         };
         let permanent = matches!(self, Self::Conflict { .. });
-        Parts {
-            status,
-            code,
-            message,
-            retry_after,
-            permanent,
-        }
+        Parts { status, code, message, retry_after, permanent }
     }
 
     /// Tells the log what the caller is not told.
@@ -260,10 +233,7 @@ impl Error {
 impl Parts {
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(after) = self.retry_after {
-            let seconds = after
-                .as_millis()
-                .div_ceil(1000)
-                .clamp(1, LONGEST_RETRY_AFTER.into());
+            let seconds = after.as_millis().div_ceil(1000).clamp(1, LONGEST_RETRY_AFTER.into());
             if let Ok(seconds) = u64::try_from(seconds) {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }

@@ -15,36 +15,17 @@ pub async fn create_key(
     caller: &Caller,
     wanted: CreateKey,
 ) -> Result<CreatedKey, Error> {
-    let CreateKey {
-        role,
-        name,
-        expires_at,
-    } = wanted;
+    let CreateKey { role, name, expires_at } = wanted;
     let role = Role::parse(&role).ok_or_else(|| Error::invalid("invalid_role", "no such role"))?;
     let expires_at = expires_at.map(Timestamp::from_millis);
-    Ok(created(
-        &broker
-            .create_key(
-                caller,
-                KeyPlan {
-                    role,
-                    name,
-                    expires_at,
-                },
-            )
-            .await?,
-    ))
+    Ok(created(&broker.create_key(caller, KeyPlan { role, name, expires_at }).await?))
 }
 
 /// Every key of the account, newest first.
 pub async fn list_keys(broker: &Broker, caller: &Caller) -> Result<Vec<Key>, Error> {
     let (mut keys, mut after) = (Vec::new(), None);
     loop {
-        let slice = Slice {
-            after,
-            oldest_first: false,
-            take: 100,
-        };
+        let slice = Slice { after, oldest_first: false, take: 100 };
         let page = broker.list_keys(caller, slice).await?;
         let Some(last) = page.last() else {
             return Ok(keys);
@@ -56,7 +37,5 @@ pub async fn list_keys(broker: &Broker, caller: &Caller) -> Result<Vec<Key>, Err
 
 /// Ends a key.
 pub async fn revoke_key(broker: &Broker, caller: &Caller, id: &str) -> Result<(), Error> {
-    broker
-        .revoke_key(caller, &KeyId::parse(id).map_err(|_| Error::NotFound)?)
-        .await
+    broker.revoke_key(caller, &KeyId::parse(id).map_err(|_| Error::NotFound)?).await
 }

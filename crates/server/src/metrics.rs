@@ -1,7 +1,7 @@
 //! Prometheus metrics.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,6 +10,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+use crate::router::ROUTES;
 
 /// What the server counts. Every label has few values: routes, not paths.
 pub struct Metrics {
@@ -27,13 +29,13 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    route: Arc<str>,
+    route: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    route: Arc<str>,
+    route: &'static str,
 }
 
 impl Default for Metrics {
@@ -68,57 +70,23 @@ impl Metrics {
             Unit::Seconds,
             self.duration.clone(),
         );
-        r.register(
-            "totp_codes",
-            "One-time codes handed out",
-            self.codes.clone(),
-        );
-        r.register(
-            "totp_waiting",
-            "Callers that wait for a time step",
-            self.waiting.clone(),
-        );
-        r.register(
-            "store_queue",
-            "Units of work that wait for the writer",
-            self.depth.clone(),
-        );
-        r.register(
-            "store_batch",
-            "Units of work in one commit",
-            self.batches.clone(),
-        );
+        r.register("totp_codes", "One-time codes handed out", self.codes.clone());
+        r.register("totp_waiting", "Callers that wait for a time step", self.waiting.clone());
+        r.register("store_queue", "Units of work that wait for the writer", self.depth.clone());
+        r.register("store_batch", "Units of work in one commit", self.batches.clone());
     }
 
-    /// Counts a request.
-    pub(crate) fn request(
-        &self,
-        method: &'static str,
-        route: &Arc<str>,
-        status: u16,
-        took: Duration,
-    ) {
-        let labels = RequestLabels {
-            method,
-            route: Arc::clone(route),
-            status,
-        };
-        self.requests.get_or_create(&labels).inc();
-        let labels = RouteLabels {
-            route: labels.route,
-        };
-        self.duration
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+    /// Counts a request. A route that is not one of the router's counts as `other`.
+    pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let route = ROUTES.iter().find(|known| **known == route).unwrap_or(&"other");
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
+        self.duration.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
     }
 
     /// What the store reports its batches to.
     pub fn observe_batches(&self) -> Arc<dyn Fn(usize) + Send + Sync> {
         let batches = self.batches.clone();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a batch has at most thousands of units"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "a batch has at most thousands of units")]
         Arc::new(move |units| batches.observe(units as f64))
     }
 
@@ -132,16 +100,7 @@ impl Metrics {
 }
 
 /// Starts a stopwatch.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "durations for metrics are read here only"
-)]
+#[expect(clippy::disallowed_methods, reason = "durations for metrics are read here only")]
 pub(crate) fn start() -> Instant {
     Instant::now()
-}
-
-/// The route of requests that match none.
-pub(crate) fn unmatched() -> Arc<str> {
-    static UNMATCHED: OnceLock<Arc<str>> = OnceLock::new();
-    Arc::clone(UNMATCHED.get_or_init(|| "unmatched".into()))
 }

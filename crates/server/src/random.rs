@@ -9,10 +9,7 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {
         // Nothing can be sealed or issued without randomness, so there is nothing to fall back to.
-        #[expect(
-            clippy::expect_used,
-            reason = "a machine without randomness must not go on"
-        )]
+        #[expect(clippy::expect_used, reason = "a machine without randomness must not go on")]
         aws_lc_rs::rand::fill(bytes).expect("the operating system's random number generator");
     }
 }

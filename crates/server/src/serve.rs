@@ -29,11 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Listens on `address`.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -57,10 +53,13 @@ pub async fn serve(
         let Some((stream, peer, place)) = accepted else {
             continue;
         };
-        let app = app.clone();
+        let (app, peer): (_, Arc<str>) = (app.clone(), peer.ip().to_string().into());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let app = app.clone();
-            async move { Ok::<_, std::convert::Infallible>(answer(&app, request, peer).await) }
+            let (app, peer) = (app.clone(), Arc::clone(&peer));
+            async move {
+                let response = app.handle(request.map(Body::new), Some(peer)).await;
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -77,22 +76,11 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!(
             "some requests were cut off: they took longer than {FINISH_WITHIN:?} to finish"
         );
     }
-}
-
-async fn answer(
-    app: &App,
-    request: hyper::Request<Incoming>,
-    peer: SocketAddr,
-) -> hyper::Response<Body> {
-    app.handle(request.map(Body::new), Some(peer.ip())).await
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);

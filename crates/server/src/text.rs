@@ -26,10 +26,7 @@ pub(crate) fn check(field: &'static str, text: &str, shortest: usize) -> Result<
         ));
     }
     if text.chars().any(char::is_control) {
-        return Err(Error::invalid(
-            code,
-            format!("{field} must not contain control characters"),
-        ));
+        return Err(Error::invalid(code, format!("{field} must not contain control characters")));
     }
     Ok(())
 }

@@ -66,13 +66,7 @@ pub fn open_store(
 ) -> Result<Store, OpenError> {
     make_data_dir(&config.data_dir)?;
     let target: Target = config.url().parse()?;
-    Ok(Store::open(
-        &target,
-        &Options {
-            writer: random::bytes(random),
-            observe,
-        },
-    )?)
+    Ok(Store::open(&target, &Options { writer: random::bytes(random), observe })?)
 }
 
 /// Opens the vault. A new one gets a master key. Blocks while it opens the database.
@@ -83,9 +77,7 @@ pub async fn open(
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
     let store = open_store(config, random, observe)?;
-    let bound: Option<_> = store
-        .read(|tx| Ok::<_, StoreError>(vault::find(tx)?))
-        .await?;
+    let bound: Option<_> = store.read(|tx| Ok::<_, StoreError>(vault::find(tx)?)).await?;
     let master = match (master_key(config)?, &bound) {
         (Some(key), _) => key,
         (None, None) => make_master_key(&config.key_file(), random)?,
@@ -105,26 +97,18 @@ pub async fn open(
             })
             .await?;
     check_key(&store, &master).await?;
-    Ok(Vault {
-        store,
-        master,
-        is_new,
-    })
+    Ok(Vault { store, master, is_new })
 }
 
 async fn check_key(store: &Store, master: &MasterKey) -> Result<(), OpenError> {
-    let bound = store
-        .read(|tx| Ok::<_, StoreError>(vault::find(tx)?))
-        .await?;
+    let bound = store.read(|tx| Ok::<_, StoreError>(vault::find(tx)?)).await?;
     match bound {
         Some(id) if id == *master.id() => Ok(()),
         Some(id) => Err(OpenError::Refused(format!(
             "the database was sealed with master key {id}, and the one given is {}: start with the right master key (KEYFOB_MASTER_KEY_FILE), or with another database. Nothing was changed",
             master.id(),
         ))),
-        None => Err(OpenError::Refused(
-            "the database does not keep what is written to it".into(),
-        )),
+        None => Err(OpenError::Refused("the database does not keep what is written to it".into())),
     }
 }
 
@@ -132,10 +116,7 @@ async fn check_key(store: &Store, master: &MasterKey) -> Result<(), OpenError> {
 fn make_data_dir(path: &Path) -> Result<(), OpenError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| {
-        OpenError::Refused(format!(
-            "the data directory {} cannot be made: {error}",
-            path.display()
-        ))
+        OpenError::Refused(format!("the data directory {} cannot be made: {error}", path.display()))
     })
 }
 
@@ -173,27 +154,15 @@ fn read_key_file(path: &Path) -> Result<Option<MasterKeyText>, OpenError> {
 /// Writes a new master key; on stable storage before anything is sealed with it.
 fn make_master_key(path: &Path, random: &dyn Random) -> Result<MasterKey, OpenError> {
     let refused = |error: std::io::Error| {
-        OpenError::Refused(format!(
-            "the master key cannot be kept in {}: {error}",
-            path.display()
-        ))
+        OpenError::Refused(format!("the master key cannot be kept in {}: {error}", path.display()))
     };
     let text = MasterKey::generate(random);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(refused)?;
-    file.write_all(text.expose_secret().as_bytes())
-        .map_err(refused)?;
-    file.write_all(b"\n")
-        .and_then(|()| file.sync_all())
-        .map_err(refused)?;
+    file.write_all(text.expose_secret().as_bytes()).map_err(refused)?;
+    file.write_all(b"\n").and_then(|()| file.sync_all()).map_err(refused)?;
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        fs::File::open(dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(refused)?;
+        fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(refused)?;
     }
     MasterKey::parse(&text).map_err(|error| OpenError::Refused(error.to_string()))
 }

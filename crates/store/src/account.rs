@@ -25,9 +25,7 @@ pub struct Account {
 fn read(row: &Row<'_>) -> Result<Account, StoreError> {
     Ok(Account {
         id: AccountId::from_stored(&row.get::<String>(0)?),
-        parent: row
-            .get::<Option<String>>(1)?
-            .map(|id| AccountId::from_stored(&id)),
+        parent: row.get::<Option<String>>(1)?.map(|id| AccountId::from_stored(&id)),
         name: row.get(2)?,
         email: row.get(3)?,
         created_at: Timestamp::from_millis(row.get(4)?),
@@ -59,11 +57,7 @@ pub fn list(
         "SELECT id, parent_id, name, email, created_at FROM account
          WHERE id > $1 ORDER BY id LIMIT $2"
     );
-    tx.many(
-        list,
-        &[&after.map_or("", AccountId::as_str), &i64::from(limit)],
-        read,
-    )
+    tx.many(list, &[&after.map_or("", AccountId::as_str), &i64::from(limit)], read)
 }
 
 /// Stores a new account, without entries.
@@ -73,16 +67,9 @@ pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError>
          VALUES ($1, $2, $3, $4, 0, $5)"
     );
     let parent = account.parent.as_ref().map(AccountId::as_str);
-    let Account {
-        id,
-        name,
-        email,
-        created_at,
-        ..
-    } = account;
+    let Account { id, name, email, created_at, .. } = account;
     let created_at = created_at.as_millis();
-    tx.execute(insert, &[&id.as_str(), &parent, name, email, &created_at])
-        .map(drop)
+    tx.execute(insert, &[&id.as_str(), &parent, name, email, &created_at]).map(drop)
 }
 
 /// Counts one more one-time-password entry. `false` if the account holds `limit` already.

@@ -35,10 +35,7 @@ macro_rules! sql {
             Ok(text) => text,
             Err(_) => panic!("a statement is UTF-8"),
         };
-        $crate::conn::Sql {
-            sqlite: SQLITE,
-            postgres: TEXT,
-        }
+        $crate::conn::Sql { sqlite: SQLITE, postgres: TEXT }
     }};
 }
 pub(crate) use sql;
@@ -65,9 +62,7 @@ impl Row<'_> {
     pub(crate) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
         match self {
             Self::Sqlite(row) => row.get(index).map_err(|e| StoreError::Database(e.into())),
-            Self::Postgres(row) => row
-                .try_get(index)
-                .map_err(|e| StoreError::Database(e.into())),
+            Self::Postgres(row) => row.try_get(index).map_err(|e| StoreError::Database(e.into())),
         }
     }
 }
@@ -125,10 +120,7 @@ impl Conn {
         params: &[&dyn Bind],
         each: Each<'_>,
     ) -> Result<(), Failure> {
-        let unit = |error| Failure {
-            fault: crate::error::Fault::Unit,
-            error,
-        };
+        let unit = |error| Failure { fault: crate::error::Fault::Unit, error };
         match self {
             Self::Sqlite(conn) => {
                 let mut statement = conn.prepare_cached(sql.sqlite)?;

@@ -12,11 +12,8 @@ pub fn find_newest(
     let find =
         sql!("SELECT id, wrapped FROM data_key WHERE account_id = $1 ORDER BY id DESC LIMIT 1");
     tx.one(find, &[&account.as_str()], |row| {
-        let damaged = |_| StoreError::Corrupt {
-            table: "data_key",
-            column: "id",
-            row: account.to_string(),
-        };
+        let damaged =
+            |_| StoreError::Corrupt { table: "data_key", column: "id", row: account.to_string() };
         let number = u32::try_from(row.get::<i64>(0)?).map_err(damaged)?;
         Ok((number, Sealed::from_stored(row.get(1)?)))
     })
@@ -44,6 +41,5 @@ pub fn insert(
     let insert =
         sql!("INSERT INTO data_key (account_id, id, wrapped, created_at) VALUES ($1, $2, $3, $4)");
     let (id, now) = (i64::from(id), now.as_millis());
-    tx.execute(insert, &[&account.as_str(), &id, &wrapped.as_bytes(), &now])
-        .map(drop)
+    tx.execute(insert, &[&account.as_str(), &id, &wrapped.as_bytes(), &now]).map(drop)
 }

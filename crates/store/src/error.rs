@@ -63,15 +63,11 @@ impl From<rusqlite::Error> for Failure {
         use rusqlite::{ErrorCode, ffi};
         let (fault, wrap): (_, fn(Cause) -> StoreError) = match error.sqlite_error() {
             Some(ffi::Error {
-                code: ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked,
-                ..
+                code: ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, ..
             }) => (Fault::Again, StoreError::Unavailable),
             Some(ffi::Error { extended_code, .. })
-                if [
-                    ffi::SQLITE_CONSTRAINT_UNIQUE,
-                    ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
-                ]
-                .contains(extended_code) =>
+                if [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY]
+                    .contains(extended_code) =>
             {
                 (Fault::Unit, |_| StoreError::Conflict)
             }
@@ -81,10 +77,7 @@ impl From<rusqlite::Error> for Failure {
             }) => (Fault::Unit, StoreError::Unavailable),
             _ => (Fault::Unit, StoreError::Database),
         };
-        Self {
-            fault,
-            error: wrap(error.into()),
-        }
+        Self { fault, error: wrap(error.into()) }
     }
 }
 
@@ -109,15 +102,10 @@ impl From<postgres::Error> for Failure {
             None if error.is_closed() || is_io(&error) => (Fault::Lost, StoreError::Unavailable),
             None => (Fault::Unit, StoreError::Database),
         };
-        Self {
-            fault,
-            error: wrap(error.into()),
-        }
+        Self { fault, error: wrap(error.into()) }
     }
 }
 
 fn is_io(error: &postgres::Error) -> bool {
-    error
-        .source()
-        .is_some_and(|source| source.is::<std::io::Error>())
+    error.source().is_some_and(|source| source.is::<std::io::Error>())
 }

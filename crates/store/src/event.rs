@@ -133,10 +133,7 @@ fn insert_arrays(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
     let statement = conn.prepared(insert)?;
     let text = |of: fn(&Row) -> &str| rows.iter().map(of).collect::<Vec<_>>();
     let maybe = |of: fn(&Row) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
-    let times: Vec<_> = rows
-        .iter()
-        .map(|row| row.event.created_at.as_millis())
-        .collect();
+    let times: Vec<_> = rows.iter().map(|row| row.event.created_at.as_millis()).collect();
     conn.client.execute(
         &statement,
         &[
@@ -163,14 +160,10 @@ fn insert_arrays(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
 pub(crate) fn exists(conn: &mut Conn, row: &Row) -> Result<bool, Failure> {
     let exists = sql!("SELECT 1 FROM event WHERE account_id = $1 AND id = $2");
     let mut found = false;
-    conn.query(
-        exists,
-        &[&row.event.account.as_str(), &row.id.as_str()],
-        &mut |_| {
-            found = true;
-            Ok(())
-        },
-    )?;
+    conn.query(exists, &[&row.event.account.as_str(), &row.id.as_str()], &mut |_| {
+        found = true;
+        Ok(())
+    })?;
     Ok(found)
 }
 

@@ -43,11 +43,7 @@ impl Key {
 
 fn read(row: &Row<'_>) -> Result<Key, StoreError> {
     let id: String = row.get(1)?;
-    let damaged = |column| StoreError::Corrupt {
-        table: "key",
-        column,
-        row: id.clone(),
-    };
+    let damaged = |column| StoreError::Corrupt { table: "key", column, row: id.clone() };
     let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
     Ok(Key {
         account: AccountId::from_stored(&row.get::<String>(0)?),

@@ -51,7 +51,7 @@ use crate::{
     link::Link,
     queue::{Queue, Refused},
     reader::{ReadEntry, Reads},
-    writer::{Entry, EventIds, Unit, Writer},
+    writer::{Entry, EventIds, LaterUnit, Unit, Writer},
 };
 
 /// More waiting units than this are refused: their callers would have given up before their turn.
@@ -64,7 +64,7 @@ const POSTGRES_READERS: usize = 4;
 pub struct Options {
     /// Random bits that no other process shares; they make event ids unique.
     pub writer: [u8; 4],
-    /// Told the size of each committed batch: units of work and events that came alone.
+    /// Told how many units of work each commit held.
     pub observe: Arc<dyn Fn(usize) + Send + Sync>,
 }
 
@@ -72,10 +72,7 @@ impl Options {
     /// Options without an observer.
     #[must_use]
     pub fn new(writer: [u8; 4]) -> Self {
-        Self {
-            writer,
-            observe: Arc::new(|_| ()),
-        }
+        Self { writer, observe: Arc::new(|_| ()) }
     }
 }
 
@@ -111,9 +108,7 @@ impl Store {
             threads: Mutex::new(Vec::new()),
         };
         inner.start(options)?;
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs a unit of reads.
@@ -127,15 +122,9 @@ impl Store {
             return reader::here(self.inner.number, &self.inner.target, |tx| work(tx));
         };
         let (reply, answer) = oneshot::channel();
-        let job = ReadEntry::new(Box::new(Reads {
-            work,
-            answer: None,
-            reply,
-        }));
+        let job = ReadEntry::new(Box::new(Reads { work, answer: None, reply }));
         accepted(reads.push(job))?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        answer.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
     /// Runs a unit that may write, and answers when it is on stable storage.
@@ -149,20 +138,19 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let entry = Entry::new(Box::new(Unit {
-            work,
-            answer: None,
-            reply,
-        }));
+        let entry = Entry::new(Box::new(Unit { work, answer: None, reply }));
         accepted(self.inner.writes.push(entry))?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        answer.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
-    /// Leaves an event to be written within a second, without waiting for it.
-    pub fn append(&self, event: Event) -> Result<(), StoreError> {
-        accepted(self.inner.writes.push_event(event))
+    /// Leaves a unit to be run within a second, without waiting for it. It is run until it
+    /// succeeds: if its database is away, when that is back.
+    pub fn write_later<E, F>(&self, work: F) -> Result<(), StoreError>
+    where
+        F: FnMut(&mut WriteTx<'_>) -> Result<Commit<()>, E> + Send + 'static,
+        E: std::fmt::Display + 'static,
+    {
+        accepted(self.inner.writes.push_later(Entry::later(Box::new(LaterUnit(work)))))
     }
 
     /// How many units wait for the writer.
@@ -196,30 +184,22 @@ impl Inner {
 
     fn start(&self, options: &Options) -> Result<(), StoreError> {
         // One transaction of SQLite holds more: it costs no round trips and blocks no other node.
-        let (writers, batch) = if self.reads.is_some() {
-            (POSTGRES_WRITERS, 256)
-        } else {
-            (1, 1024)
-        };
+        let (writers, batch) =
+            if self.reads.is_some() { (POSTGRES_WRITERS, 256) } else { (1, 1024) };
         for number in 0..writers {
             let [a, b, c, d] = options.writer;
             let number = u8::try_from(number).unwrap_or(u8::MAX);
             let writer = Writer {
                 link: Link::new(self.target.clone()),
                 queue: Arc::clone(&self.writes),
-                ids: EventIds {
-                    writer: [a, b, c, d, number],
-                    made: 0,
-                },
+                ids: EventIds { writer: [a, b, c, d, number], made: 0 },
                 batch,
                 observe: Arc::clone(&options.observe),
             };
             self.spawn("writer", move || writer.run())?;
         }
-        for queue in self
-            .reads
-            .iter()
-            .flat_map(|queue| std::iter::repeat_n(queue, POSTGRES_READERS))
+        for queue in
+            self.reads.iter().flat_map(|queue| std::iter::repeat_n(queue, POSTGRES_READERS))
         {
             let (link, queue) = (Link::new(self.target.clone()), Arc::clone(queue));
             self.spawn("reader", move || reader::run(link, &queue))?;
@@ -228,11 +208,8 @@ impl Inner {
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-        let thread = std::thread::Builder::new()
-            .name(format!("store-{name}"))
-            .spawn(run);
-        self.threads()
-            .push(thread.map_err(|error| StoreError::Database(error.into()))?);
+        let thread = std::thread::Builder::new().name(format!("store-{name}")).spawn(run);
+        self.threads().push(thread.map_err(|error| StoreError::Database(error.into()))?);
         Ok(())
     }
 

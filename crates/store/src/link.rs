@@ -40,10 +40,7 @@ impl Link {
 
     /// The connection, which a transaction is open on.
     pub(crate) fn open_conn(&mut self) -> Result<&mut Conn, Failure> {
-        let lost = || Failure {
-            fault: Fault::Lost,
-            error: StoreError::Unavailable("lost".into()),
-        };
+        let lost = || Failure { fault: Fault::Lost, error: StoreError::Unavailable("lost".into()) };
         self.conn.as_mut().ok_or_else(lost)
     }
 
@@ -94,10 +91,7 @@ impl Link {
         }
         tracing::error!("the outcome of a commit is unknown: the database went away during it");
         let error = StoreError::Unavailable("the outcome of the commit is unknown".into());
-        Err(Failure {
-            fault: Fault::Unknown,
-            error,
-        })
+        Err(Failure { fault: Fault::Unknown, error })
     }
 
     fn look_for(&mut self, backend: i32, witness: &event::Row) -> Result<Option<bool>, Failure> {

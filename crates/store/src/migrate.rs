@@ -1,7 +1,5 @@
 //! Migrations: one folder for both databases.
 
-use std::path::Path;
-
 use crate::{
     conn::{Conn, PostgresConn},
     error::StoreError,
@@ -18,20 +16,19 @@ const ADVISORY_LOCK: i64 = 0x6b65_7966_6f62;
 
 /// Brings the database to this version's schema; does nothing if it is there.
 pub(crate) fn run(target: &Target) -> Result<(), StoreError> {
-    let mut conn = target.connect().map_err(|failure| failure.error)?;
-    match (&mut conn, target) {
-        (Conn::Sqlite(conn), Target::Sqlite(path)) => sqlite(conn, path),
-        (Conn::Postgres(conn), _) => postgres(conn),
-        (Conn::Sqlite(_), Target::Postgres(_)) => Err(StoreError::Stopped),
+    // Before the first connection: two cannot turn on the write-ahead log of a new file at once.
+    let _lock = match target {
+        Target::Sqlite(path) => Some(lock_file(path)?),
+        Target::Postgres(_) => None,
+    };
+    match &mut target.connect().map_err(|failure| failure.error)? {
+        Conn::Sqlite(conn) => sqlite(conn),
+        Conn::Postgres(conn) => postgres(conn),
     }
 }
 
-fn sqlite(conn: &mut rusqlite::Connection, path: &Path) -> Result<(), StoreError> {
-    let _lock = lock_file(path)?;
-    embedded::migrations::runner()
-        .run(conn)
-        .map(drop)
-        .map_err(|error| explain(&error))
+fn sqlite(conn: &mut rusqlite::Connection) -> Result<(), StoreError> {
+    embedded::migrations::runner().run(conn).map(drop).map_err(|error| explain(&error))
 }
 
 fn postgres(conn: &mut PostgresConn) -> Result<(), StoreError> {

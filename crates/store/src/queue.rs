@@ -5,14 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::event::Event;
-
-/// How long an event that nobody waits for may wait for company before it is written.
+/// How long a job that nobody waits for may wait for company.
 const LINGER: Duration = Duration::from_millis(100);
-/// So many waiting events are written at once, company or not.
-const EVENTS_AT_ONCE: usize = 1024;
+/// So many of them are done at once, company or not.
+const LATER_AT_ONCE: usize = 1024;
 
-/// Jobs wait here for a thread, in order; events may wait beside them without anyone waiting.
+/// Jobs wait here for a thread, in order. Those that nobody waits for wait apart, for company.
 pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
     filled: Condvar,
@@ -21,7 +19,7 @@ pub(crate) struct Queue<J> {
 
 struct State<J> {
     jobs: Vec<J>,
-    events: Vec<Event>,
+    later: Vec<J>,
     /// Threads that found nothing to do.
     idle: usize,
     closed: bool,
@@ -34,19 +32,10 @@ pub(crate) enum Refused<J> {
 }
 
 impl<J> Queue<J> {
-    /// An empty queue that holds at most `limit` jobs, and as many events.
+    /// An empty queue that holds at most `limit` jobs of each kind.
     pub(crate) const fn new(limit: usize) -> Self {
-        let state = State {
-            jobs: Vec::new(),
-            events: Vec::new(),
-            idle: 0,
-            closed: false,
-        };
-        Self {
-            state: Mutex::new(state),
-            filled: Condvar::new(),
-            limit,
-        }
+        let state = State { jobs: Vec::new(), later: Vec::new(), idle: 0, closed: false };
+        Self { state: Mutex::new(state), filled: Condvar::new(), limit }
     }
 
     fn state(&self) -> MutexGuard<'_, State<J>> {
@@ -54,16 +43,32 @@ impl<J> Queue<J> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Queues a job that somebody waits for.
     pub(crate) fn push(&self, job: J) -> Result<(), Refused<J>> {
+        self.push_to(job, |state| &mut state.jobs, |_| true)
+    }
+
+    /// Queues a job that nobody waits for, to be begun within [`LINGER`].
+    pub(crate) fn push_later(&self, job: J) -> Result<(), Refused<J>> {
+        self.push_to(job, |state| &mut state.later, |queued| [1, LATER_AT_ONCE].contains(&queued))
+    }
+
+    fn push_to(
+        &self,
+        job: J,
+        list: impl FnOnce(&mut State<J>) -> &mut Vec<J>,
+        worth_waking: impl FnOnce(usize) -> bool,
+    ) -> Result<(), Refused<J>> {
         let mut state = self.state();
         if state.closed {
             return Err(Refused::Closed(job));
         }
-        if state.jobs.len() >= self.limit {
+        let list = list(&mut state);
+        if list.len() >= self.limit {
             return Err(Refused::Full(job));
         }
-        state.jobs.push(job);
-        let wake = state.idle > 0;
+        list.push(job);
+        let wake = worth_waking(list.len()) && state.idle > 0;
         drop(state);
         if wake {
             self.filled.notify_one();
@@ -71,38 +76,18 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    /// Leaves an event to be written within [`LINGER`].
-    pub(crate) fn push_event(&self, event: Event) -> Result<(), Refused<Event>> {
+    /// Waits for work and takes up to `most` jobs, and all that nobody waits for. `None`: closed
+    /// and empty. With `at_once` it does not wait: the thread still has work of its own.
+    pub(crate) fn take(&self, most: usize, at_once: bool) -> Option<Vec<J>> {
         let mut state = self.state();
-        if state.closed {
-            return Err(Refused::Closed(event));
-        }
-        if state.events.len() >= self.limit {
-            return Err(Refused::Full(event));
-        }
-        state.events.push(event);
-        let wake = state.idle > 0 && [1, EVENTS_AT_ONCE].contains(&state.events.len());
-        drop(state);
-        if wake {
-            self.filled.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Waits for work and takes up to `most` jobs and all events. `None`: closed and empty.
-    pub(crate) fn take(&self, most: usize) -> Option<(Vec<J>, Vec<Event>)> {
-        let mut state = self.state();
-        let mut lingered = false;
-        while state.jobs.is_empty() && state.events.len() < EVENTS_AT_ONCE && !lingered {
+        let mut lingered = at_once;
+        while state.jobs.is_empty() && state.later.len() < LATER_AT_ONCE && !lingered {
             if state.closed {
                 break;
             }
             state.idle += 1;
-            if state.events.is_empty() {
-                state = self
-                    .filled
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+            if state.later.is_empty() {
+                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {
                 let waited = self.filled.wait_timeout(state, LINGER);
                 let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -111,24 +96,20 @@ impl<J> Queue<J> {
             }
             state.idle -= 1;
         }
-        if state.jobs.is_empty() && state.events.is_empty() {
-            return state
-                .closed
-                .then_some(())
-                .map_or_else(|| Some((vec![], vec![])), |()| None);
+        if state.closed && state.jobs.is_empty() && state.later.is_empty() {
+            return None;
         }
-        let events = std::mem::take(&mut state.events);
-        let jobs = if state.jobs.len() <= most {
-            std::mem::take(&mut state.jobs)
-        } else {
-            state.jobs.drain(..most).collect()
-        };
-        let rest = !state.jobs.is_empty() && state.idle > 0;
+        let rest = state.jobs.len().saturating_sub(most);
+        let taken = state.jobs.len() - rest;
+        let left = state.jobs.split_off(taken);
+        let mut jobs = std::mem::replace(&mut state.jobs, left);
+        jobs.append(&mut state.later);
+        let wake = rest > 0 && state.idle > 0;
         drop(state);
-        if rest {
+        if wake {
             self.filled.notify_one();
         }
-        Some((jobs, events))
+        Some(jobs)
     }
 
     /// How many jobs wait.
@@ -144,10 +125,7 @@ impl<J> Queue<J> {
 }
 
 /// A monotonic clock for deadlines inside this process; nothing of it is ever stored.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the store reads a clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where the store reads a clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -1,6 +1,11 @@
 //! Readers: a connection per thread on SQLite, a few threads with a connection each on PostgreSQL.
 
-use std::{cell::RefCell, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
 
 use crate::{
     conn::Conn,
@@ -30,11 +35,11 @@ pub(crate) fn here<T, E: From<StoreError>>(
         Some(conn) => conn,
         None => target.connect().map_err(|failure| failure.error)?,
     };
-    let mut tx = ReadTx {
-        conn: &mut conn,
-        fault: None,
+    let mut tx = ReadTx { conn: &mut conn, fault: None };
+    // The panic hook has told the log. As in the other family, the caller is told too.
+    let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(&mut tx))) else {
+        return Err(StoreError::Stopped.into());
     };
-    let result = work(&mut tx);
     if tx.fault.is_none() {
         CONNECTIONS.with_borrow_mut(|all| all.push((store, conn)));
     }
@@ -73,8 +78,8 @@ where
     E: From<StoreError> + Send,
 {
     fn run(&mut self, tx: &mut ReadTx<'_>) -> Option<Fault> {
-        let work = std::panic::AssertUnwindSafe(|| (self.work)(tx));
-        self.answer = std::panic::catch_unwind(work).ok();
+        let work = AssertUnwindSafe(|| (self.work)(tx));
+        self.answer = catch_unwind(work).ok();
         tx.fault
     }
 
@@ -97,16 +102,13 @@ pub(crate) struct ReadEntry {
 
 impl ReadEntry {
     pub(crate) fn new(job: Box<dyn ReadJob>) -> Self {
-        Self {
-            job,
-            deadline: now() + BEGIN_WITHIN,
-        }
+        Self { job, deadline: now() + BEGIN_WITHIN }
     }
 }
 
 /// Reads until the queue is closed and empty.
 pub(crate) fn run(mut link: Link, queue: &Arc<Queue<ReadEntry>>) {
-    while let Some((entries, _)) = queue.take(1) {
+    while let Some(entries) = queue.take(1, false) {
         for mut entry in entries {
             match read(&mut link, &mut entry) {
                 Ok(()) => entry.job.answer(),
@@ -126,10 +128,7 @@ fn read(link: &mut Link, entry: &mut ReadEntry) -> Result<(), Failure> {
         match fault {
             Some(fault @ (Fault::Lost | Fault::Again)) => {
                 let error = StoreError::Unavailable("the connection was lost".into());
-                link.rollback(&Failure {
-                    fault: Fault::Lost,
-                    error,
-                });
+                link.rollback(&Failure { fault: Fault::Lost, error });
                 if now() > entry.deadline {
                     let error = StoreError::Unavailable("the database is away".into());
                     return Err(Failure { fault, error });

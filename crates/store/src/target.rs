@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
+    io::ErrorKind,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -46,9 +47,7 @@ impl FromStr for Target {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() {
-                return Err(StoreError::Open(
-                    "the database URL names no file: sqlite:PATH".into(),
-                ));
+                return Err(StoreError::Open("the database URL names no file: sqlite:PATH".into()));
             }
             return Ok(Self::Sqlite(path.into()));
         }
@@ -63,10 +62,7 @@ impl FromStr for Target {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         config.application_name("keyfob");
-        Ok(Self::Postgres(Arc::new(Server {
-            tls: tls(&config)?,
-            config,
-        })))
+        Ok(Self::Postgres(Arc::new(Server { tls: tls(&config)?, config })))
     }
 }
 
@@ -91,15 +87,8 @@ impl Server {
         let setup =
             "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'";
         client.batch_execute(setup).map_err(away)?;
-        let backend = client
-            .query_one("SELECT pg_backend_pid()", &[])
-            .map_err(away)?
-            .get(0);
-        Ok(PostgresConn {
-            client,
-            statements: HashMap::new(),
-            backend,
-        })
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).map_err(away)?.get(0);
+        Ok(PostgresConn { client, statements: HashMap::new(), backend })
     }
 }
 
@@ -119,10 +108,7 @@ fn tls(config: &postgres::Config) -> Result<MakeRustlsConnect, StoreError> {
 }
 
 fn has_tcp_host(config: &postgres::Config) -> bool {
-    config
-        .get_hosts()
-        .iter()
-        .any(|host| matches!(host, postgres::config::Host::Tcp(_)))
+    config.get_hosts().iter().any(|host| matches!(host, postgres::config::Host::Tcp(_)))
 }
 
 /// Opens the file, made readable by its owner only if it is new.
@@ -131,14 +117,14 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
         fault: Fault::Unit,
         error: StoreError::Open(format!("{} cannot be opened: {error}", path.display())),
     };
+    // Only if it is new: closing a file gives up every lock that this process has on it, those of
+    // other connections too, and another process would delete the log under them.
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
-    options.open(path).map_err(away)?;
+    options.write(true).create_new(true).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(away(error)),
+        _ => {}
+    }
     let conn = rusqlite::Connection::open(path)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -156,8 +142,6 @@ pub(crate) fn lock_file(path: &Path) -> Result<File, StoreError> {
     let name = path.with_extension("lock");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
-    let lock = options
-        .open(&name)
-        .and_then(|file| file.lock().map(|()| file));
+    let lock = options.open(&name).and_then(|file| file.lock().map(|()| file));
     lock.map_err(|error| StoreError::Open(format!("{} cannot be locked: {error}", name.display())))
 }

@@ -55,11 +55,7 @@ pub struct SealedTotp {
 
 /// Reads kind, algorithm, digits, period, unique, min_validity from the columns from `at` on.
 fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy), StoreError> {
-    let damaged = |column| StoreError::Corrupt {
-        table: "totp",
-        column,
-        row: id.to_owned(),
-    };
+    let damaged = |column| StoreError::Corrupt { table: "totp", column, row: id.to_owned() };
     let number = |index: usize, column| {
         u32::try_from(row.get::<i64>(at + index)?).map_err(|_| damaged(column))
     };
@@ -68,10 +64,8 @@ fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy)
         Algorithm::parse(&row.get::<String>(at + 1)?).map_err(|_| damaged("algorithm"))?;
     let parameters = Parameters::new(kind, algorithm, number(2, "digits")?, number(3, "period")?)
         .map_err(|_| damaged("period"))?;
-    let policy = Policy {
-        unique: row.get(at + 4)?,
-        min_validity: number(5, "policy_min_validity")?,
-    };
+    let policy =
+        Policy { unique: row.get(at + 4)?, min_validity: number(5, "policy_min_validity")? };
     Ok((parameters, policy))
 }
 
@@ -123,12 +117,7 @@ pub fn find_sealed(
     tx.one(find, &[&account.as_str(), &id.as_str()], |row| {
         let (parameters, policy) = read_shape(row, 0, id.as_str())?;
         let last_step = Step::new(row.get(6)?);
-        Ok(SealedTotp {
-            parameters,
-            policy,
-            last_step,
-            secret: Sealed::from_stored(row.get(7)?),
-        })
+        Ok(SealedTotp { parameters, policy, last_step, secret: Sealed::from_stored(row.get(7)?) })
     })
 }
 
@@ -156,12 +145,7 @@ pub fn insert(
                            policy_unique, policy_min_validity, last_step, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, -1, $12, $13)"
     );
-    let Parts {
-        kind,
-        algorithm,
-        digits,
-        period,
-    } = parts(totp.parameters);
+    let Parts { kind, algorithm, digits, period } = parts(totp.parameters);
     tx.execute(
         insert,
         &[
@@ -237,8 +221,7 @@ pub fn note_step(
 ) -> Result<(), StoreError> {
     let note =
         sql!("UPDATE totp SET last_step = $3 WHERE account_id = $1 AND id = $2 AND last_step < $3");
-    tx.execute(note, &[&account.as_str(), &id.as_str(), &step.get()])
-        .map(drop)
+    tx.execute(note, &[&account.as_str(), &id.as_str(), &step.get()]).map(drop)
 }
 
 /// Reserves the first free step from `earliest` on, for one caller only. `None` if that would be
@@ -255,12 +238,8 @@ pub fn reserve_step(
          WHERE account_id = $1 AND id = $2 AND last_step < $4 AND $3 <= $4
          RETURNING last_step"
     );
-    let params: [&dyn crate::conn::Bind; 4] = [
-        &account.as_str(),
-        &id.as_str(),
-        &earliest.get(),
-        &latest.get(),
-    ];
+    let params: [&dyn crate::conn::Bind; 4] =
+        [&account.as_str(), &id.as_str(), &earliest.get(), &latest.get()];
     tx.change(reserve, &params, |row| Ok(Step::new(row.get(0)?)))
 }
 

@@ -101,10 +101,7 @@ impl<'c> DerefMut for WriteTx<'c> {
 
 impl<'c> WriteTx<'c> {
     pub(crate) fn new(conn: &'c mut Conn, savepoint: Savepoint) -> Self {
-        Self {
-            read: ReadTx { conn, fault: None },
-            savepoint,
-        }
+        Self { read: ReadTx { conn, fault: None }, savepoint }
     }
 
     /// Runs a statement that changes rows; how many it changed.
@@ -161,10 +158,7 @@ impl<'c> WriteTx<'c> {
     /// Ends the unit: `value` is its answer, and `event` its audit row, committed with its writes.
     /// Nothing is answered before both are on stable storage.
     pub fn commit<T>(&self, event: Event, value: T) -> Commit<T> {
-        Commit {
-            value,
-            event: Some(event),
-        }
+        Commit { value, event: Some(event) }
     }
 
     /// Ends a unit that changes nothing a person could care about and releases nothing.

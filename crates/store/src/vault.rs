@@ -21,9 +21,5 @@ pub fn insert(tx: &mut WriteTx<'_>, key: &MasterKeyId, now: Timestamp) -> Result
 
 /// Makes the units of every node that do this run one after the other.
 pub fn lock(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-    tx.execute(
-        sql!("UPDATE vault SET master_key_id = master_key_id WHERE id = 1"),
-        &[],
-    )
-    .map(drop)
+    tx.execute(sql!("UPDATE vault SET master_key_id = master_key_id WHERE id = 1"), &[]).map(drop)
 }

@@ -86,25 +86,54 @@ where
     }
 }
 
+/// The [`Job`] that runs a closure whose answer nobody waits for.
+pub(crate) struct LaterUnit<F>(pub(crate) F);
+
+impl<F, E> Job for LaterUnit<F>
+where
+    F: FnMut(&mut WriteTx<'_>) -> Result<Commit<()>, E> + Send,
+    E: std::fmt::Display,
+{
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> Ran {
+        match catch_unwind(AssertUnwindSafe(|| (self.0)(tx))) {
+            Ok(Ok(Commit { event, .. })) if tx.fault.is_none() => Ran::Keep(event),
+            Ok(Err(error)) if tx.fault.is_none() => {
+                tracing::error!(%error, "a unit of work that nobody waits for failed");
+                Ran::Undo
+            }
+            _ => Ran::Undo,
+        }
+    }
+
+    fn answer(self: Box<Self>) {}
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        tracing::error!(error = %error, "a unit of work that nobody waits for was lost");
+    }
+}
+
 /// A unit in the queue.
 pub(crate) struct Entry {
-    pub(crate) job: Box<dyn Job>,
-    pub(crate) deadline: Instant,
+    job: Box<dyn Job>,
+    /// When whoever waits for it gives up; `None` if nobody does.
+    deadline: Option<Instant>,
     /// Whether the last run's answer is final.
     settled: bool,
 }
 
 impl Entry {
+    /// A unit that somebody waits for.
     pub(crate) fn new(job: Box<dyn Job>) -> Self {
-        Self {
-            job,
-            deadline: now() + BEGIN_WITHIN,
-            settled: false,
-        }
+        Self { job, deadline: Some(now() + BEGIN_WITHIN), settled: false }
+    }
+
+    /// A unit that nobody waits for.
+    pub(crate) fn later(job: Box<dyn Job>) -> Self {
+        Self { job, deadline: None, settled: false }
     }
 
     fn is_late(&self) -> bool {
-        now() > self.deadline
+        self.deadline.is_some_and(|deadline| now() > deadline)
     }
 }
 
@@ -134,75 +163,67 @@ pub(crate) struct Writer {
     pub(crate) ids: EventIds,
     /// The most units in one transaction.
     pub(crate) batch: usize,
-    /// Told how many units and events each commit held.
+    /// Told how many units each commit held.
     pub(crate) observe: Arc<dyn Fn(usize) + Send + Sync>,
 }
 
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        // Events that nobody waits for and that could not be written yet.
-        let mut left: Vec<EventRow> = Vec::new();
-        while let Some((entries, events)) = self.queue.take(self.batch) {
-            left.extend(self.numbered(events));
+        // Units that nobody waits for and that could not be done yet.
+        let mut left = Vec::new();
+        while let Some(mut entries) = self.queue.take(self.batch, !left.is_empty()) {
+            entries.append(&mut left);
             let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
             for entry in late {
                 entry.job.refuse(StoreError::Overloaded);
             }
-            self.settle(entries, &mut left);
-        }
-        if !left.is_empty() {
-            tracing::error!(
-                events = left.len(),
-                "audit events could not be written before the end"
-            );
-        }
-    }
-
-    fn numbered(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<EventRow> {
-        events
-            .into_iter()
-            .map(|event| EventRow {
-                id: self.ids.next(&event),
-                event,
-            })
-            .collect()
-    }
-
-    /// Sees every entry to its answer, in one transaction if that goes well.
-    fn settle(&mut self, mut entries: Vec<Entry>, left: &mut Vec<EventRow>) {
-        match self.together(&mut entries, left) {
-            Ok(()) => {
-                (self.observe)(entries.len() + left.len());
-                left.clear();
+            left = self.settle(entries);
+            if !left.is_empty() {
+                std::thread::park_timeout(PAUSE);
             }
+        }
+        for entry in left {
+            entry.job.refuse(StoreError::Stopped);
+        }
+    }
+
+    /// Sees every entry to its answer, in one transaction if that goes well. Gives back those that
+    /// can wait for the database to come back.
+    fn settle(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        match self.together(&mut entries) {
+            Ok(()) => (self.observe)(entries.len()),
             Err(failure) => {
                 self.link.rollback(&failure);
                 if failure.fault == Fault::Unknown {
                     // Running them again could do them twice.
-                    return entries
-                        .into_iter()
-                        .for_each(|e| e.job.refuse(StoreError::Stopped));
+                    entries.into_iter().for_each(|entry| entry.job.refuse(unknown()));
+                    return Vec::new();
                 }
                 tracing::debug!(error = ?failure.error, "a shared transaction failed");
                 entries.iter_mut().for_each(|entry| entry.settled = false);
             }
         }
-        for entry in entries {
-            if entry.settled {
-                entry.job.answer()
+        // Those that are done first: the others may take long.
+        let (settled, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| e.settled);
+        for entry in settled {
+            entry.job.answer();
+        }
+        let mut left = Vec::new();
+        for entry in others {
+            if entry.is_late() {
+                let error = StoreError::Unavailable("no transaction could be had in time".into());
+                entry.job.refuse(error);
             } else {
-                self.alone(entry)
+                left.extend(self.alone(entry));
             }
         }
-        if !left.is_empty() {
-            std::thread::park_timeout(PAUSE);
-        }
+        left
     }
 
-    /// Runs the entries and writes the events in one transaction.
-    fn together(&mut self, entries: &mut [Entry], left: &[EventRow]) -> Result<(), Failure> {
-        if entries.is_empty() && left.is_empty() {
+    /// Runs the entries in one transaction.
+    fn together(&mut self, entries: &mut [Entry]) -> Result<(), Failure> {
+        if entries.is_empty() {
             return Ok(());
         }
         let mut events = Vec::with_capacity(entries.len());
@@ -221,20 +242,27 @@ impl Writer {
                 }
             }
         }
-        let events = self.numbered(events);
-        self.finish(&events, left)
+        self.finish(events)
     }
 
-    /// Runs one entry in a transaction of its own, again until it is settled or too late.
-    fn alone(&mut self, mut entry: Entry) {
+    /// Runs one entry in a transaction of its own, again until it is settled or too late. Gives it
+    /// back if it can wait.
+    fn alone(&mut self, mut entry: Entry) -> Option<Entry> {
         loop {
             match self.once(&mut entry) {
-                Ok(()) => return entry.job.answer(),
+                Ok(()) => {
+                    entry.job.answer();
+                    return None;
+                }
                 Err(failure) => {
                     self.link.rollback(&failure);
                     let again = matches!(failure.fault, Fault::Again | Fault::Lost);
+                    if again && entry.deadline.is_none() {
+                        return Some(entry);
+                    }
                     if !again || entry.is_late() {
-                        return entry.job.refuse(failure.error);
+                        entry.job.refuse(failure.error);
+                        return None;
                     }
                     std::thread::park_timeout(PAUSE);
                 }
@@ -247,30 +275,28 @@ impl Writer {
         let mut tx = WriteTx::new(conn, Savepoint::Start);
         let ran = entry.job.run(&mut tx);
         match (ran, tx.fault) {
-            (_, Some(fault @ (Fault::Again | Fault::Lost))) => Err(Failure {
-                fault,
-                error: StoreError::Unavailable("lost a race".into()),
-            }),
+            (_, Some(fault @ (Fault::Again | Fault::Lost))) => {
+                Err(Failure { fault, error: StoreError::Unavailable("lost a race".into()) })
+            }
             (Ran::Undo, _) => {
-                self.link.rollback(&Failure {
-                    fault: Fault::Unit,
-                    error: StoreError::Stopped,
-                });
+                self.link.rollback(&Failure { fault: Fault::Unit, error: StoreError::Stopped });
                 Ok(())
             }
-            (Ran::Keep(event), _) => {
-                let events = self.numbered(event);
-                self.finish(&events, &[])
-            }
+            (Ran::Keep(event), _) => self.finish(event),
         }
     }
 
-    fn finish(&mut self, events: &[EventRow], left: &[EventRow]) -> Result<(), Failure> {
-        let conn = self.link.open_conn()?;
-        event::insert(conn, events)?;
-        event::insert(conn, left)?;
-        self.link.commit(events.first().or(left.first()))
+    /// Writes the units' events and commits.
+    fn finish(&mut self, events: impl IntoIterator<Item = Event>) -> Result<(), Failure> {
+        let number = |event| EventRow { id: self.ids.next(&event), event };
+        let events: Vec<_> = events.into_iter().map(number).collect();
+        event::insert(self.link.open_conn()?, &events)?;
+        self.link.commit(events.first())
     }
+}
+
+fn unknown() -> StoreError {
+    StoreError::Unavailable("the outcome of the commit is unknown".into())
 }
 
 /// Whether the connection is still inside the transaction it began. SQLite ends it by itself after

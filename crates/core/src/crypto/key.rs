@@ -54,24 +54,16 @@ impl fmt::Display for MasterKeyId {
 impl MasterKey {
     /// A new master key, as the text to be kept in the key file.
     pub fn generate(random: &dyn Random) -> MasterKeyText {
-        BASE64
-            .encode(&*Zeroizing::new(random::bytes::<32>(random)))
-            .into()
+        BASE64.encode(&*Zeroizing::new(random::bytes::<32>(random))).into()
     }
 
     /// Reads a master key: 32 bytes in base64, white space around it allowed.
     pub fn parse(text: &MasterKeyText) -> Result<Self, MalformedMasterKey> {
         let bytes = BASE64.decode(text.expose_secret().trim().as_bytes());
         let bytes = Zeroizing::new(bytes.map_err(|_| MalformedMasterKey)?);
-        let key: &[u8; 32] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| MalformedMasterKey)?;
+        let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| MalformedMasterKey)?;
         let id = MasterKeyId(HEXLOWER.encode(&derive(key, b"keyfob master key id")[..8]));
-        Ok(Self {
-            cipher: Cipher::new(0, key),
-            id,
-        })
+        Ok(Self { cipher: Cipher::new(0, key), id })
     }
 
     /// The id under which a database remembers that this key sealed it.
@@ -89,9 +81,7 @@ impl MasterKey {
     ) -> (DataKey, Sealed) {
         let bytes = Zeroizing::new(random::bytes::<32>(random));
         let row = id.to_string();
-        let wrapped = self
-            .cipher
-            .seal(&data_key_place(account, &row), &*bytes, random);
+        let wrapped = self.cipher.seal(&data_key_place(account, &row), &*bytes, random);
         (DataKey::new(account, id, &bytes), wrapped)
     }
 
@@ -110,12 +100,7 @@ impl MasterKey {
 }
 
 fn data_key_place<'a>(account: &'a AccountId, row: &'a str) -> Place<'a> {
-    Place {
-        account: account.as_str(),
-        table: "data_key",
-        row,
-        column: "wrapped",
-    }
+    Place { account: account.as_str(), table: "data_key", row, column: "wrapped" }
 }
 
 impl fmt::Debug for MasterKey {
@@ -155,8 +140,7 @@ impl DataKey {
         plaintext: &[u8],
         random: &dyn Random,
     ) -> Sealed {
-        self.cipher
-            .seal(&self.place(table, row, column), plaintext, random)
+        self.cipher.seal(&self.place(table, row, column), plaintext, random)
     }
 
     /// Opens a column of the one row that `permit` was given for.
@@ -169,16 +153,13 @@ impl DataKey {
         if *permit.account() != self.account {
             return Err(OpenError);
         }
-        self.cipher
-            .open(&self.place(permit.table(), permit.row(), column), sealed)
+        self.cipher.open(&self.place(permit.table(), permit.row(), column), sealed)
     }
 
     /// Whether a stored value would open, without giving it out: for checks of a whole database.
     #[must_use]
     pub fn opens(&self, table: &str, row: &str, column: &str, sealed: &Sealed) -> bool {
-        self.cipher
-            .open(&self.place(table, row, column), sealed)
-            .is_ok()
+        self.cipher.open(&self.place(table, row, column), sealed).is_ok()
     }
 
     /// A keyed fingerprint, to find equal content again without storing it: HMAC-SHA-256 over each
@@ -194,12 +175,7 @@ impl DataKey {
     }
 
     fn place<'a>(&'a self, table: &'a str, row: &'a str, column: &'a str) -> Place<'a> {
-        Place {
-            account: self.account.as_str(),
-            table,
-            row,
-            column,
-        }
+        Place { account: self.account.as_str(), table, row, column }
     }
 }
 
@@ -257,10 +233,7 @@ mod tests {
     #[test]
     fn a_value_opens_at_its_place_and_nowhere_else() {
         let (key, sealed) = sealed();
-        assert_eq!(
-            *key.open(&permit(1, ROW), "secret", &sealed).unwrap(),
-            b"plaintext"
-        );
+        assert_eq!(*key.open(&permit(1, ROW), "secret", &sealed).unwrap(), b"plaintext");
         let other_row = "01890a5d-ac96-774b-bcce-b302099a8058";
         assert!(key.open(&permit(1, other_row), "secret", &sealed).is_err());
         assert!(key.open(&permit(1, ROW), "label", &sealed).is_err());
@@ -275,17 +248,9 @@ mod tests {
             let mut bytes = sealed.as_bytes().to_vec();
             bytes[at] ^= 1;
             let damaged = Sealed::from_stored(bytes);
-            assert_eq!(
-                key.open(&permit(1, ROW), "secret", &damaged),
-                Err(OpenError),
-                "byte {at}"
-            );
+            assert_eq!(key.open(&permit(1, ROW), "secret", &damaged), Err(OpenError), "byte {at}");
             let short = Sealed::from_stored(sealed.as_bytes()[..at].to_vec());
-            assert_eq!(
-                key.open(&permit(1, ROW), "secret", &short),
-                Err(OpenError),
-                "{at} bytes"
-            );
+            assert_eq!(key.open(&permit(1, ROW), "secret", &short), Err(OpenError), "{at} bytes");
         }
     }
 
@@ -304,14 +269,8 @@ mod tests {
     #[test]
     fn equal_content_has_equal_fingerprints_and_parts_do_not_run_together() {
         let (key, _) = sealed();
-        assert_eq!(
-            key.fingerprint(&[b"ab", b"c"]),
-            key.fingerprint(&[b"ab", b"c"])
-        );
-        assert_ne!(
-            key.fingerprint(&[b"ab", b"c"]),
-            key.fingerprint(&[b"a", b"bc"])
-        );
+        assert_eq!(key.fingerprint(&[b"ab", b"c"]), key.fingerprint(&[b"ab", b"c"]));
+        assert_ne!(key.fingerprint(&[b"ab", b"c"]), key.fingerprint(&[b"a", b"bc"]));
     }
 
     #[test]
@@ -320,10 +279,7 @@ mod tests {
         assert_eq!(text.expose_secret().len(), 44);
         assert!(MasterKey::parse(&format!("  {}\n", text.expose_secret()).into()).is_ok());
         for bad in ["", "AAAA", "not base64 at all, not even close to it, no"] {
-            assert_eq!(
-                MasterKey::parse(&bad.into()).err(),
-                Some(MalformedMasterKey)
-            );
+            assert_eq!(MasterKey::parse(&bad.into()).err(), Some(MalformedMasterKey));
         }
     }
 

@@ -83,15 +83,9 @@ pub(super) struct Cipher {
 
 impl Cipher {
     pub(super) fn new(id: u32, key: &[u8; 32]) -> Self {
-        #[expect(
-            clippy::expect_used,
-            reason = "the key has the algorithm's length by its type"
-        )]
+        #[expect(clippy::expect_used, reason = "the key has the algorithm's length by its type")]
         let key = UnboundKey::new(&AES_256_GCM, key).expect("a key of 32 bytes");
-        Self {
-            key: LessSafeKey::new(key),
-            id,
-        }
+        Self { key: LessSafeKey::new(key), id }
     }
 
     pub(super) fn seal(&self, place: &Place<'_>, plaintext: &[u8], random: &dyn Random) -> Sealed {
@@ -103,10 +97,7 @@ impl Cipher {
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(plaintext);
         let nonce = Nonce::assume_unique_for_key(nonce);
-        #[expect(
-            clippy::expect_used,
-            reason = "sealing fails only beyond 64 GiB of plaintext"
-        )]
+        #[expect(clippy::expect_used, reason = "sealing fails only beyond 64 GiB of plaintext")]
         let tag = self
             .key
             .seal_in_place_separate_tag(nonce, aad, &mut bytes[PREFIX..])
@@ -128,11 +119,7 @@ impl Cipher {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError)?;
         let aad = Aad::from(place.additional_data(header));
         let mut bytes = Zeroizing::new(ciphertext.to_vec());
-        let length = self
-            .key
-            .open_in_place(nonce, aad, &mut bytes)
-            .map_err(|_| OpenError)?
-            .len();
+        let length = self.key.open_in_place(nonce, aad, &mut bytes).map_err(|_| OpenError)?.len();
         bytes.truncate(length);
         Ok(bytes)
     }

@@ -45,13 +45,8 @@ impl Code {
 
     /// A code whose characters are written one after the other. `length` is at most 8.
     pub(super) fn from_places(length: u8, write: impl FnMut(&mut u8)) -> Self {
-        let mut code = Self {
-            characters: [0; MAX_LENGTH],
-            length,
-        };
-        code.characters[..usize::from(length)]
-            .iter_mut()
-            .for_each(write);
+        let mut code = Self { characters: [0; MAX_LENGTH], length };
+        code.characters[..usize::from(length)].iter_mut().for_each(write);
         code
     }
 }
@@ -111,11 +106,7 @@ mod tests {
             645_520_489,
         ];
         for (step, value) in (0..).zip(expected) {
-            assert_eq!(
-                number(Algorithm::Sha1, &seed, Step::new(step)),
-                value,
-                "step {step}"
-            );
+            assert_eq!(number(Algorithm::Sha1, &seed, Step::new(step)), value, "step {step}");
         }
     }
 
@@ -137,9 +128,6 @@ mod tests {
 
     #[test]
     fn the_debug_form_hides_the_code() {
-        assert_eq!(
-            format!("{:?}", Code::decimal(123_456, 6)),
-            "Code([redacted])"
-        );
+        assert_eq!(format!("{:?}", Code::decimal(123_456, 6)), "Code([redacted])");
     }
 }

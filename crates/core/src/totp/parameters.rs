@@ -128,23 +128,14 @@ impl Parameters {
             Kind::Totp if !(1..=3600).contains(&period) => Err(Invalid::Period),
             Kind::Steam if period != Self::steam().period => Err(Invalid::Period),
             Kind::Steam if algorithm != Self::steam().algorithm => Err(Invalid::Algorithm),
-            _ => Ok(Self {
-                kind,
-                algorithm,
-                digits,
-                period,
-            }),
+            _ => Ok(Self { kind, algorithm, digits, period }),
         }
     }
 
     /// What Steam uses: SHA-1, 5 characters, 30 seconds.
     #[must_use]
     pub fn steam() -> Self {
-        Self {
-            kind: Kind::Steam,
-            digits: steam::LENGTH,
-            ..Self::default()
-        }
+        Self { kind: Kind::Steam, digits: steam::LENGTH, ..Self::default() }
     }
 
     /// The shape of the codes.
@@ -198,10 +189,7 @@ impl Parameters {
     /// 0. Fails for a time before 1970.
     pub fn expires_in(&self, unix_seconds: i64) -> Result<u32, TimeBeforeEpoch> {
         let seconds = u64::try_from(unix_seconds).map_err(|_| TimeBeforeEpoch)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "less than the period, which is a u32"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "less than the period, which is a u32")]
         let elapsed = (seconds % u64::from(self.period)) as u32;
         Ok(self.period - elapsed)
     }
@@ -220,12 +208,7 @@ impl Parameters {
 impl Default for Parameters {
     /// What a site uses that says nothing: SHA-1, 6 digits, 30 seconds (Key URI Format).
     fn default() -> Self {
-        Self {
-            kind: Kind::Totp,
-            algorithm: Algorithm::Sha1,
-            digits: 6,
-            period: 30,
-        }
+        Self { kind: Kind::Totp, algorithm: Algorithm::Sha1, digits: 6, period: 30 }
     }
 }
 
@@ -242,11 +225,7 @@ mod tests {
     #[test]
     fn a_totp_has_6_to_8_digits() {
         for digits in 0..=12 {
-            assert_eq!(
-                totp(digits, 30).is_ok(),
-                (6..=8).contains(&digits),
-                "{digits}"
-            );
+            assert_eq!(totp(digits, 30).is_ok(), (6..=8).contains(&digits), "{digits}");
         }
         assert_eq!(totp(256 + 6, 30), Err(Invalid::Digits));
     }

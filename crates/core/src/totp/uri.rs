@@ -43,9 +43,7 @@ impl Enrolment {
 #[must_use]
 pub fn is_uri(text: &str) -> bool {
     let text = text.trim_start();
-    ["otpauth:", "otpauth-migration:", "steam:"]
-        .iter()
-        .any(|scheme| after(scheme, text).is_some())
+    ["otpauth:", "otpauth-migration:", "steam:"].iter().any(|scheme| after(scheme, text).is_some())
 }
 
 /// Reads `otpauth://totp/…`, `otpauth://steam/…` or `steam://…`.
@@ -73,12 +71,7 @@ pub fn parse(text: &str) -> Result<Enrolment, Invalid> {
     let seed = read_secret(secret.as_deref().map_or("", String::as_str))?;
     let parameters = read_parameters(kind, [algorithm, digits, period])?;
     let (issuer, account) = read_names(label, issuer.as_deref().map_or("", String::as_str))?;
-    Ok(Enrolment {
-        seed,
-        parameters,
-        issuer,
-        account,
-    })
+    Ok(Enrolment { seed, parameters, issuer, account })
 }
 
 /// Bitwarden's short form: a Steam secret and nothing else. The name is known all the same.
@@ -128,10 +121,7 @@ fn read_names(label: &str, issuer: &str) -> Result<(Option<String>, String), Inv
     let issuer = issuer.trim();
     let whole = in_label(label)?;
     // First the issuer as a prefix: an issuer may hold a colon, which the split below can't know.
-    let prefixed = whole
-        .trim_start()
-        .strip_prefix(issuer)
-        .and_then(|rest| rest.strip_prefix(':'));
+    let prefixed = whole.trim_start().strip_prefix(issuer).and_then(|rest| rest.strip_prefix(':'));
     if let Some(account) = prefixed
         && !issuer.is_empty()
     {
@@ -145,11 +135,7 @@ fn read_names(label: &str, issuer: &str) -> Result<(Option<String>, String), Inv
             None => (String::new(), whole),
         },
     };
-    let issuer = if issuer.is_empty() {
-        prefix.trim()
-    } else {
-        issuer
-    };
+    let issuer = if issuer.is_empty() { prefix.trim() } else { issuer };
     let issuer = (!issuer.is_empty()).then(|| issuer.to_owned());
     Ok((issuer, account.trim().to_owned()))
 }
@@ -159,10 +145,8 @@ fn read_query(query: &str) -> Result<[Option<Zeroizing<String>>; 5], Invalid> {
     let mut values = NAMES.map(|_| None);
     for pair in query.split('&') {
         let (name, value) = split_or_all(pair, '=');
-        let known = NAMES
-            .iter()
-            .zip(&mut values)
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let known =
+            NAMES.iter().zip(&mut values).find(|(known, _)| known.eq_ignore_ascii_case(name));
         let Some((known, slot)) = known else { continue };
         let value = percent_decoded(value.split('+'))?;
         if slot.as_ref().is_some_and(|earlier| *earlier != value) {
@@ -183,9 +167,7 @@ fn without_fragment(rest: &str) -> &str {
 }
 
 fn has_secret(text: &str) -> bool {
-    text.as_bytes()
-        .windows(7)
-        .any(|part| part.eq_ignore_ascii_case(b"secret="))
+    text.as_bytes().windows(7).any(|part| part.eq_ignore_ascii_case(b"secret="))
 }
 
 fn in_label(text: &str) -> Result<String, Invalid> {
@@ -246,10 +228,7 @@ mod tests {
     #[test]
     fn the_label_to_show_has_issuer_and_account_or_the_one_there_is() {
         let label = |text: &str| totp(&format!("{text}?secret={SECRET}")).unwrap().label();
-        assert_eq!(
-            label("GitHub:agent@example.com"),
-            "GitHub - agent@example.com"
-        );
+        assert_eq!(label("GitHub:agent@example.com"), "GitHub - agent@example.com");
         assert_eq!(label("GitHub:"), "GitHub");
         assert_eq!(label(":agent"), "agent");
         assert_eq!(label("agent"), "agent");
@@ -258,10 +237,7 @@ mod tests {
 
     #[test]
     fn issuers_that_differ_are_no_error_and_the_parameter_wins() {
-        assert_eq!(
-            names("Apple:me", "apple.com"),
-            (Some("apple.com".to_owned()), "me".to_owned())
-        );
+        assert_eq!(names("Apple:me", "apple.com"), (Some("apple.com".to_owned()), "me".to_owned()));
     }
 
     #[test]
@@ -300,10 +276,7 @@ mod tests {
             secret.to_owned(),
         ] {
             let error = parse(&uri).unwrap_err();
-            assert!(
-                !format!("{error} {error:?}").contains("SECRET"),
-                "{error:?}"
-            );
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
         }
     }
 
@@ -324,12 +297,7 @@ mod tests {
 
     #[test]
     fn a_uri_where_a_secret_is_asked_for_is_noticed() {
-        for text in [
-            " OTPAUTH://x",
-            "otpauth-migration://offline",
-            "steam://ABC",
-            "otpauth:",
-        ] {
+        for text in [" OTPAUTH://x", "otpauth-migration://offline", "steam://ABC", "otpauth:"] {
             assert!(is_uri(text), "{text}");
         }
         for text in ["", SECRET, "steam", "STEAMABC", "https://x", "ötpauth:"] {

@@ -61,9 +61,7 @@ fn run(vector: &Vector) -> Outcome {
         Some(uri) => read_uri(vector, uri)?,
         None => read_fields(vector)?,
     };
-    let step = parameters
-        .step_at(vector.time)
-        .map_err(|_| "time_before_epoch")?;
+    let step = parameters.step_at(vector.time).map_err(|_| "time_before_epoch")?;
     let left = parameters.expires_in(vector.time).unwrap();
     Ok((parameters.code(&seed, step).as_str().to_owned(), left))
 }
@@ -84,10 +82,7 @@ fn read_fields(vector: &Vector) -> Result<(Seed, Parameters), &'static str> {
     let seed =
         Seed::from_base32(vector.secret.as_deref().unwrap()).map_err(|error| error.code())?;
     let algorithm = Algorithm::parse(vector.algorithm.as_deref().unwrap_or("SHA1")).unwrap();
-    let digits = vector
-        .digits
-        .as_ref()
-        .map_or(6, |digits| digits.as_u64().unwrap());
+    let digits = vector.digits.as_ref().map_or(6, |digits| digits.as_u64().unwrap());
     let digits = u32::try_from(digits).unwrap();
     let period = vector.period.unwrap_or(30);
     let parameters = Parameters::new(Kind::Totp, algorithm, digits, period);
@@ -123,10 +118,7 @@ fn check_parsed(vector: &Vector) {
 fn expected(vector: &Vector) -> Result<(String, u32), &str> {
     match &vector.expected.error {
         Some(error) => Err(error),
-        None => Ok((
-            vector.expected.code.clone().unwrap(),
-            vector.expected.expires_in.unwrap(),
-        )),
+        None => Ok((vector.expected.code.clone().unwrap(), vector.expected.expires_in.unwrap())),
     }
 }
 
@@ -138,10 +130,7 @@ fn every_shared_vector_that_needs_no_http_comes_out() {
         assert_eq!(run(vector), expected(vector), "{}", vector.name);
         check_parsed(vector);
     }
-    assert_eq!(
-        (here.len(), over_http.len()),
-        (JUDGED_HERE, JUDGED_OVER_HTTP)
-    );
+    assert_eq!((here.len(), over_http.len()), (JUDGED_HERE, JUDGED_OVER_HTTP));
 }
 
 #[test]

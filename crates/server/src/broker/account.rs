@@ -30,11 +30,7 @@ impl Broker {
             let id = broker.insert_account(tx, None, "first", None, now)?;
             let operator =
                 Caller::operator(Grant::new(id.clone(), Role::Owner), "first-start".into());
-            let plan = Plan {
-                role: Role::Owner,
-                name: "first owner key".into(),
-                expires_at: None,
-            };
+            let plan = Plan { role: Role::Owner, name: "first owner key".into(), expires_at: None };
             let key = broker.insert_key(tx, &id, &plan, now)?;
             let event = operator.event(now, Action::AccountCreate, "account", id.as_str());
             Ok(tx.commit(event, Some(key)))
@@ -46,10 +42,7 @@ impl Broker {
     pub async fn operator(&self) -> Result<Caller, Error> {
         let first = self.read(|tx| Ok(account::find_first(tx)?)).await?;
         let account = first.ok_or(Error::NotFound)?.id;
-        Ok(Caller::operator(
-            Grant::new(account, Role::Owner),
-            "command-line".into(),
-        ))
+        Ok(Caller::operator(Grant::new(account, Role::Owner), "command-line".into()))
     }
 
     /// Makes a child of the caller's account, with an owner key.
@@ -69,11 +62,7 @@ impl Broker {
         self.write(move |tx| {
             let parent = Some(caller.account().clone());
             let id = broker.insert_account(tx, parent, &name, email.clone(), now)?;
-            let plan = Plan {
-                role: Role::Owner,
-                name: key::FIRST.into(),
-                expires_at: None,
-            };
+            let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at: None };
             let key = broker.insert_key(tx, &id, &plan, now)?;
             let event = caller.event(now, Action::AccountCreate, "account", id.as_str());
             Ok(tx.commit(event, (id, key)))
@@ -91,13 +80,8 @@ impl Broker {
     ) -> Result<AccountId, Error> {
         let random = &*self.inner.random;
         let id = AccountId::generate(now, random);
-        let account = Account {
-            id: id.clone(),
-            parent,
-            name: name.to_owned(),
-            email,
-            created_at: now,
-        };
+        let account =
+            Account { id: id.clone(), parent, name: name.to_owned(), email, created_at: now };
         account::insert(tx, &account)?;
         self.inner.keyring.make(tx, &id, now, random)?;
         Ok(id)

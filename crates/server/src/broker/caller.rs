@@ -73,20 +73,8 @@ impl Caller {
     /// Someone who holds the database itself: a command on the machine.
     pub(crate) fn operator(grant: Grant, request_id: Arc<str>) -> Self {
         let (id, name) = ("local".into(), "command line".into());
-        let actor = Actor {
-            kind: "operator",
-            id,
-            name,
-        };
-        Self {
-            grant,
-            actor,
-            origin: Origin {
-                ip: None,
-                request_id,
-            },
-            key: None,
-        }
+        let actor = Actor { kind: "operator", id, name };
+        Self { grant, actor, origin: Origin { ip: None, request_id }, key: None }
     }
 
     pub(super) fn account(&self) -> &AccountId {
@@ -146,10 +134,7 @@ struct Known {
 
 impl Default for Callers {
     fn default() -> Self {
-        Self {
-            keys: Cache::new(KEPT),
-            changes: AtomicU64::new(0),
-        }
+        Self { keys: Cache::new(KEPT), changes: AtomicU64::new(0) }
     }
 }
 
@@ -161,10 +146,7 @@ impl Callers {
 
     fn fresh(&self, id: &KeyId, now: Timestamp) -> Option<Arc<Known>> {
         let known = self.keys.get(id)?;
-        let age = now
-            .as_millis()
-            .saturating_sub(known.read_at.as_millis())
-            .unsigned_abs();
+        let age = now.as_millis().saturating_sub(known.read_at.as_millis()).unsigned_abs();
         let is_fresh = u128::from(age) <= FRESH.as_millis();
         (is_fresh && known.changes == self.changes.load(Ordering::Acquire)).then_some(known)
     }
@@ -177,25 +159,16 @@ impl Broker {
         credentials: &Credentials,
         origin: Origin,
     ) -> Result<Caller, Error> {
-        let known = self
-            .known(&credentials.id)
-            .await?
-            .ok_or(Error::InvalidCredentials)?;
+        let known = self.known(&credentials.id).await?.ok_or(Error::InvalidCredentials)?;
         let matches = known.key.hash.matches(&credentials.secret);
         if !matches || !known.key.is_live(self.now()?) {
             return Err(Error::InvalidCredentials);
         }
-        let Key {
-            account, id, role, ..
-        } = &known.key;
+        let Key { account, id, role, .. } = &known.key;
         let name = Arc::clone(&known.name);
         Ok(Caller {
             grant: Grant::new(account.clone(), *role),
-            actor: Actor {
-                kind: "key",
-                id: id.as_str().into(),
-                name,
-            },
+            actor: Actor { kind: "key", id: id.as_str().into(), name },
             origin,
             key: Some(id.clone()),
         })
@@ -207,11 +180,7 @@ impl Broker {
             return Ok(());
         };
         let known = self.known(id).await?.ok_or(Error::InvalidCredentials)?;
-        known
-            .key
-            .is_live(self.now()?)
-            .then_some(())
-            .ok_or(Error::InvalidCredentials)
+        known.key.is_live(self.now()?).then_some(()).ok_or(Error::InvalidCredentials)
     }
 
     async fn known(&self, id: &KeyId) -> Result<Option<Arc<Known>>, Error> {
@@ -226,12 +195,7 @@ impl Broker {
         let found = self.read(move |tx| Ok(key::find_any(tx, &wanted)?)).await?;
         let Some(key) = found else { return Ok(None) };
         let name = key.name.as_str().into();
-        let known = Arc::new(Known {
-            key,
-            name,
-            read_at: now,
-            changes,
-        });
+        let known = Arc::new(Known { key, name, read_at: now, changes });
         callers.keys.insert(id.clone(), Arc::clone(&known));
         Ok(Some(known))
     }

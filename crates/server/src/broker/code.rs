@@ -81,13 +81,7 @@ impl Broker {
     pub async fn code(&self, caller: &Caller, id: &TotpId, wish: Wish) -> Result<Released, Error> {
         let patience_ends = self.now()?.plus(PATIENCE);
         let (caller, id) = (caller.clone(), id.clone());
-        let mut request = Request {
-            caller,
-            id,
-            wish,
-            patience_ends,
-            reserved: None,
-        };
+        let mut request = Request { caller, id, wish, patience_ends, reserved: None };
         let mut reservation = None;
         loop {
             let starts_at = match self.turn(&request).await? {
@@ -110,8 +104,9 @@ impl Broker {
                 Turn::Wait(starts_at) => starts_at,
                 Turn::Reserved(step, parameters) => {
                     request.reserved = Some(step);
-                    reservation = Some(Reservation::new(self, &request, step));
-                    Timestamp::from_seconds(parameters.starts_at(step))
+                    let starts_at = Timestamp::from_seconds(parameters.starts_at(step));
+                    reservation = Some(Reservation::new(self, &request, step, starts_at));
+                    starts_at
                 }
             };
             self.wait(starts_at).await;
@@ -141,26 +136,26 @@ impl Broker {
         self.write(move |tx| broker.turn_in(tx, &request)).await
     }
 
-    /// Hands out the current step without waiting for its event to be written, if the step needs
-    /// neither a wait nor a note that it is used.
+    /// Hands out the current step, and leaves its event to be written within a second.
     async fn release_buffered(&self, request: &Request) -> Result<Option<Released>, Error> {
         let (broker, asked) = (self.clone(), request.clone());
         let release = self.read(move |tx| {
             let now = broker.now()?;
             let found = broker.find(tx, &asked, now)?;
-            let noted = found.totp.last_step >= found.current;
-            if found.unique || found.earliest > found.current || !noted {
+            if found.unique || found.earliest > found.current {
                 return Ok(None);
             }
-            broker
-                .open(tx, &asked, &found, found.current, now)
-                .map(Some)
+            broker.open(tx, &asked, &found, found.current, now).map(Some)
         });
-        let released = release.await?;
-        if let Some(released) = &released {
-            self.inner.store.append(request.event(released.at))?;
-        }
-        Ok(released)
+        let Some(released) = release.await? else {
+            return Ok(None);
+        };
+        let (request, step, at) = (request.clone(), released.step, released.at);
+        self.inner.store.write_later(move |tx| {
+            totp::note_step(tx, request.caller.account(), &request.id, step)?;
+            Ok::<_, Error>(tx.commit(request.event(at), ()))
+        })?;
+        Ok(Some(released))
     }
 
     fn turn_in(&self, tx: &mut WriteTx<'_>, request: &Request) -> Result<Commit<Turn>, Error> {
@@ -177,8 +172,9 @@ impl Broker {
             return Ok(tx.commit_unaudited(Turn::Wait(starts_at)));
         }
         // Later callers with `unique` must not be given a step that others know.
-        if found.totp.last_step < found.current {
-            totp::note_step(tx, request.caller.account(), &request.id, found.current)?;
+        let told = request.last_told(found.current);
+        if found.totp.last_step < told {
+            totp::note_step(tx, request.caller.account(), &request.id, told)?;
         }
         let released = self.open(tx, request, &found, found.current, now)?;
         Ok(tx.commit(request.event(now), Turn::Released(released)))
@@ -220,9 +216,7 @@ impl Broker {
     }
 
     fn find(&self, tx: &mut ReadTx<'_>, request: &Request, now: Timestamp) -> Result<Found, Error> {
-        let Request {
-            caller, id, wish, ..
-        } = request;
+        let Request { caller, id, wish, .. } = request;
         let permit = caller.decide(Action::TotpCode, Object::Totp(id))?;
         let totp = totp::find_sealed(tx, caller.account(), id)?.ok_or(Error::NotFound)?;
         let min_validity = wish.min_validity.unwrap_or(totp.policy.min_validity);
@@ -237,14 +231,7 @@ impl Broker {
         let current = totp.parameters.step_at(now)?;
         let is_enough = totp.parameters.expires_in(now)? >= min_validity;
         let earliest = if is_enough { current } else { current.next() };
-        Ok(Found {
-            permit,
-            totp,
-            min_validity,
-            unique,
-            current,
-            earliest,
-        })
+        Ok(Found { permit, totp, min_validity, unique, current, earliest })
     }
 
     fn open(
@@ -257,19 +244,9 @@ impl Broker {
     ) -> Result<Released, Error> {
         let seed = self.open_seed(tx, &found.permit, &found.totp.secret)?;
         let parameters = found.totp.parameters;
-        let next = request
-            .wish
-            .next
-            .then(|| parameters.code(&seed, step.next()));
+        let next = request.wish.next.then(|| parameters.code(&seed, step.next()));
         let code = parameters.code(&seed, step);
-        Ok(Released {
-            code,
-            next,
-            step,
-            parameters,
-            at,
-            min_validity: found.min_validity,
-        })
+        Ok(Released { code, next, step, parameters, at, min_validity: found.min_validity })
     }
 
     /// Opens an entry's secret.
@@ -280,26 +257,22 @@ impl Broker {
         sealed: &keyfob_core::crypto::Sealed,
     ) -> Result<Seed, Error> {
         let text = self.inner.keyring.open(tx, permit, "secret", sealed)?;
-        let seed = std::str::from_utf8(&text)
-            .ok()
-            .and_then(|text| Seed::from_base32(text).ok());
+        let seed = std::str::from_utf8(&text).ok().and_then(|text| Seed::from_base32(text).ok());
         seed.ok_or_else(|| {
             let (table, row) = (permit.table(), permit.row().to_owned());
-            Damaged {
-                table,
-                row,
-                column: "secret",
-                source: keyfob_core::crypto::OpenError,
-            }
-            .into()
+            Damaged { table, row, column: "secret", source: keyfob_core::crypto::OpenError }.into()
         })
     }
 }
 
 impl Request {
     fn event(&self, now: Timestamp) -> keyfob_store::Event {
-        self.caller
-            .event(now, Action::TotpCode, "totp", self.id.as_str())
+        self.caller.event(now, Action::TotpCode, "totp", self.id.as_str())
+    }
+
+    /// The last step whose code the caller is told, if it is given that of `current`.
+    fn last_told(&self, current: Step) -> Step {
+        if self.wish.next { current.next() } else { current }
     }
 }
 
@@ -359,15 +332,12 @@ struct Reservation {
     broker: Broker,
     request: Request,
     step: Option<Step>,
+    starts_at: Timestamp,
 }
 
 impl Reservation {
-    fn new(broker: &Broker, request: &Request, step: Step) -> Self {
-        Self {
-            broker: broker.clone(),
-            request: request.clone(),
-            step: Some(step),
-        }
+    fn new(broker: &Broker, request: &Request, step: Step, starts_at: Timestamp) -> Self {
+        Self { broker: broker.clone(), request: request.clone(), step: Some(step), starts_at }
     }
 
     /// The step was handed out, or is past.
@@ -382,12 +352,14 @@ impl Drop for Reservation {
             return;
         };
         let (broker, request) = (self.broker.clone(), self.request.clone());
+        let starts_at = self.starts_at;
         runtime.spawn(async move {
             let unit = broker.clone();
             let give_back = broker.write(move |tx| {
-                let (account, id) = (request.caller.account(), &request.id);
-                let returned = totp::return_step(tx, account, id, step)?;
-                let mut event = request.event(unit.now()?);
+                let (account, id, now) = (request.caller.account(), &request.id, unit.now()?);
+                // Once it has begun, plain callers may know its code.
+                let returned = now < starts_at && totp::return_step(tx, account, id, step)?;
+                let mut event = request.event(now);
                 event.result = if returned { "returned" } else { "abandoned" };
                 event.reason = Some(format!("time step {}", step.get()));
                 Ok(tx.commit(event, ()))

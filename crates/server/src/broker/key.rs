@@ -55,19 +55,13 @@ impl Broker {
     /// Makes a key in the caller's account, with rights no wider than the caller's.
     pub async fn create_key(&self, caller: &Caller, plan: Plan) -> Result<NewKey, Error> {
         caller.decide(Action::KeyCreate, Object::Account)?;
-        if !caller
-            .grant()
-            .covers(&Grant::new(caller.account().clone(), plan.role))
-        {
+        if !caller.grant().covers(&Grant::new(caller.account().clone(), plan.role)) {
             return Err(Error::Forbidden);
         }
         text::check("name", &plan.name, 0)?;
         let now = self.now()?;
         if plan.expires_at.is_some_and(|end| end <= now) {
-            return Err(Error::invalid(
-                "invalid_expires_at",
-                "expiresAt must be in the future",
-            ));
+            return Err(Error::invalid("invalid_expires_at", "expiresAt must be in the future"));
         }
         let (broker, caller) = (self.clone(), caller.clone());
         self.write(move |tx| {
@@ -86,11 +80,7 @@ impl Broker {
         now: Timestamp,
     ) -> Result<NewKey, Error> {
         let random = &*self.inner.random;
-        let Plan {
-            role,
-            name,
-            expires_at,
-        } = plan.clone();
+        let Plan { role, name, expires_at } = plan.clone();
         let (id, secret) = (KeyId::generate(now, random), KeySecret::generate(random));
         let key = Key {
             account: account.clone(),
@@ -103,12 +93,7 @@ impl Broker {
             revoked_at: None,
         };
         key::insert(tx, &key)?;
-        Ok(NewKey {
-            id,
-            secret,
-            role,
-            name,
-        })
+        Ok(NewKey { id, secret, role, name })
     }
 
     /// Keys of the caller's account, revoked ones included.
@@ -116,11 +101,7 @@ impl Broker {
         caller.decide(Action::KeyList, Object::Account)?;
         let account = caller.account().clone();
         self.read(move |tx| {
-            let list = if slice.oldest_first {
-                key::list
-            } else {
-                key::list_newest
-            };
+            let list = if slice.oldest_first { key::list } else { key::list_newest };
             Ok(list(tx, &account, slice.after.as_ref(), slice.take)?)
         })
         .await
@@ -130,8 +111,7 @@ impl Broker {
     pub async fn fetch_key(&self, caller: &Caller, id: &KeyId) -> Result<Key, Error> {
         caller.decide(Action::KeyFetch, Object::Key(id))?;
         let (account, id) = (caller.account().clone(), id.clone());
-        self.read(move |tx| key::find(tx, &account, &id)?.ok_or(Error::NotFound))
-            .await
+        self.read(move |tx| key::find(tx, &account, &id)?.ok_or(Error::NotFound)).await
     }
 
     /// Gives a key of the caller's account another name.

@@ -25,10 +25,7 @@ pub(super) struct Keyring {
 
 impl Keyring {
     pub(super) fn new(master: MasterKey) -> Self {
-        Self {
-            master,
-            keys: Cache::new(KEPT),
-        }
+        Self { master, keys: Cache::new(KEPT) }
     }
 
     /// Makes the first data key of a new account.
@@ -98,10 +95,5 @@ impl Keyring {
 }
 
 fn lost(account: &AccountId) -> Damaged {
-    Damaged {
-        table: "data_key",
-        row: account.to_string(),
-        column: "wrapped",
-        source: OpenError,
-    }
+    Damaged { table: "data_key", row: account.to_string(), column: "wrapped", source: OpenError }
 }

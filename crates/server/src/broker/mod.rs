@@ -64,11 +64,7 @@ impl Broker {
     /// A broker for an open vault.
     #[must_use]
     pub fn new(vault: Vault, surroundings: Surroundings, audit: Audit, limits: Limits) -> Self {
-        let Surroundings {
-            clock,
-            random,
-            metrics,
-        } = surroundings;
+        let Surroundings { clock, random, metrics } = surroundings;
         let inner = Inner {
             store: vault.store,
             keyring: Keyring::new(vault.master),
@@ -79,9 +75,7 @@ impl Broker {
             limits,
             metrics,
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The time. An error before 1970: nothing can be dated then, and no code be right.
@@ -97,9 +91,7 @@ impl Broker {
     pub async fn check(&self) -> Result<(), Error> {
         self.now()?;
         let bound = self.read(|tx| Ok(vault::find(tx)?)).await?;
-        bound
-            .map(drop)
-            .ok_or_else(|| Error::internal("the database has lost its vault row"))
+        bound.map(drop).ok_or_else(|| Error::internal("the database has lost its vault row"))
     }
 
     /// Forgets creates that are too old to be repeated; how many.

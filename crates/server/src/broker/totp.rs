@@ -44,18 +44,8 @@ impl Content {
             label if label.is_empty() => fallback.unwrap_or_else(|| "unnamed".into()),
             label => label,
         };
-        let Enrolment {
-            seed,
-            parameters,
-            issuer,
-            ..
-        } = uri;
-        Self {
-            label,
-            issuer,
-            parameters,
-            seed: Some(seed),
-        }
+        let Enrolment { seed, parameters, issuer, .. } = uri;
+        Self { label, issuer, parameters, seed: Some(seed) }
     }
 }
 
@@ -113,8 +103,7 @@ impl Broker {
         }
         let now = self.now()?;
         let (broker, caller) = (self.clone(), caller.clone());
-        self.write(move |tx| broker.create_totp_in(tx, &caller, &draft, now))
-            .await
+        self.write(move |tx| broker.create_totp_in(tx, &caller, &draft, now)).await
     }
 
     fn create_totp_in(
@@ -173,11 +162,7 @@ impl Broker {
             updated_at: now,
         };
         totp::insert(tx, caller.account(), &totp, &sealed)?;
-        Ok(CreatedTotp {
-            totp,
-            secret,
-            is_weak: seed.is_weak(),
-        })
+        Ok(CreatedTotp { totp, secret, is_weak: seed.is_weak() })
     }
 
     /// The entry that an earlier request like this one made, if this one repeats it. Otherwise
@@ -199,12 +184,7 @@ impl Broker {
             Repeat::No | Repeat::Retry => content,
         };
         let object_id = id.to_string();
-        let creation = Creation {
-            fingerprint,
-            content,
-            object_id,
-            created_at: now,
-        };
+        let creation = Creation { fingerprint, content, object_id, created_at: now };
         if matches!(draft.repeat, Repeat::No) {
             creation::replace(tx, account, &creation)?;
             return Ok(None);
@@ -234,19 +214,14 @@ impl Broker {
         id: &TotpId,
     ) -> Result<Option<CreatedTotp>, Error> {
         let account = caller.account();
-        let (Some(totp), Some(sealed)) = (
-            totp::find(tx, account, id)?,
-            totp::find_sealed(tx, account, id)?,
-        ) else {
+        let (Some(totp), Some(sealed)) =
+            (totp::find(tx, account, id)?, totp::find_sealed(tx, account, id)?)
+        else {
             return Ok(None);
         };
         let permit = caller.decide(Action::TotpCreate, Object::Totp(id))?;
         let seed = self.open_seed(tx, &permit, &sealed.secret)?;
-        Ok(Some(CreatedTotp {
-            totp,
-            secret: seed.to_base32(),
-            is_weak: seed.is_weak(),
-        }))
+        Ok(Some(CreatedTotp { totp, secret: seed.to_base32(), is_weak: seed.is_weak() }))
     }
 
     /// A page of the account's entries after `after`, oldest first. Empty at the end.
@@ -257,16 +232,14 @@ impl Broker {
     ) -> Result<Vec<Totp>, Error> {
         caller.decide(Action::TotpList, Object::Account)?;
         let account = caller.account().clone();
-        self.read(move |tx| Ok(totp::list(tx, &account, after.as_ref(), PAGE)?))
-            .await
+        self.read(move |tx| Ok(totp::list(tx, &account, after.as_ref(), PAGE)?)).await
     }
 
     /// What is known of an entry.
     pub async fn fetch_totp(&self, caller: &Caller, id: &TotpId) -> Result<Totp, Error> {
         caller.decide(Action::TotpFetch, Object::Totp(id))?;
         let (account, id) = (caller.account().clone(), id.clone());
-        self.read(move |tx| totp::find(tx, &account, &id)?.ok_or(Error::NotFound))
-            .await
+        self.read(move |tx| totp::find(tx, &account, &id)?.ok_or(Error::NotFound)).await
     }
 
     /// Changes an entry's label, issuer or policy.
@@ -291,10 +264,7 @@ impl Broker {
             if !totp::update(tx, caller.account(), &totp)? {
                 return Err(Error::NotFound);
             }
-            Ok(tx.commit(
-                caller.event(now, Action::TotpUpdate, "totp", id.as_str()),
-                totp,
-            ))
+            Ok(tx.commit(caller.event(now, Action::TotpUpdate, "totp", id.as_str()), totp))
         })
         .await
     }
@@ -308,10 +278,7 @@ impl Broker {
                 return Err(Error::NotFound);
             }
             account::remove_totp(tx, caller.account())?;
-            Ok(tx.commit(
-                caller.event(now, Action::TotpDelete, "totp", id.as_str()),
-                (),
-            ))
+            Ok(tx.commit(caller.event(now, Action::TotpDelete, "totp", id.as_str()), ()))
         })
         .await
     }
@@ -334,12 +301,7 @@ fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
 }
 
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
-    let Change {
-        label,
-        issuer,
-        unique,
-        min_validity,
-    } = change.clone();
+    let Change { label, issuer, unique, min_validity } = change.clone();
     totp.label = label.unwrap_or_else(|| totp.label.clone());
     totp.issuer = issuer.unwrap_or_else(|| totp.issuer.clone());
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);

@@ -17,8 +17,5 @@ pub(crate) async fn create(
 ) -> Result<Json<wire::CreatedAccount>, Error> {
     let wire::CreateAccount { name, email } = body.json()?;
     let (id, key) = broker.create_account(&caller, name, email).await?;
-    Ok(Json(wire::CreatedAccount {
-        id: id.to_string(),
-        key: created(&key),
-    }))
+    Ok(Json(wire::CreatedAccount { id: id.to_string(), key: created(&key) }))
 }

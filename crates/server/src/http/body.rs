@@ -53,11 +53,11 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 impl Bytes {
-    /// The body as JSON of this shape. The error names the first wrong field, and repeats no value.
+    /// The body as a JSON object of this shape. The error says what is wrong, and repeats no value.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.0).map_err(|error| {
+        serde_json::from_slice(self.braced()?).map_err(|error| {
             let text = match error.classify() {
-                serde_json::error::Category::Data => error.to_string(),
+                serde_json::error::Category::Data => without_value(&error.to_string()),
                 _ => "the body is not JSON".into(),
             };
             Error::invalid("bad_request", text)
@@ -66,7 +66,28 @@ impl Bytes {
 
     /// The body as a JSON object whose fields are read one by one.
     pub(crate) fn object<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.0)
-            .map_err(|_| Error::invalid("bad_request", "the body is not a JSON object"))
+        serde_json::from_slice(self.braced()?).map_err(|_| not_an_object())
+    }
+
+    /// The body, if it can be an object: serde would also take a list of an object's values.
+    fn braced(&self) -> Result<&[u8], Error> {
+        let bytes = self.0.trim_ascii_start();
+        bytes.starts_with(b"{").then_some(bytes).ok_or_else(not_an_object)
+    }
+}
+
+fn not_an_object() -> Error {
+    Error::invalid("bad_request", "the body is not a JSON object")
+}
+
+/// What serde says of a wrong field, without the value it found there.
+fn without_value(text: &str) -> String {
+    let names_fields_only = ["missing field", "unknown field", "duplicate field"];
+    if names_fields_only.iter().any(|is| text.starts_with(is)) {
+        return text.to_owned();
+    }
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("a field is not as it must be: expected {expected}"),
+        None => "a field is not as it must be".to_owned(),
     }
 }

@@ -14,9 +14,7 @@ use crate::{broker::Broker, error::Error, metrics::Metrics};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn live() -> Json<Status> {
-    Json(Status {
-        status: "OK".into(),
-    })
+    Json(Status { status: "OK".into() })
 }
 
 /// `GET /readyz`: it could do its work now.

@@ -35,24 +35,11 @@ pub(crate) async fn create(
     caller: Caller,
     body: body::Bytes,
 ) -> Result<Json<wire::CreatedKey>, Error> {
-    let wire::CreateKey {
-        role,
-        name,
-        expires_at,
-    } = body.json()?;
+    let wire::CreateKey { role, name, expires_at } = body.json()?;
     let text = "\"role\" must be one of [owner, backend, agent]";
     let role = Role::parse(&role).ok_or_else(|| Error::invalid("invalid_role", text))?;
     let expires_at = expires_at.map(Timestamp::from_millis);
-    let key = broker
-        .create_key(
-            &caller,
-            KeyPlan {
-                role,
-                name,
-                expires_at,
-            },
-        )
-        .await?;
+    let key = broker.create_key(&caller, KeyPlan { role, name, expires_at }).await?;
     Ok(Json(created(&key)))
 }
 
@@ -78,23 +65,11 @@ pub(crate) async fn list(
     let after = query.cursor().map(KeyId::parse).transpose();
     let after =
         after.map_err(|_| Error::invalid("bad_request", "\"cursor\" is not one of a list"))?;
-    let slice = Slice {
-        after,
-        oldest_first: query.oldest_first()?,
-        take: query.take()?,
-    };
-    if headers
-        .get(header::ACCEPT)
-        .is_some_and(|accept| accept == JSONL)
-    {
+    let slice = Slice { after, oldest_first: query.oldest_first()?, take: query.take()? };
+    if headers.get(header::ACCEPT).is_some_and(|accept| accept == JSONL) {
         return lines(broker, caller, slice).await;
     }
-    let items: Vec<_> = broker
-        .list_keys(&caller, slice)
-        .await?
-        .into_iter()
-        .map(shape)
-        .collect();
+    let items: Vec<_> = broker.list_keys(&caller, slice).await?.into_iter().map(shape).collect();
     let cursor = items.last().map(|key| key.id.clone()).unwrap_or_default();
     Ok(Json(wire::Page { items, cursor }).into_response())
 }

@@ -26,10 +26,7 @@ impl ListQuery {
         match self.order.as_deref() {
             Some("asc") => Ok(true),
             None | Some("" | "desc") => Ok(false),
-            Some(_) => Err(Error::invalid(
-                "bad_request",
-                "\"order\" must be one of [asc, desc]",
-            )),
+            Some(_) => Err(Error::invalid("bad_request", "\"order\" must be one of [asc, desc]")),
         }
     }
 
@@ -40,8 +37,6 @@ impl ListQuery {
         };
         let number = take.parse().ok().filter(|number| *number >= 1);
         let text = "\"take\" must be a whole number from 1";
-        number
-            .map(|number: u32| number.min(MOST))
-            .ok_or(Error::invalid("bad_request", text))
+        number.map(|number: u32| number.min(MOST)).ok_or(Error::invalid("bad_request", text))
     }
 }

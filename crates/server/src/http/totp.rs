@@ -42,24 +42,14 @@ pub(crate) async fn create(
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
     let content = content(body.object()?)?;
-    let draft = Draft {
-        content,
-        repeat: repeat(&headers)?,
-    };
-    let CreatedTotp {
-        totp,
-        secret,
-        is_weak,
-    } = broker.create_totp(&caller, draft).await?;
+    let draft = Draft { content, repeat: repeat(&headers)? };
+    let CreatedTotp { totp, secret, is_weak } = broker.create_totp(&caller, draft).await?;
     let mut totp_secret = shape(totp);
     totp_secret.secret = Some(secret);
     if is_weak {
         totp_secret.warnings.push("weak_secret".into());
     }
-    Ok(Json(wire::TotpAnswer {
-        status: OK.into(),
-        totp_secret,
-    }))
+    Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret }))
 }
 
 const OK: &str = "OK";
@@ -90,9 +80,7 @@ fn field<T: serde::de::DeserializeOwned>(
 ) -> Result<Option<T>, Error> {
     match value.map(RawValue::get) {
         None | Some("null") => Ok(None),
-        Some(json) => serde_json::from_str(json)
-            .map(Some)
-            .map_err(|_| invalid.into()),
+        Some(json) => serde_json::from_str(json).map(Some).map_err(|_| invalid.into()),
     }
 }
 
@@ -108,26 +96,16 @@ fn content(body: CreateBody<'_>) -> Result<Content, Error> {
     }
     let secret: Option<SecretString> = field(body.secret, text("secret", "invalid_secret"))?;
     // People paste the whole URI where the secret goes.
-    if let Some(uri) = secret
-        .as_ref()
-        .filter(|secret| uri::is_uri(secret.expose_secret()))
-    {
+    if let Some(uri) = secret.as_ref().filter(|secret| uri::is_uri(secret.expose_secret())) {
         return Ok(Content::from_uri(uri::parse(uri.expose_secret())?, label));
     }
     let label = label
         .ok_or_else(|| Error::invalid("missing_label", "label is required, unless uri is given"))?;
     let issuer: Option<String> = field(body.issuer, text("issuer", "invalid_issuer"))?;
     let parameters = parameters(body.algorithm, body.digits, body.period)?;
-    let seed = secret
-        .map(|secret| Seed::from_base32(secret.expose_secret()))
-        .transpose()?;
+    let seed = secret.map(|secret| Seed::from_base32(secret.expose_secret())).transpose()?;
     let issuer = issuer.filter(|issuer| !issuer.is_empty());
-    Ok(Content {
-        label,
-        issuer,
-        parameters,
-        seed,
-    })
+    Ok(Content { label, issuer, parameters, seed })
 }
 
 fn parameters(
@@ -143,30 +121,20 @@ fn parameters(
         return Err(Invalid::Digits.into());
     }
     let period: u32 = field(period, Invalid::Period)?.unwrap_or(30);
-    Ok(Parameters::new(
-        Kind::Totp,
-        algorithm.unwrap_or(Algorithm::Sha1),
-        digits,
-        period,
-    )?)
+    Ok(Parameters::new(Kind::Totp, algorithm.unwrap_or(Algorithm::Sha1), digits, period)?)
 }
 
 /// How this create says that it may have been sent before.
 fn repeat(headers: &HeaderMap) -> Result<Repeat, Error> {
     if let Some(key) = headers.get("idempotency-key") {
-        let key = key
-            .to_str()
-            .ok()
-            .filter(|key| (1..=255).contains(&key.len()));
+        let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
         let key = key.ok_or_else(|| {
             let text = "Idempotency-Key must have 1 to 255 visible ASCII characters";
             Error::invalid("invalid_idempotency_key", text)
         })?;
         return Ok(Repeat::Key(key.to_owned()));
     }
-    let count = headers
-        .get("x-stainless-retry-count")
-        .and_then(|count| count.to_str().ok());
+    let count = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
     let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
     Ok(if count > 0 { Repeat::Retry } else { Repeat::No })
 }
@@ -225,10 +193,7 @@ pub(crate) async fn fetch(
     path: Id,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
     let totp = broker.fetch_totp(&caller, &id(path)?).await?;
-    Ok(Json(wire::TotpAnswer {
-        status: OK.into(),
-        totp_secret: shape(totp),
-    }))
+    Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
 /// The fields of an update.
@@ -260,26 +225,11 @@ pub(crate) async fn update(
     path: Id,
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let UpdateBody {
-        label,
-        issuer,
-        policy,
-    } = body.json()?;
-    let UpdatePolicy {
-        unique,
-        min_validity,
-    } = policy.unwrap_or_default();
-    let change = Change {
-        label,
-        issuer,
-        unique,
-        min_validity,
-    };
+    let UpdateBody { label, issuer, policy } = body.json()?;
+    let UpdatePolicy { unique, min_validity } = policy.unwrap_or_default();
+    let change = Change { label, issuer, unique, min_validity };
     let totp = broker.update_totp(&caller, &id(path)?, change).await?;
-    Ok(Json(wire::TotpAnswer {
-        status: OK.into(),
-        totp_secret: shape(totp),
-    }))
+    Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
 /// `DELETE /api/v2/totp/secrets/{id}`
@@ -314,10 +264,7 @@ fn wish(query: &str) -> Result<Wish, Error> {
             "unique" => wish.unique = Some(flag(value)?),
             "include" if value == "next" => wish.next = true,
             "include" => {
-                return Err(Error::invalid(
-                    "invalid_include",
-                    "include takes the value next",
-                ));
+                return Err(Error::invalid("invalid_include", "include takes the value next"));
             }
             _ => {}
         }
@@ -327,12 +274,8 @@ fn wish(query: &str) -> Result<Wish, Error> {
 
 fn seconds(value: &str) -> Result<u32, Error> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let invalid = || {
-        Error::invalid(
-            "invalid_min_validity",
-            "min_validity takes a whole number of seconds",
-        )
-    };
+    let invalid =
+        || Error::invalid("invalid_min_validity", "min_validity takes a whole number of seconds");
     value.parse().ok().filter(|_| digits).ok_or_else(invalid)
 }
 
@@ -340,22 +283,12 @@ fn flag(value: &str) -> Result<bool, Error> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Error::invalid(
-            "invalid_unique",
-            "unique takes true or false",
-        )),
+        _ => Err(Error::invalid("invalid_unique", "unique takes true or false")),
     }
 }
 
 fn answer(released: &Released) -> wire::CodeAnswer {
-    let Released {
-        code,
-        next,
-        step,
-        parameters,
-        at,
-        ..
-    } = released;
+    let Released { code, next, step, parameters, at, .. } = released;
     let (valid_until, server_time) = (parameters.ends_at(*step), at.as_seconds());
     wire::CodeAnswer {
         status: OK.into(),
@@ -372,15 +305,7 @@ fn answer(released: &Released) -> wire::CodeAnswer {
 }
 
 fn shape(totp: Totp) -> wire::Totp {
-    let Totp {
-        id,
-        label,
-        issuer,
-        parameters,
-        policy,
-        created_at,
-        updated_at,
-    } = totp;
+    let Totp { id, label, issuer, parameters, policy, created_at, updated_at } = totp;
     wire::Totp {
         id: id.to_string(),
         algorithm: parameters.algorithm().as_str().into(),
@@ -391,10 +316,7 @@ fn shape(totp: Totp) -> wire::Totp {
         period: parameters.period(),
         kind: parameters.kind().as_str().into(),
         updated_at: rfc3339(updated_at),
-        policy: wire::Policy {
-            unique: policy.unique,
-            min_validity: policy.min_validity,
-        },
+        policy: wire::Policy { unique: policy.unique, min_validity: policy.min_validity },
         secret: None,
         warnings: Vec::new(),
     }

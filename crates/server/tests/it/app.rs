@@ -1,0 +1,309 @@
+//! The service under test, in this process.
+
+use std::{sync::Arc, time::Duration};
+
+use keyfob_core::{
+    id::AccountId,
+    policy::Role,
+    totp::{Algorithm, Kind, Parameters, Seed},
+};
+use keyfob_server::{
+    app::App,
+    broker::{Broker, KeyPlan, NewKey, Surroundings},
+    clock::Clock,
+    config::{Audit, Limits, VaultConfig},
+    metrics::Metrics,
+    random::SystemRandom,
+    vault,
+};
+use keyfob_store::{Store, StoreError, account, event};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    call::{Caller, Key},
+    database::Database,
+    guard::{CANARY, Guard},
+    manual_clock::ManualClock,
+};
+
+/// The path of entries.
+pub(crate) const SECRETS: &str = "/api/v2/totp/secrets";
+
+/// What a test's service differs in from the default one.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) audit: Audit,
+    pub(crate) limits: Limits,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { audit: Audit::Durable, limits: Limits::default() }
+    }
+}
+
+/// A running service with a database and a clock of its own.
+pub(crate) struct TestApp {
+    setup: Setup,
+    config: VaultConfig,
+    data_dir: TempDir,
+    database: Database,
+    pub(crate) clock: Arc<ManualClock>,
+    guard: Arc<Guard>,
+    running: Running,
+    /// Other servers on the same database.
+    others: Vec<Running>,
+    keys: [Key; 3],
+}
+
+/// What a restart replaces.
+struct Running {
+    app: App,
+    broker: Broker,
+    store: Store,
+    first: Option<NewKey>,
+}
+
+impl Running {
+    async fn start(
+        setup: Setup,
+        config: &VaultConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, vault::OpenError> {
+        let metrics = Arc::new(Metrics::default());
+        let random = Arc::new(SystemRandom);
+        let vault = vault::open(config, &*clock, &*random, metrics.observe_batches()).await?;
+        let store = vault.store.clone();
+        let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics) };
+        let broker = Broker::new(vault, surroundings, setup.audit, setup.limits);
+        let first = broker.make_first_account().await.unwrap();
+        let app = App::new(broker.clone(), metrics, &SystemRandom);
+        Ok(Self { app, broker, store, first })
+    }
+}
+
+impl TestApp {
+    /// The service as it is by default.
+    pub(crate) async fn new() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let data_dir = TempDir::with_prefix("keyfob-it-").unwrap();
+        let database = Database::new(data_dir.path());
+        let config = VaultConfig {
+            data_dir: data_dir.path().to_owned(),
+            database_url: Some(database.url()),
+            master_key_file: None,
+            master_key: None,
+        };
+        let clock = Arc::new(ManualClock::new());
+        let guard = Arc::new(Guard::new());
+        let mut running = Running::start(setup, &config, clock.clone()).await.unwrap();
+        let first = running.first.take().expect("a first start makes a key");
+        let keys = keys(&running.broker, &first).await;
+        keys.iter().for_each(|key| guard.know_key(&key.secret));
+        Self { setup, config, data_dir, database, clock, guard, running, others: Vec::new(), keys }
+    }
+
+    /// Starts another server on the same database, and the caller that calls it.
+    pub(crate) async fn on_another_node(&mut self, caller: Caller) -> Caller {
+        let running = Running::start(self.setup, &self.config, self.clock.clone());
+        let running = running.await.unwrap();
+        let app = running.app.clone();
+        self.others.push(running);
+        Caller { app, ..caller }
+    }
+
+    /// Closes the vault and opens it again, as another process would.
+    pub(crate) async fn restart(&mut self) {
+        self.try_restart().await.unwrap();
+    }
+
+    /// [`TestApp::restart`], which may be refused.
+    pub(crate) async fn try_restart(&mut self) -> Result<(), vault::OpenError> {
+        self.running.broker.close();
+        let config = self.config.clone();
+        self.running = Running::start(self.setup, &config, self.clock.clone()).await?;
+        assert!(self.running.first.is_none(), "only the first start makes a key");
+        Ok(())
+    }
+
+    /// What the next restart opens the vault with.
+    pub(crate) fn config(&mut self) -> &mut VaultConfig {
+        &mut self.config
+    }
+
+    /// How the next restart differs.
+    pub(crate) fn setup(&mut self) -> &mut Setup {
+        &mut self.setup
+    }
+
+    /// Ends the database under the running service.
+    pub(crate) fn close(&self) {
+        self.running.broker.close();
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.running.broker
+    }
+
+    /// A caller without a key.
+    pub(crate) fn anonymous(&self) -> Caller {
+        Caller {
+            app: self.running.app.clone(),
+            guard: Arc::clone(&self.guard),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Caller {
+        self.anonymous().with_token(&self.keys[0])
+    }
+
+    pub(crate) fn backend(&self) -> Caller {
+        self.anonymous().with_pair(&self.keys[1])
+    }
+
+    pub(crate) fn agent(&self) -> Caller {
+        self.anonymous().with_token(&self.keys[2])
+    }
+
+    /// The key of the owner, the backend or the agent.
+    pub(crate) fn key_of(&self, role: Role) -> &Key {
+        match role {
+            Role::Owner => &self.keys[0],
+            Role::Backend => &self.keys[1],
+            Role::Agent => &self.keys[2],
+        }
+    }
+
+    /// A caller with a new key.
+    pub(crate) async fn new_caller(&self, role: &str) -> (Key, Caller) {
+        let body = json!({"role": role, "name": "another"});
+        let key = Key::from_answer(&self.owner().post("/api/v1/key/create", body).await.ok());
+        (key.clone(), self.anonymous().with_token(&key))
+    }
+
+    /// The owner of another account.
+    pub(crate) async fn other_account(&self) -> Caller {
+        let call = self.owner().post("/api/v1/account/create", json!({}));
+        let key = Key::from_answer(&call.await.ok()["key"]);
+        self.anonymous().with_token(&key)
+    }
+
+    /// The id of a new entry with the canary as its secret.
+    pub(crate) async fn entry(&self) -> String {
+        self.entry_with(json!({})).await
+    }
+
+    /// The id of a new entry that has these fields too.
+    pub(crate) async fn entry_with(&self, fields: Value) -> String {
+        let mut body = json!({"label": "GitHub", "secret": CANARY});
+        let fields = fields.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        let answer = self.backend().post(SECRETS, body).await.ok();
+        answer["totp_secret"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The first account's events, oldest first.
+    pub(crate) async fn events(&self) -> Vec<event::Stored> {
+        let store = &self.running.store;
+        let first = store.read(|tx| account::find_first(tx)).await;
+        let first: Result<_, StoreError> = first;
+        self.events_of(first.unwrap().unwrap().id).await
+    }
+
+    pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {
+        let store = &self.running.store;
+        let events = store.read(move |tx| event::list(tx, &account, None, 10_000));
+        let events: Result<_, StoreError> = events.await;
+        events.unwrap()
+    }
+
+    /// The events of codes with this result.
+    pub(crate) async fn code_events(&self, result: &str) -> Vec<event::Stored> {
+        let mut events = self.events().await;
+        events.retain(|event| event.action == "totp.code" && event.result == result);
+        events
+    }
+
+    /// Ends when there are so many events of codes with this result.
+    pub(crate) async fn until_code_events(&self, result: &str, count: usize) {
+        let reached = async {
+            while self.code_events(result).await.len() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        let events = self.code_events(result).await;
+        assert!(reached.is_ok(), "{result}: {} of {count}", events.len());
+    }
+
+    fn check(&self, dump: &[u8]) {
+        self.guard.check_logs();
+        self.guard.check("the database", dump);
+        for file in std::fs::read_dir(self.data_dir.path()).unwrap() {
+            let path = file.unwrap().path();
+            self.guard.check(&path.display().to_string(), &std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// The owner's key, and one of each other role.
+async fn keys(broker: &Broker, first: &NewKey) -> [Key; 3] {
+    let operator = broker.operator().await.unwrap();
+    let make = async |role: Role| {
+        let plan = KeyPlan { role, name: role.as_str().into(), expires_at: None };
+        known(&broker.create_key(&operator, plan).await.unwrap())
+    };
+    [known(first), make(Role::Backend).await, make(Role::Agent).await]
+}
+
+fn known(key: &NewKey) -> Key {
+    Key {
+        id: key.id.to_string(),
+        secret: key.secret.to_text().expose_secret().to_owned(),
+        token: key.secret.to_token(&key.id).expose_secret().to_owned(),
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.running.broker.close();
+        self.others.iter().for_each(|other| other.broker.close());
+        let dump = (!std::thread::panicking()).then(|| self.database.dump());
+        self.database.remove();
+        if let Some(dump) = dump {
+            self.check(&dump);
+        }
+    }
+}
+
+/// The canary's code at a time, by the core's own reckoning.
+pub(crate) fn canary_code(period: u32, seconds: i64) -> String {
+    let parameters = Parameters::new(Kind::Totp, Algorithm::Sha1, 6, period).unwrap();
+    let seed = Seed::from_base32(CANARY).unwrap();
+    let step = parameters.step_at(seconds).unwrap();
+    parameters.code(&seed, step).as_str().to_owned()
+}
+
+/// The path of an entry's code.
+pub(crate) fn code_path(id: &str, query: &str) -> String {
+    format!("/api/v2/totp/code/{id}{query}")
+}
+
+/// The path of an entry.
+pub(crate) fn entry_path(id: &str) -> String {
+    format!("{SECRETS}/{id}")
+}

@@ -1,0 +1,251 @@
+//! What all calls have in common when they go wrong: paths, methods, credentials, bodies, ids.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::{SECRETS, TestApp, code_path},
+    call::Caller,
+    guard::CANARY,
+};
+
+const KEYS: &str = "/api/v1/key/list";
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found_in_its_own_dialect_with_and_without_a_key() {
+    let app = TestApp::new().await;
+    // The fields of each dialect are checked of every error.
+    for caller in [app.anonymous(), app.owner()] {
+        for path in [
+            "/api/v2/totp",
+            "/api/v2/totp/codes",
+            "/api/v2/totp/code/",
+            "/api/v2/totp/secrets/a/b",
+            "/api/v1/nothing",
+            "/api/v1/key",
+            "/api/v3/totp/secrets",
+            "/nothing",
+            "/",
+        ] {
+            caller.get(path).await.error(404, "not_found");
+            caller.post(path, json!({})).await.error(404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_known_path_with_another_method_is_405() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    let code = code_path(&id, "");
+    let owner = app.owner();
+    for (method, path) in [
+        ("PUT", SECRETS),
+        ("DELETE", SECRETS),
+        ("POST", &code),
+        ("DELETE", &code),
+        ("OPTIONS", SECRETS),
+        ("TRACE", SECRETS),
+        ("GET", "/api/v1/key/create"),
+        ("DELETE", KEYS),
+    ] {
+        let answer = owner.call(method, path, b"{}".to_vec()).await;
+        answer.error(405, "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn no_credentials_are_403_in_v2_and_401_in_v1() {
+    let app = TestApp::new().await;
+    let v2 = app.anonymous().get(SECRETS).await;
+    let v2 = v2.error(403, "missing_credentials");
+    assert_eq!(v2["message"], "Did not get inputs for authorization");
+    let v1 = app.anonymous().get(KEYS).await;
+    let v1 = v1.error(401, "not_authenticated");
+    assert_eq!(v1["message"], "Not authenticated");
+}
+
+/// One answer for all that can be wrong.
+#[tokio::test]
+async fn wrong_credentials_are_401() {
+    let app = TestApp::new().await;
+    let (good, other) = (app.new_caller("agent").await.0, app.new_caller("agent").await.0);
+    let mistyped = |text: &str| {
+        let last = if text.ends_with('0') { "1" } else { "0" };
+        format!("{}{last}", &text[..text.len() - 1])
+    };
+    let bearer = |value: &str| app.anonymous().with("Authorization", value);
+    let pair = |id: &str, secret: &str| {
+        let caller = app.anonymous().with("sb-api-key-id", id);
+        caller.with("sb-api-secret-key", secret)
+    };
+    let unknown = "key_00000000000000000000000000";
+    let callers: Vec<Caller> = vec![
+        bearer(""),
+        bearer("Bearer"),
+        bearer(&good.token),
+        bearer("Bearer nonsense"),
+        bearer(&format!("Bearer {}", mistyped(&good.token))),
+        bearer(&format!("Bearer {}", good.secret)),
+        pair(&good.id, &other.secret),
+        pair(&good.id, &mistyped(&good.secret)),
+        pair(unknown, &good.secret),
+        pair(&good.id, ""),
+        pair("", &good.secret),
+        pair(&good.id, &good.token),
+        app.anonymous().with("sb-api-key-id", &good.id),
+        app.anonymous().with("sb-api-secret-key", &good.secret),
+        // The pair counts where both forms are there.
+        pair(&good.id, &other.secret).with_token(&good),
+    ];
+    for (index, caller) in callers.iter().enumerate() {
+        let v2 = caller.get(SECRETS).await;
+        assert_eq!(v2.status, 401, "caller {index}");
+        let v2 = v2.error(401, "invalid_credentials");
+        assert_eq!(v2["message"], "Invalid Credentials");
+        caller.get(KEYS).await.error(401, "not_authenticated");
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_looked_at_before_the_body() {
+    let app = TestApp::new().await;
+    let call = app.anonymous().call("POST", SECRETS, b"{".to_vec());
+    call.await.error(403, "missing_credentials");
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_is_taken_and_one_byte_more_is_not() {
+    let app = TestApp::new().await;
+    let body = |length: usize| {
+        let start = format!(r#"{{"label":"x","secret":"{CANARY}","padding":""#);
+        format!("{start}{}\"}}", "x".repeat(length - start.len() - 2))
+    };
+    let fits = body(64 * 1024);
+    assert_eq!(fits.len(), 64 * 1024);
+    let fits = app.backend().call("POST", SECRETS, fits.into());
+    fits.await.ok();
+    let larger = app.backend().call("POST", SECRETS, body(64 * 1024 + 1).into());
+    larger.await.error(413, "too_large");
+    let far_larger = app.backend().call("POST", SECRETS, vec![b'x'; 1024 * 1024]);
+    far_larger.await.error(413, "too_large");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_a_json_object_is_refused_everywhere() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    let entry = format!("{SECRETS}/{id}");
+    let deep = "[".repeat(60_000);
+    for (method, path) in [
+        ("POST", SECRETS),
+        ("PATCH", entry.as_str()),
+        ("POST", "/api/v1/key/create"),
+        ("POST", "/api/v1/account/create"),
+    ] {
+        for body in [
+            "",
+            "null",
+            "{",
+            "[]",
+            "7",
+            "\"x\"",
+            "label=x&secret=y",
+            "{\"label\":}",
+            "{\"label\":\"a\",\"label\":\"b\"}",
+            "{\"label\":\"\\ud800\"}",
+            "{} {}",
+            "\u{feff}{}",
+            deep.as_str(),
+        ] {
+            let answer = app.owner().call(method, path, body.into()).await;
+            let short = body.get(..20).unwrap_or(body);
+            assert_eq!(answer.status, 400, "{method} {path} {short}");
+            let error = answer.json()["error"].clone();
+            // One half of a surrogate pair is no string, which is the label's own error there.
+            assert!(["bad_request", "invalid_label"].contains(&error.as_str().unwrap()));
+        }
+        let answer = app.owner().call(method, path, vec![0xff, 0xfe, b'{']).await;
+        answer.error(400, "bad_request");
+    }
+}
+
+#[tokio::test]
+async fn a_bodys_content_type_does_not_matter() {
+    let app = TestApp::new().await;
+    let call = app.backend().post(SECRETS, json!({"label": "x"}));
+    call.header("Content-Type", "text/plain").await.ok();
+}
+
+#[tokio::test]
+async fn a_callers_request_id_is_echoed() {
+    let app = TestApp::new().await;
+    for id in ["a", "req_1-2.3:4", "0".repeat(128).as_str()] {
+        let good = app.agent().get(SECRETS).header("X-Request-Id", id).await;
+        assert_eq!(good.header("x-request-id"), id);
+        let bad = app.agent().get("/api/v2/x").header("X-Request-Id", id).await;
+        assert_eq!(bad.header("x-request-id"), id);
+    }
+}
+
+#[tokio::test]
+async fn an_odd_request_id_is_replaced() {
+    let app = TestApp::new().await;
+    for id in ["", "a b", "a\tb", "<script>", "{\"a\":1}", "0".repeat(129).as_str()] {
+        let answer = app.agent().get(SECRETS).header("X-Request-Id", id).await;
+        let made = answer.header("x-request-id");
+        assert!(!made.is_empty() && made != id, "{id:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_request_has_another_id() {
+    let app = TestApp::new().await;
+    let one = app.agent().get(SECRETS).await;
+    let two = app.agent().get(SECRETS).await;
+    assert_ne!(one.header("x-request-id"), two.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn head_on_a_code_releases_nothing() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    let before = app.events().await.len();
+    let head = app.agent().call("HEAD", &code_path(&id, ""), Vec::new());
+    head.await.error(405, "method_not_allowed");
+    assert_eq!(app.events().await.len(), before);
+    // The step was not used up either.
+    let unique = code_path(&id, "?unique=true");
+    app.agent().get(unique).await.ok();
+}
+
+#[tokio::test]
+async fn head_and_options_of_v1_answer_without_a_key() {
+    let app = TestApp::new().await;
+    let head = app.anonymous().call("HEAD", KEYS, Vec::new()).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    let options = app.anonymous().call("OPTIONS", KEYS, Vec::new()).await;
+    assert_eq!(options.ok(), json!({}));
+}
+
+#[tokio::test]
+async fn health_needs_no_key() {
+    let app = TestApp::new().await;
+    let healthy: Value = json!({"status": "OK"});
+    assert_eq!(app.anonymous().get("/healthz").await.ok(), healthy);
+    assert_eq!(app.anonymous().get("/readyz").await.ok(), healthy);
+}
+
+#[tokio::test]
+async fn a_server_whose_database_is_away_answers_503_and_never_a_code() {
+    for audit in [keyfob_server::config::Audit::Durable, keyfob_server::config::Audit::Buffered] {
+        let setup = crate::app::Setup { audit, ..Default::default() };
+        let app = TestApp::with(setup).await;
+        let id = app.entry().await;
+        app.agent().get(code_path(&id, "")).await.ok();
+        app.close();
+        let code = app.agent().get(code_path(&id, "")).await;
+        code.error(503, "service_unavailable");
+        let create = app.backend().post(SECRETS, json!({"label": "x"})).await;
+        create.error(503, "service_unavailable");
+    }
+}

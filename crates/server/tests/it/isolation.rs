@@ -1,0 +1,165 @@
+//! Another account's id, a random one and a malformed one are answered alike, byte for byte but for
+//! the request's id.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::{SECRETS, TestApp},
+    call::{Call, Caller},
+    guard::CANARY,
+};
+
+/// Every route with an id, and a body that would do.
+fn totp_calls(caller: &Caller, id: &str) -> Vec<Call> {
+    let entry = format!("{SECRETS}/{id}");
+    let code = format!("/api/v2/totp/code/{id}");
+    let mut calls = vec![
+        caller.get(&entry),
+        caller.patch(&entry, json!({"label": "mine now"})),
+        caller.patch(&entry, json!({"policy": {"min_validity": 31}})),
+        caller.delete(&entry),
+    ];
+    for query in [
+        "",
+        "?unique=true",
+        "?include=next",
+        "?min_validity=10",
+        "?min_validity=3600",
+        "?unique=true&include=next",
+    ] {
+        calls.push(caller.get(format!("{code}{query}")));
+    }
+    calls
+}
+
+fn key_calls(caller: &Caller, id: &str) -> Vec<Call> {
+    let path = |action| format!("/api/v1/key/{id}/{action}");
+    vec![
+        caller.get(path("fetch")),
+        caller.post(path("fetch"), json!({})),
+        caller.post(path("update"), json!({"name": "mine now"})),
+        caller.post(path("revoke"), json!({})),
+    ]
+}
+
+/// Status, headers and body of each answer, without what differs between any two requests.
+async fn answers(calls: Vec<Call>) -> Vec<String> {
+    let mut answers = Vec::new();
+    for call in calls {
+        let answer = call.await;
+        let id = answer.header("x-request-id").to_owned();
+        let headers = format!("{:?}", answer.headers).replace(&id, "ID");
+        let body = answer.text().replace(&id, "ID");
+        answers.push(format!("{} {headers} {body}", answer.status));
+    }
+    answers
+}
+
+async fn all_are_alike<'a>(
+    caller: &Caller,
+    ids: impl IntoIterator<Item = &'a str>,
+    calls: fn(&Caller, &str) -> Vec<Call>,
+) {
+    let mut first: Option<(&str, Vec<String>)> = None;
+    for id in ids {
+        let given = answers(calls(caller, id)).await;
+        assert!(given.iter().all(|answer| answer.starts_with("404 ")), "{given:#?}");
+        let (first_id, expected) = first.get_or_insert_with(|| (id, given.clone()));
+        assert_eq!(&given, expected, "{id} against {first_id}");
+    }
+}
+
+const MALFORMED: [&str; 8] =
+    ["x", "%20", "%FF%FE", "%00", "..%2F..%2Fhealthz", "1%20OR%201=1", "%F0%9F%94%91", "null"];
+
+#[tokio::test]
+async fn entries_of_others_look_like_entries_that_are_not_there() {
+    let app = TestApp::new().await;
+    let theirs = app.entry().await;
+    let other = app.other_account().await;
+    let mut ids = vec![theirs.as_str(), "00000000-0000-4000-8000-000000000000"];
+    ids.extend(MALFORMED);
+    let long = "0".repeat(4000);
+    ids.extend([long.as_str(), "550e8400e29b41d4a716446655440000"]);
+    all_are_alike(&other, ids, totp_calls).await;
+
+    let mine = app.agent().get(format!("{SECRETS}/{theirs}")).await.ok();
+    assert_eq!(mine["totp_secret"]["label"], "GitHub");
+    let steps = app.agent().get(format!("/api/v2/totp/code/{theirs}?unique=true"));
+    steps.await.ok();
+}
+
+#[tokio::test]
+async fn keys_of_others_look_like_keys_that_are_not_there() {
+    let app = TestApp::new().await;
+    let (key, theirs) = app.new_caller("agent").await;
+    let other = app.other_account().await;
+    let mut ids = vec![key.id.as_str(), "key_00000000000000000000000000"];
+    ids.extend(MALFORMED);
+    all_are_alike(&other, ids, key_calls).await;
+    theirs.get(SECRETS).await.ok();
+    let fetch = format!("/api/v1/key/{}/fetch", key.id);
+    let fetched = app.owner().get(fetch).await.ok();
+    assert_eq!(fetched["name"], "another");
+    assert_eq!(fetched["revokedAt"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_id_of_another_noun_is_not_found() {
+    let app = TestApp::new().await;
+    let entry = app.entry().await;
+    let key = app.key_of(keyfob_core::policy::Role::Agent).id.clone();
+    let fetch = app.owner().get(format!("/api/v1/key/{entry}/fetch"));
+    fetch.await.error(404, "not_found");
+    let fetch = app.owner().get(format!("{SECRETS}/{key}"));
+    fetch.await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_account_shows_nothing_of_it() {
+    let app = TestApp::new().await;
+    let (key, _) = app.new_caller("agent").await;
+    let other = app.other_account().await;
+    let list = |cursor: &str| {
+        let query = format!("/api/v1/key/list?order=asc&cursor={cursor}");
+        other.get(query)
+    };
+    let page = list(&key.id).await.ok();
+    let own = list("").await.ok();
+    assert_eq!(own["items"].as_array().unwrap().len(), 1);
+    assert_eq!(page["items"], own["items"]);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_is_told_so_whatever_the_id() {
+    let app = TestApp::new().await;
+    let entry = app.entry().await;
+    let key = app.key_of(keyfob_core::policy::Role::Owner).id.clone();
+    let mut seen = Vec::new();
+    for id in [entry.as_str(), "00000000-0000-4000-8000-000000000000"] {
+        let delete = app.agent().delete(format!("{SECRETS}/{id}"));
+        seen.push(answers(vec![delete]).await);
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(seen[0][0].starts_with("403 "), "{seen:?}");
+    for id in [key.as_str(), "key_00000000000000000000000000"] {
+        for call in key_calls(&app.backend(), id) {
+            call.await.error(403, "not_authorized");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_secret_is_sealed_differently_in_each_account() {
+    let app = TestApp::new().await;
+    let body = json!({"label": "x", "secret": CANARY});
+    let other = app.other_account().await;
+    let [one, two] = [app.backend(), other].map(|caller| caller.post(SECRETS, body.clone()));
+    let id = |answer: Value| answer["totp_secret"]["id"].as_str().unwrap().to_owned();
+    let (one, two) = (id(one.await.ok()), id(two.await.ok()));
+    let mut stored = [Vec::new(), Vec::new()];
+    app.database().change_secret(&one, |bytes| stored[0].clone_from(bytes));
+    app.database().change_secret(&two, |bytes| stored[1].clone_from(bytes));
+    assert_ne!(stored[0], stored[1]);
+    assert_eq!(stored[0].len(), 5 + 12 + CANARY.len() + 16);
+}

@@ -1,0 +1,34 @@
+//! The service, tested through its one function from request to response: a fresh database for
+//! each test, a clock that is moved by hand, typed callers, and a guard that looks for secrets
+//! wherever none may be (`guard.rs`).
+//!
+//! `KEYFOB_TEST_DATABASE=postgres` runs all of it on PostgreSQL (`tests/with-postgres.sh`).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in a test, what must not be is a failure"
+)]
+
+mod app;
+mod call;
+mod database;
+mod guard;
+mod manual_clock;
+
+mod account;
+mod audit;
+mod clock;
+mod errors;
+mod isolation;
+mod key;
+mod limits;
+mod sealing;
+mod totp_code;
+mod totp_create;
+mod totp_fetch_update_delete;
+mod totp_list;
+mod totp_repeat;
+mod totp_unique;
+mod totp_wait;
+mod vectors;

@@ -1,0 +1,54 @@
+//! Table `data_key`.
+
+use keyfob_store::{StoreError, data_key};
+
+use crate::sample::{account_id, at, sealed, store_account};
+
+on_both!(the_newest_data_key_is_the_one_with_the_highest_number, async |bench| {
+    for account in [1, 2] {
+        let stored = bench.change(move |tx| store_account(tx, account)).await;
+        stored.unwrap();
+    }
+    let newest = |n| bench.look(move |tx| data_key::find_newest(tx, &account_id(n)));
+    assert_eq!(newest(1).await, None);
+    // As numbers, not as text: 10 is newer than 9. The largest number fits.
+    for id in [9, 10, u32::MAX] {
+        let sealed = sealed(u8::try_from(id % 250).unwrap());
+        let wrapped = sealed.clone();
+        let insert =
+            bench.change(move |tx| data_key::insert(tx, &account_id(1), id, &wrapped, at(1)));
+        insert.await.unwrap();
+        assert_eq!(newest(1).await, Some((id, sealed)));
+    }
+    assert_eq!(newest(2).await, None);
+});
+
+on_both!(a_data_key_is_found_by_account_and_number_only, async |bench| {
+    for account in [1, 2] {
+        let stored = bench.change(move |tx| store_account(tx, account)).await;
+        stored.unwrap();
+    }
+    let insert = bench.change(|tx| data_key::insert(tx, &account_id(1), 7, &sealed(7), at(1)));
+    insert.await.unwrap();
+    let find = |n, id| bench.look(move |tx| data_key::find(tx, &account_id(n), id));
+    assert_eq!(find(1, 7).await, Some(sealed(7)));
+    assert_eq!(find(1, 8).await, None);
+    assert_eq!(find(2, 7).await, None);
+});
+
+on_both!(a_number_is_given_once_in_an_account, async |bench| {
+    for account in [1, 2] {
+        let stored = bench.change(move |tx| store_account(tx, account)).await;
+        stored.unwrap();
+    }
+    let insert = |n, byte| {
+        bench.change(move |tx| data_key::insert(tx, &account_id(n), 1, &sealed(byte), at(1)))
+    };
+    insert(1, 1).await.unwrap();
+    assert!(matches!(insert(1, 2).await, Err(StoreError::Conflict)));
+    insert(2, 3).await.unwrap();
+    let find = bench.look(|tx| data_key::find(tx, &account_id(1), 1));
+    assert_eq!(find.await, Some(sealed(1)));
+    // No account, no key.
+    assert!(matches!(insert(9, 1).await, Err(StoreError::Database(_))));
+});

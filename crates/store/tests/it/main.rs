@@ -1,0 +1,49 @@
+//! The store's contract: every test runs on SQLite and on PostgreSQL, unless it is about one.
+//!
+//! PostgreSQL is found in `KEYFOB_TEST_POSTGRES_URL`, which `tests/with-postgres.sh` sets. Without
+//! it those cases fail; none is ever skipped.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+/// A test on both databases: `on_both!(it_does_that, async |bench| { … })` is `it_does_that::sqlite`
+/// and `it_does_that::postgres`, each with a fresh database.
+macro_rules! on_both {
+    ($name:ident, $case:expr) => {
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn sqlite() {
+                crate::bench::run(crate::database::Database::sqlite(), $case);
+            }
+
+            #[test]
+            fn postgres() {
+                crate::bench::run(crate::database::Database::postgres(), $case);
+            }
+        }
+    };
+}
+
+mod bench;
+mod database;
+mod sample;
+
+mod account;
+mod creation;
+mod data_key;
+mod event;
+mod key;
+mod totp;
+mod vault;
+
+mod batch;
+mod later;
+mod lock;
+mod lost;
+mod migration;
+mod queue;
+mod schema;
+mod sqlite;
+mod target;
+mod tidy;
+mod unit;

@@ -1,0 +1,111 @@
+//! Rows to store, told apart by a number.
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, KeyId, TotpId},
+    policy::{Action, Role},
+    time::Timestamp,
+    token::KeyHash,
+    totp::{Algorithm, Kind, Parameters},
+};
+use keyfob_store::{
+    Event, StoreError, WriteTx,
+    account::{self, Account},
+    creation::Creation,
+    event::Actor,
+    key::Key,
+    totp::{Policy, Totp},
+};
+
+/// Some moment in 2023, so many milliseconds later.
+pub(crate) const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn bits(number: u32) -> [u8; 16] {
+    u128::from(number).to_be_bytes()
+}
+
+pub(crate) fn account_id(number: u32) -> AccountId {
+    AccountId::from_bits(bits(number))
+}
+
+pub(crate) fn account(number: u32) -> Account {
+    Account {
+        id: account_id(number),
+        parent: None,
+        name: format!("Account {number}"),
+        email: None,
+        created_at: at(i64::from(number)),
+    }
+}
+
+/// Stores an account that other rows can belong to.
+pub(crate) fn store_account(tx: &mut WriteTx<'_>, number: u32) -> Result<(), StoreError> {
+    account::insert(tx, &account(number))
+}
+
+pub(crate) fn key_id(number: u32) -> KeyId {
+    KeyId::from_bits(bits(number))
+}
+
+pub(crate) fn key(account: u32, number: u32) -> Key {
+    Key {
+        account: account_id(account),
+        id: key_id(number),
+        name: format!("Key {number}"),
+        role: Role::Backend,
+        hash: KeyHash::from_stored(&[7; 32]).unwrap(),
+        created_at: at(i64::from(number)),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+pub(crate) fn totp_id(number: u32) -> TotpId {
+    TotpId::parse(&format!("018bcfe5-6800-7000-8000-{number:012x}")).unwrap()
+}
+
+pub(crate) fn totp(number: u32) -> Totp {
+    Totp {
+        id: totp_id(number),
+        label: format!("entry {number}"),
+        issuer: Some("Bäckerei".into()),
+        parameters: Parameters::new(Kind::Totp, Algorithm::Sha256, 8, 60).unwrap(),
+        policy: Policy { unique: true, min_validity: 12 },
+        created_at: at(i64::from(number)),
+        updated_at: at(i64::from(number)),
+    }
+}
+
+pub(crate) fn sealed(number: u8) -> Sealed {
+    Sealed::from_stored(vec![1, 0, 0, 0, 1, 0, 255, number])
+}
+
+pub(crate) fn creation(fingerprint: u8, object: u32, millis: i64) -> Creation {
+    let mut content = [0; 32];
+    content[..4].copy_from_slice(&object.to_be_bytes());
+    Creation {
+        fingerprint: [fingerprint; 32],
+        content,
+        object_id: format!("object {object}"),
+        created_at: at(millis),
+    }
+}
+
+/// An event of the account about the object of that name.
+pub(crate) fn event(account: u32, object: &str) -> Event {
+    Event {
+        account: account_id(account),
+        created_at: at(0),
+        actor: Actor { kind: "key", id: "key_1".into(), name: "Tests".into() },
+        action: Action::TotpCode,
+        object_type: "totp",
+        object_id: object.into(),
+        contact_id: None,
+        result: "ok",
+        reason: None,
+        ip: None,
+        request_id: "req_1".into(),
+    }
+}

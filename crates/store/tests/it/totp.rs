@@ -1,0 +1,244 @@
+//! Table `totp`.
+
+use keyfob_core::{
+    id::TotpId,
+    totp::{Algorithm, Kind, Parameters, Step},
+};
+use keyfob_store::{
+    StoreError, WriteTx,
+    totp::{self, Policy, Totp},
+};
+
+use crate::{
+    bench::Bench,
+    sample::{self, account_id, at, sealed, store_account, totp_id},
+};
+
+/// Accounts 1 and 2, and entries 1 to 4 of account 1.
+async fn some_entries(bench: &Bench) {
+    let store = |tx: &mut WriteTx<'_>| {
+        store_account(tx, 1)?;
+        store_account(tx, 2)?;
+        (1..=4).try_for_each(|n| totp::insert(tx, &account_id(1), &sample::totp(n), &sealed(1)))
+    };
+    bench.change(store).await.unwrap();
+}
+
+async fn find(bench: &Bench, account: u32, number: u32) -> Option<Totp> {
+    let find = bench.look(move |tx| totp::find(tx, &account_id(account), &totp_id(number)));
+    find.await
+}
+
+async fn last_step(bench: &Bench, number: u32) -> i64 {
+    let find = bench.look(move |tx| totp::find_sealed(tx, &account_id(1), &totp_id(number)));
+    find.await.unwrap().last_step.get()
+}
+
+async fn reserve(bench: &Bench, earliest: i64, latest: i64) -> Option<i64> {
+    let (earliest, latest) = (Step::new(earliest), Step::new(latest));
+    let reserve = bench
+        .change(move |tx| totp::reserve_step(tx, &account_id(1), &totp_id(1), earliest, latest));
+    reserve.await.unwrap().map(Step::get)
+}
+
+async fn note(bench: &Bench, step: i64) {
+    let note =
+        bench.change(move |tx| totp::note_step(tx, &account_id(1), &totp_id(1), Step::new(step)));
+    note.await.unwrap();
+}
+
+async fn give_back(bench: &Bench, step: i64) -> bool {
+    let give_back =
+        bench.change(move |tx| totp::return_step(tx, &account_id(1), &totp_id(1), Step::new(step)));
+    give_back.await.unwrap()
+}
+
+on_both!(an_entry_reads_back_as_it_was_stored, async |bench| {
+    bench.change(|tx| store_account(tx, 1)).await.unwrap();
+    let shapes = [
+        Parameters::default(),
+        Parameters::steam(),
+        Parameters::new(Kind::Totp, Algorithm::Sha512, 7, 3600).unwrap(),
+    ];
+    for (number, parameters) in (1..).zip(shapes) {
+        let policy =
+            Policy { unique: number == 2, min_validity: u32::MAX * u32::from(number == 3) };
+        let stored = Totp {
+            issuer: (number == 1).then(|| "Bäckerei".into()),
+            parameters,
+            policy,
+            updated_at: at(77),
+            ..sample::totp(number)
+        };
+        let totp = stored.clone();
+        let insert = bench.change(move |tx| totp::insert(tx, &account_id(1), &totp, &sealed(9)));
+        insert.await.unwrap();
+        assert_eq!(find(bench, 1, number).await, Some(stored));
+        let find = bench.look(move |tx| totp::find_sealed(tx, &account_id(1), &totp_id(number)));
+        let found = find.await.unwrap();
+        assert_eq!(found.parameters, parameters);
+        assert_eq!(found.policy, policy);
+        assert_eq!(found.secret, sealed(9));
+        assert_eq!(found.last_step.get(), -1);
+    }
+});
+
+on_both!(an_entry_is_found_in_its_account_only, async |bench| {
+    some_entries(bench).await;
+    assert!(find(bench, 1, 1).await.is_some());
+    assert!(find(bench, 2, 1).await.is_none());
+    assert!(find(bench, 1, 9).await.is_none());
+    for (account, number) in [(2, 1), (1, 9)] {
+        let (account, id) = (account_id(account), totp_id(number));
+        let find = bench.look(move |tx| totp::find_sealed(tx, &account, &id));
+        assert!(find.await.is_none());
+    }
+});
+
+on_both!(an_entry_is_stored_once, async |bench| {
+    some_entries(bench).await;
+    let again = bench.change(|tx| totp::insert(tx, &account_id(1), &sample::totp(1), &sealed(2)));
+    assert!(matches!(again.await, Err(StoreError::Conflict)));
+    let find = bench.look(|tx| totp::find_sealed(tx, &account_id(1), &totp_id(1)));
+    assert_eq!(find.await.unwrap().secret, sealed(1));
+});
+
+on_both!(entries_are_listed_oldest_first_page_by_page, async |bench| {
+    some_entries(bench).await;
+    let page = async |account: u32, after: Option<TotpId>| -> Vec<_> {
+        let list = bench.look(move |tx| totp::list(tx, &account_id(account), after.as_ref(), 3));
+        list.await.into_iter().map(|totp| totp.id).collect()
+    };
+    assert_eq!(page(1, None).await, [1, 2, 3].map(totp_id));
+    assert_eq!(page(1, Some(totp_id(3))).await, [totp_id(4)]);
+    assert_eq!(page(1, Some(totp_id(4))).await, []);
+    assert_eq!(page(2, None).await, []);
+});
+
+on_both!(an_update_changes_label_issuer_and_policy_only, async |bench| {
+    some_entries(bench).await;
+    let before = find(bench, 1, 1).await.unwrap();
+    let wanted = Totp {
+        label: "renamed".into(),
+        issuer: None,
+        parameters: Parameters::steam(),
+        policy: Policy::default(),
+        created_at: at(1_000),
+        updated_at: at(2_000),
+        ..before.clone()
+    };
+    let update = |account, totp: &Totp| {
+        let totp = totp.clone();
+        bench.change(move |tx| totp::update(tx, &account_id(account), &totp))
+    };
+    assert!(update(1, &wanted).await.unwrap());
+    assert!(!update(2, &wanted).await.unwrap());
+    assert!(!update(1, &sample::totp(9)).await.unwrap());
+    let after = Totp { parameters: before.parameters, created_at: before.created_at, ..wanted };
+    assert_eq!(find(bench, 1, 1).await, Some(after));
+    assert_eq!(find(bench, 1, 2).await, Some(sample::totp(2)));
+});
+
+on_both!(an_entry_is_deleted_in_its_account_only_and_once, async |bench| {
+    some_entries(bench).await;
+    let delete =
+        |account, n| bench.change(move |tx| totp::delete(tx, &account_id(account), &totp_id(n)));
+    assert!(!delete(2, 1).await.unwrap());
+    assert!(delete(1, 1).await.unwrap());
+    assert!(!delete(1, 1).await.unwrap());
+    assert!(find(bench, 1, 1).await.is_none());
+    assert!(find(bench, 1, 2).await.is_some());
+});
+
+on_both!(a_noted_step_never_goes_back, async |bench| {
+    some_entries(bench).await;
+    note(bench, 100).await;
+    note(bench, 90).await;
+    assert_eq!(last_step(bench, 1).await, 100);
+    note(bench, 101).await;
+    assert_eq!(last_step(bench, 1).await, 101);
+    assert_eq!(last_step(bench, 2).await, -1);
+});
+
+on_both!(the_first_free_step_is_reserved_up_to_the_latest, async |bench| {
+    some_entries(bench).await;
+    assert_eq!(reserve(bench, 100, 102).await, Some(100));
+    assert_eq!(reserve(bench, 100, 102).await, Some(101));
+    note(bench, 101).await;
+    assert_eq!(reserve(bench, 100, 102).await, Some(102));
+    assert_eq!(reserve(bench, 100, 102).await, None);
+    assert_eq!(reserve(bench, 102, 102).await, None);
+    // Time went on; steps that nobody took are skipped.
+    assert_eq!(reserve(bench, 110, 112).await, Some(110));
+    assert_eq!(reserve(bench, 115, 114).await, None);
+    assert_eq!(last_step(bench, 1).await, 110);
+    // Someone was given a step as a code of no one's own: it is not free any more.
+    note(bench, 111).await;
+    assert_eq!(reserve(bench, 111, 120).await, Some(112));
+    for (account, number) in [(2, 1), (1, 9)] {
+        let (account, id, step) = (account_id(account), totp_id(number), Step::new(1));
+        let reserve =
+            bench.change(move |tx| totp::reserve_step(tx, &account, &id, step, step.next()));
+        assert_eq!(reserve.await.unwrap(), None);
+    }
+});
+
+on_both!(a_step_is_given_back_only_if_it_is_the_last, async |bench| {
+    some_entries(bench).await;
+    assert_eq!(reserve(bench, 100, 109).await, Some(100));
+    assert_eq!(reserve(bench, 100, 109).await, Some(101));
+    assert!(!give_back(bench, 100).await);
+    assert!(give_back(bench, 101).await);
+    assert!(!give_back(bench, 101).await);
+    assert_eq!(reserve(bench, 100, 109).await, Some(101));
+    let other =
+        bench.change(|tx| totp::return_step(tx, &account_id(2), &totp_id(1), Step::new(101)));
+    assert!(!other.await.unwrap());
+});
+
+on_both!(concurrent_reservations_get_consecutive_steps, async |bench| {
+    some_entries(bench).await;
+    let reserve = |_| {
+        let (earliest, latest) = (Step::new(100), Step::new(1_000));
+        move |tx: &mut WriteTx<'_>| {
+            totp::reserve_step(tx, &account_id(1), &totp_id(1), earliest, latest)
+        }
+    };
+    let answers = bench.at_once(64, reserve).await;
+    let step = |answer: Result<Option<Step>, _>| answer.unwrap().unwrap().get();
+    let mut steps: Vec<_> = answers.into_iter().map(step).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, (100..164).collect::<Vec<_>>());
+});
+
+on_both!(concurrent_reservations_stop_at_the_latest, async |bench| {
+    some_entries(bench).await;
+    let reserve = |_| {
+        let (earliest, latest) = (Step::new(100), Step::new(109));
+        move |tx: &mut WriteTx<'_>| {
+            totp::reserve_step(tx, &account_id(1), &totp_id(1), earliest, latest)
+        }
+    };
+    let answers = bench.at_once(64, reserve).await;
+    let mut steps: Vec<_> =
+        answers.into_iter().filter_map(|answer| answer.unwrap().map(Step::get)).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, (100..110).collect::<Vec<_>>());
+});
+
+on_both!(a_damaged_entry_is_an_error_that_names_the_column, async |bench| {
+    some_entries(bench).await;
+    for (column, damage) in [
+        ("kind", "kind = 'hotp'"),
+        ("algorithm", "kind = 'totp', algorithm = 'MD5'"),
+        ("period", "algorithm = 'SHA1', period = 0"),
+        ("policy_min_validity", "period = 30, policy_min_validity = -1"),
+    ] {
+        bench.database.execute(&format!("UPDATE totp SET {damage}"));
+        let list = bench.store.read(|tx| totp::list(tx, &account_id(1), None, 9));
+        let Err(StoreError::Corrupt { column: named, .. }) = list.await else {
+            panic!("a damaged {column} was read");
+        };
+        assert_eq!(named, column);
+    }
+});
