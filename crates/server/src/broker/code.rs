@@ -152,7 +152,8 @@ impl Broker {
         };
         let (request, step, at) = (request.clone(), released.step, released.at);
         self.inner.store.write_later(move |tx| {
-            totp::note_step(tx, request.caller.account(), &request.id, step)?;
+            let told = request.last_told(step);
+            totp::note_step(tx, request.caller.account(), &request.id, told)?;
             Ok::<_, Error>(tx.commit(request.event(at), ()))
         })?;
         Ok(Some(released))

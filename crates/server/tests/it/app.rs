@@ -48,7 +48,7 @@ impl Default for Setup {
 pub(crate) struct TestApp {
     setup: Setup,
     config: VaultConfig,
-    data_dir: TempDir,
+    temporary: TempDir,
     database: Database,
     pub(crate) clock: Arc<ManualClock>,
     guard: Arc<Guard>,
@@ -91,10 +91,11 @@ impl TestApp {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let data_dir = TempDir::with_prefix("keyfob-it-").unwrap();
-        let database = Database::new(data_dir.path());
+        let temporary = TempDir::with_prefix("keyfob-it-").unwrap();
+        let data_dir = temporary.path().join("data");
+        let database = Database::new(&data_dir);
         let config = VaultConfig {
-            data_dir: data_dir.path().to_owned(),
+            data_dir,
             database_url: Some(database.url()),
             master_key_file: None,
             master_key: None,
@@ -105,7 +106,7 @@ impl TestApp {
         let first = running.first.take().expect("a first start makes a key");
         let keys = keys(&running.broker, &first).await;
         keys.iter().for_each(|key| guard.know_key(&key.secret));
-        Self { setup, config, data_dir, database, clock, guard, running, others: Vec::new(), keys }
+        Self { setup, config, temporary, database, clock, guard, running, others: Vec::new(), keys }
     }
 
     /// Starts another server on the same database, and the caller that calls it.
@@ -253,7 +254,7 @@ impl TestApp {
     fn check(&self, dump: &[u8]) {
         self.guard.check_logs();
         self.guard.check("the database", dump);
-        for file in std::fs::read_dir(self.data_dir.path()).unwrap() {
+        for file in std::fs::read_dir(self.temporary.path().join("data")).unwrap() {
             let path = file.unwrap().path();
             self.guard.check(&path.display().to_string(), &std::fs::read(&path).unwrap());
         }

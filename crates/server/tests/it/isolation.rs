@@ -119,6 +119,7 @@ async fn an_id_of_another_noun_is_not_found() {
 async fn a_cursor_of_another_account_shows_nothing_of_it() {
     let app = TestApp::new().await;
     let (key, _) = app.new_caller("agent").await;
+    app.clock.advance_seconds(1);
     let other = app.other_account().await;
     let list = |cursor: &str| {
         let query = format!("/api/v1/key/list?order=asc&cursor={cursor}");

@@ -23,7 +23,7 @@ fn ids(page: &Value) -> Vec<String> {
     items.iter().map(id).collect()
 }
 
-/// An app with more keys than its first three; all of them, oldest first.
+/// An app with more keys than its first three; the first 100 of them, oldest first.
 async fn with_keys(more: usize) -> (TestApp, Vec<String>) {
     let app = TestApp::new().await;
     for _ in 0..more {
@@ -31,7 +31,6 @@ async fn with_keys(more: usize) -> (TestApp, Vec<String>) {
         app.new_caller("agent").await;
     }
     let all = ids(&app.owner().get(format!("{LIST}?order=asc")).await.ok());
-    assert_eq!(all.len(), more + 3);
     (app, all)
 }
 

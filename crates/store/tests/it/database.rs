@@ -87,6 +87,24 @@ impl Database {
         }
     }
 
+    /// Whether PostgreSQL lets anyone in; if not, who is in is thrown out.
+    pub(crate) fn lets_in(&self, anyone: bool) {
+        let Self::Postgres { admin, name } = self else {
+            unreachable!("a test of PostgreSQL");
+        };
+        let allow = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {anyone}");
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        let end = if anyone { "" } else { &end };
+        outside(|| {
+            let mut admin = connect(admin);
+            admin.batch_execute(&allow)?;
+            admin.batch_execute(end)
+        })
+        .unwrap();
+    }
+
     /// The first column of a query's rows.
     pub(crate) fn column(&self, query: &str) -> Vec<String> {
         let first = |row: Vec<String>| row.into_iter().next().unwrap();

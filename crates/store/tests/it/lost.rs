@@ -6,7 +6,7 @@ use keyfob_store::{ReadTx, StoreError, WriteTx, account};
 use tokio::task::JoinSet;
 
 use crate::{
-    bench::{run, within},
+    bench::{change, run, within},
     database::{Database, connect},
     sample::{self, account_id, store_account},
 };
@@ -145,6 +145,33 @@ fn an_appended_event_that_the_database_refuses_holds_up_no_other() {
         bench.append(sample::event(1, "fine")).unwrap();
         within(Duration::from_secs(2), "the event is stored", async || {
             bench.database.column("SELECT object_id FROM event") == ["fine"]
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_database_that_is_away_for_a_moment_only_delays() {
+    run(Database::postgres(), async |bench| {
+        bench.occupy().await.release();
+        bench.database.lets_in(false);
+        let (writer, reader) = (bench.store.clone(), bench.store.clone());
+        let write = change(writer, |tx| store_account(tx, 1));
+        let work = tokio::spawn(async move {
+            let read = reader.read(account::find_first);
+            tokio::join!(write, read)
+        });
+        bench.append(sample::event(1, "appended")).unwrap();
+        tokio::pin!(work);
+        // Long enough for several attempts of each.
+        let wait = tokio::time::timeout(Duration::from_millis(300), work.as_mut());
+        assert!(wait.await.is_err(), "answered without a database");
+        bench.database.lets_in(true);
+        let (write, read) = work.await.unwrap();
+        write.unwrap();
+        read.unwrap();
+        within(Duration::from_secs(2), "the event is stored", async || {
+            bench.database.number("SELECT count(*) FROM event") == 1
         })
         .await;
     });

@@ -40,6 +40,7 @@ mod batch;
 mod later;
 mod lock;
 mod lost;
+mod lost_commit;
 mod migration;
 mod queue;
 mod schema;

@@ -1,6 +1,6 @@
 //! Database URLs, and what errors about them may say.
 
-use std::error::Error;
+use std::{error::Error, fmt::Write};
 
 use keyfob_store::{Options, Store, StoreError, Target};
 
@@ -13,7 +13,7 @@ fn everything(error: &StoreError) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
     while let Some(error) = source {
-        text += &format!("{error} {error:?}");
+        write!(text, "{error} {error:?}").unwrap();
         source = error.source();
     }
     text
