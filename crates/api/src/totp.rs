@@ -30,6 +30,7 @@ pub struct CreateTotp {
 }
 
 /// A secret is written out where it is handed over: in the create call and its answer.
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
 fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
         Some(secret) => serializer.serialize_str(secret.expose_secret()),

@@ -29,7 +29,7 @@ enum Command {
         /// The secret in base32; `-` reads it from stdin, which keeps it out of the shell's history
         #[arg(long, conflicts_with = "uri")]
         secret: Option<String>,
-        /// An otpauth://totp/… URI; `-` reads it from stdin
+        /// An `otpauth://totp/…` URI; `-` reads it from stdin
         #[arg(long)]
         uri: Option<String>,
         /// The service it belongs to

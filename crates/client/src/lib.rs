@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The server keeps a caller waiting for 55 s at most.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call failed.
@@ -154,13 +154,16 @@ impl Client {
     /// Ends a key.
     pub async fn revoke_key(&self, id: &str) -> Result<(), Error> {
         let path = ["v1", "key", id, "revoke"];
-        let body = Some(&std::collections::BTreeMap::<(), ()>::new());
-        self.call::<Id>(Method::POST, &path, NONE, body).await.map(drop)
+        self.call::<Id>(Method::POST, &path, NONE, Some(&Empty {})).await.map(drop)
     }
 }
 
 const NONE: &[(&str, &str); 0] = &[];
 const NO_BODY: Option<&()> = None;
+
+/// `{}`, for calls that take a body and nothing in it.
+#[derive(Serialize)]
+struct Empty {}
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
     let status = response.status();

@@ -84,6 +84,12 @@ macro_rules! ids {
                 &self.0
             }
 
+            /// The id's text, to be kept beside it without a copy.
+            #[must_use]
+            pub fn to_shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
+
             /// An id that the store holds: it was checked when it was made.
             #[must_use]
             pub fn from_stored(text: &str) -> Self {

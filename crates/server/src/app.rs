@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use keyfob_core::random::{self, Random};
-use tower::ServiceExt;
+use tower::Service;
 
 use crate::{
     broker::{Broker, Origin},
@@ -82,7 +82,8 @@ impl App {
             // Contract/contacts-and-secrets, section 1.2.
             (&Method::HEAD, Dialect::V1) => ().into_response(),
             (&Method::OPTIONS, Dialect::V1) => axum::Json(serde_json::json!({})).into_response(),
-            _ => match self.inner.router.clone().oneshot(request).await {
+            // The router is always ready, so there is no need to ask it.
+            _ => match self.inner.router.clone().call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },

@@ -84,13 +84,14 @@ impl Metrics {
     }
 
     /// What the store reports its batches to.
+    #[must_use]
     pub fn observe_batches(&self) -> Arc<dyn Fn(usize) + Send + Sync> {
         let batches = self.batches.clone();
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most thousands of units")]
         Arc::new(move |units| batches.observe(units as f64))
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the text format of `OpenMetrics`.
     pub(crate) fn render(&self, depth: usize) -> Result<String, std::fmt::Error> {
         self.depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
         let mut text = String::new();

@@ -48,7 +48,7 @@ pub(crate) fn api(broker: Broker) -> Router {
 /// Metrics and health.
 pub(crate) fn admin(broker: Broker, metrics: Arc<Metrics>) -> Router {
     let depth = broker.clone();
-    let render = move || health::metrics(metrics.clone(), depth.clone());
+    let render = move || std::future::ready(health::metrics(&metrics, &depth));
     with_fallbacks(health_routes().route("/metrics", get(render)).with_state(broker))
 }
 

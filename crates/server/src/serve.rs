@@ -17,11 +17,10 @@ use crate::app::App;
 
 /// A request's headers, and the next request on an idle connection, must come within this.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// The largest request line and headers, in bytes; more is answered 431.
+/// The largest request line and headers, in bytes; more, or more than 100 headers, is answered 431.
 const LARGEST_HEADERS: usize = 16 * 1024;
-const MOST_HEADERS: usize = 64;
 /// What was accepted is finished within this after the signal to stop: callers wait 55 s at most.
-const FINISH_WITHIN: Duration = Duration::from_secs(60);
+const FINISH_WITHIN: Duration = Duration::from_mins(1);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// The pause after a failed accept: it fails when the process is out of file descriptors.
@@ -65,7 +64,6 @@ pub async fn serve(
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_WITHIN)
             .max_buf_size(LARGEST_HEADERS)
-            .max_headers(MOST_HEADERS)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

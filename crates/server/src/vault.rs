@@ -77,7 +77,7 @@ pub async fn open(
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
     let store = open_store(config, random, observe)?;
-    let bound: Option<_> = store.read(|tx| Ok::<_, StoreError>(vault::find(tx)?)).await?;
+    let bound: Option<_> = store.read(vault::find).await?;
     let master = match (master_key(config)?, &bound) {
         (Some(key), _) => key,
         (None, None) => make_master_key(&config.key_file(), random)?,
@@ -101,7 +101,7 @@ pub async fn open(
 }
 
 async fn check_key(store: &Store, master: &MasterKey) -> Result<(), OpenError> {
-    let bound = store.read(|tx| Ok::<_, StoreError>(vault::find(tx)?)).await?;
+    let bound = store.read(vault::find).await?;
     match bound {
         Some(id) if id == *master.id() => Ok(()),
         Some(id) => Err(OpenError::Refused(format!(

@@ -97,15 +97,14 @@ impl From<postgres::Error> for Failure {
             }
             // insufficient_resources
             Some(code) if code.starts_with("53") => (Fault::Unit, StoreError::Unavailable),
-            Some(_) => (Fault::Unit, StoreError::Database),
             // Not the server's word but the connection's, unless a value did not convert.
             None if error.is_closed() || is_io(&error) => (Fault::Lost, StoreError::Unavailable),
-            None => (Fault::Unit, StoreError::Database),
+            _ => (Fault::Unit, StoreError::Database),
         };
         Self { fault, error: wrap(error.into()) }
     }
 }
 
 fn is_io(error: &postgres::Error) -> bool {
-    error.source().is_some_and(|source| source.is::<std::io::Error>())
+    error.source().is_some_and(<dyn Error>::is::<std::io::Error>)
 }

@@ -7,7 +7,6 @@ use crate::{
 };
 
 mod embedded {
-    #![expect(clippy::pedantic, reason = "the macro's code is not ours")]
     refinery::embed_migrations!("migrations");
 }
 

@@ -53,7 +53,7 @@ pub struct SealedTotp {
     pub secret: Sealed,
 }
 
-/// Reads kind, algorithm, digits, period, unique, min_validity from the columns from `at` on.
+/// Reads the six columns of parameters and policy, which begin at `at`.
 fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy), StoreError> {
     let damaged = |column| StoreError::Corrupt { table: "totp", column, row: id.to_owned() };
     let number = |index: usize, column| {

@@ -197,11 +197,15 @@ impl Writer {
                 self.link.rollback(&failure);
                 if failure.fault == Fault::Unknown {
                     // Running them again could do them twice.
-                    entries.into_iter().for_each(|entry| entry.job.refuse(unknown()));
+                    for entry in entries {
+                        entry.job.refuse(unknown());
+                    }
                     return Vec::new();
                 }
                 tracing::debug!(error = ?failure.error, "a shared transaction failed");
-                entries.iter_mut().for_each(|entry| entry.settled = false);
+                for entry in &mut entries {
+                    entry.settled = false;
+                }
             }
         }
         // Those that are done first: the others may take long.

@@ -32,7 +32,7 @@ impl Broker {
                 Caller::operator(Grant::new(id.clone(), Role::Owner), "first-start".into());
             let plan = Plan { role: Role::Owner, name: "first owner key".into(), expires_at: None };
             let key = broker.insert_key(tx, &id, &plan, now)?;
-            let event = operator.event(now, Action::AccountCreate, "account", id.as_str());
+            let event = operator.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, Some(key)))
         })
         .await
@@ -64,7 +64,7 @@ impl Broker {
             let id = broker.insert_account(tx, parent, &name, email.clone(), now)?;
             let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at: None };
             let key = broker.insert_key(tx, &id, &plan, now)?;
-            let event = caller.event(now, Action::AccountCreate, "account", id.as_str());
+            let event = caller.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, (id, key)))
         })
         .await

@@ -100,7 +100,7 @@ impl Caller {
         now: Timestamp,
         action: Action,
         noun: &'static str,
-        id: &str,
+        id: Arc<str>,
     ) -> Event {
         Event {
             account: self.account().clone(),
@@ -108,7 +108,7 @@ impl Caller {
             actor: self.actor.clone(),
             action,
             object_type: noun,
-            object_id: id.into(),
+            object_id: id,
             contact_id: None,
             result: "ok",
             reason: None,
@@ -127,7 +127,8 @@ pub(super) struct Callers {
 
 struct Known {
     key: Key,
-    name: Arc<str>,
+    /// Who it is in the audit trail.
+    actor: Actor,
     read_at: Timestamp,
     changes: u64,
 }
@@ -165,10 +166,9 @@ impl Broker {
             return Err(Error::InvalidCredentials);
         }
         let Key { account, id, role, .. } = &known.key;
-        let name = Arc::clone(&known.name);
         Ok(Caller {
             grant: Grant::new(account.clone(), *role),
-            actor: Actor { kind: "key", id: id.as_str().into(), name },
+            actor: known.actor.clone(),
             origin,
             key: Some(id.clone()),
         })
@@ -195,7 +195,8 @@ impl Broker {
         let found = self.read(move |tx| Ok(key::find_any(tx, &wanted)?)).await?;
         let Some(key) = found else { return Ok(None) };
         let name = key.name.as_str().into();
-        let known = Arc::new(Known { key, name, read_at: now, changes });
+        let actor = Actor { kind: "key", id: key.id.to_shared(), name };
+        let known = Arc::new(Known { key, actor, read_at: now, changes });
         callers.keys.insert(id.clone(), Arc::clone(&known));
         Ok(Some(known))
     }

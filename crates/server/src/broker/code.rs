@@ -86,13 +86,13 @@ impl Broker {
         loop {
             let starts_at = match self.turn(&request).await? {
                 Turn::Released(released) if self.is_good(&released)? => {
-                    reservation.take().map(Reservation::used);
+                    Reservation::used(reservation);
                     self.inner.metrics.codes.inc();
                     return Ok(released);
                 }
                 // The step ended while its event was written: that code is nobody's now.
                 Turn::Released(_) => {
-                    reservation.take().map(Reservation::used);
+                    Reservation::used(reservation.take());
                     request.reserved = None;
                     if self.now()? > request.patience_ends {
                         return Err(Error::Unavailable(std::sync::Arc::new(
@@ -141,7 +141,7 @@ impl Broker {
         let (broker, asked) = (self.clone(), request.clone());
         let release = self.read(move |tx| {
             let now = broker.now()?;
-            let found = broker.find(tx, &asked, now)?;
+            let found = asked.find(tx, now)?;
             if found.unique || found.earliest > found.current {
                 return Ok(None);
             }
@@ -161,7 +161,7 @@ impl Broker {
 
     fn turn_in(&self, tx: &mut WriteTx<'_>, request: &Request) -> Result<Commit<Turn>, Error> {
         let now = self.now()?;
-        let found = self.find(tx, request, now)?;
+        let found = request.find(tx, now)?;
         if found.unique {
             return self.unique_turn(tx, request, &found, now);
         }
@@ -216,25 +216,6 @@ impl Broker {
         Ok(tx.commit(event, Turn::Reserved(step, parameters)))
     }
 
-    fn find(&self, tx: &mut ReadTx<'_>, request: &Request, now: Timestamp) -> Result<Found, Error> {
-        let Request { caller, id, wish, .. } = request;
-        let permit = caller.decide(Action::TotpCode, Object::Totp(id))?;
-        let totp = totp::find_sealed(tx, caller.account(), id)?.ok_or(Error::NotFound)?;
-        let min_validity = wish.min_validity.unwrap_or(totp.policy.min_validity);
-        check_min_validity(min_validity, totp.parameters)?;
-        let unique = wish.unique.unwrap_or(totp.policy.unique);
-        if unique && wish.next {
-            let text =
-                "include=next does not go with unique: the next code may become somebody else's";
-            return Err(Error::invalid("invalid_include", text));
-        }
-        let now = now.as_seconds();
-        let current = totp.parameters.step_at(now)?;
-        let is_enough = totp.parameters.expires_in(now)? >= min_validity;
-        let earliest = if is_enough { current } else { current.next() };
-        Ok(Found { permit, totp, min_validity, unique, current, earliest })
-    }
-
     fn open(
         &self,
         tx: &mut ReadTx<'_>,
@@ -267,8 +248,28 @@ impl Broker {
 }
 
 impl Request {
+    /// Finds the entry, and decides.
+    fn find(&self, tx: &mut ReadTx<'_>, now: Timestamp) -> Result<Found, Error> {
+        let Self { caller, id, wish, .. } = self;
+        let permit = caller.decide(Action::TotpCode, Object::Totp(id))?;
+        let totp = totp::find_sealed(tx, caller.account(), id)?.ok_or(Error::NotFound)?;
+        let min_validity = wish.min_validity.unwrap_or(totp.policy.min_validity);
+        check_min_validity(min_validity, totp.parameters)?;
+        let unique = wish.unique.unwrap_or(totp.policy.unique);
+        if unique && wish.next {
+            let text =
+                "include=next does not go with unique: the next code may become somebody else's";
+            return Err(Error::invalid("invalid_include", text));
+        }
+        let now = now.as_seconds();
+        let current = totp.parameters.step_at(now)?;
+        let is_enough = totp.parameters.expires_in(now)? >= min_validity;
+        let earliest = if is_enough { current } else { current.next() };
+        Ok(Found { permit, totp, min_validity, unique, current, earliest })
+    }
+
     fn event(&self, now: Timestamp) -> keyfob_store::Event {
-        self.caller.event(now, Action::TotpCode, "totp", self.id.as_str())
+        self.caller.event(now, Action::TotpCode, "totp", self.id.to_shared())
     }
 
     /// The last step whose code the caller is told, if it is given that of `current`.
@@ -342,8 +343,10 @@ impl Reservation {
     }
 
     /// The step was handed out, or is past.
-    fn used(mut self) {
-        self.step = None;
+    fn used(reservation: Option<Self>) {
+        if let Some(mut reservation) = reservation {
+            reservation.step = None;
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl Broker {
         let (broker, caller) = (self.clone(), caller.clone());
         self.write(move |tx| {
             let key = broker.insert_key(tx, caller.account(), &plan, now)?;
-            let event = caller.event(now, Action::KeyCreate, "key", key.id.as_str());
+            let event = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
             Ok(tx.commit(event, key))
         })
         .await
@@ -123,7 +123,7 @@ impl Broker {
             if !key::rename(tx, caller.account(), &id, &name)? {
                 return Err(Error::NotFound);
             }
-            Ok(tx.commit(caller.event(now, Action::KeyUpdate, "key", id.as_str()), ()))
+            Ok(tx.commit(caller.event(now, Action::KeyUpdate, "key", id.to_shared()), ()))
         })
         .await?;
         self.inner.callers.forget();
@@ -136,7 +136,9 @@ impl Broker {
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         self.write(move |tx| {
             if key::revoke(tx, caller.account(), &id, now)? {
-                return Ok(tx.commit(caller.event(now, Action::KeyRevoke, "key", id.as_str()), ()));
+                return Ok(
+                    tx.commit(caller.event(now, Action::KeyRevoke, "key", id.to_shared()), ())
+                );
             }
             key::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             Ok(tx.commit_unaudited(()))

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A create is known again for so long.
-pub(crate) const CREATES_KEPT: Duration = Duration::from_secs(600);
+pub(crate) const CREATES_KEPT: Duration = Duration::from_mins(10);
 
 /// The operations on one vault. Cheap to clone.
 #[derive(Clone)]

@@ -84,8 +84,8 @@ pub struct CreatedTotp {
 pub struct Change {
     /// The label.
     pub label: Option<String>,
-    /// The issuer; `Some(None)` takes it away.
-    pub issuer: Option<Option<String>>,
+    /// The issuer; an empty one takes it away.
+    pub issuer: Option<String>,
     /// Whether steps are handed out at most once.
     pub unique: Option<bool>,
     /// Seconds a code must still be valid.
@@ -114,7 +114,7 @@ impl Broker {
         now: Timestamp,
     ) -> Result<keyfob_store::Commit<CreatedTotp>, Error> {
         let id = TotpId::generate(now, &*self.inner.random);
-        let event = |id: &TotpId| caller.event(now, Action::TotpCreate, "totp", id.as_str());
+        let event = |id: &TotpId| caller.event(now, Action::TotpCreate, "totp", id.to_shared());
         if let Some(first) = self.first_like(tx, caller, draft, &id, now)? {
             let mut event = event(&first.totp.id);
             event.result = "repeated";
@@ -141,12 +141,11 @@ impl Broker {
     ) -> Result<CreatedTotp, Error> {
         let random = &*self.inner.random;
         let generated;
-        let seed = match &content.seed {
-            Some(seed) => seed,
-            None => {
-                generated = Seed::from_bytes(random::bytes::<GENERATED>(random).to_vec())?;
-                &generated
-            }
+        let seed = if let Some(seed) = &content.seed {
+            seed
+        } else {
+            generated = Seed::from_bytes(random::bytes::<GENERATED>(random).to_vec())?;
+            &generated
         };
         let secret = seed.to_base32();
         let key = self.inner.keyring.newest(tx, caller.account())?;
@@ -253,7 +252,7 @@ impl Broker {
         if let Some(label) = &change.label {
             text::check("label", label, 1)?;
         }
-        if let Some(Some(issuer)) = &change.issuer {
+        if let Some(issuer) = &change.issuer {
             text::check("issuer", issuer, 0)?;
         }
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
@@ -264,7 +263,7 @@ impl Broker {
             if !totp::update(tx, caller.account(), &totp)? {
                 return Err(Error::NotFound);
             }
-            Ok(tx.commit(caller.event(now, Action::TotpUpdate, "totp", id.as_str()), totp))
+            Ok(tx.commit(caller.event(now, Action::TotpUpdate, "totp", id.to_shared()), totp))
         })
         .await
     }
@@ -278,7 +277,7 @@ impl Broker {
                 return Err(Error::NotFound);
             }
             account::remove_totp(tx, caller.account())?;
-            Ok(tx.commit(caller.event(now, Action::TotpDelete, "totp", id.as_str()), ()))
+            Ok(tx.commit(caller.event(now, Action::TotpDelete, "totp", id.to_shared()), ()))
         })
         .await
     }
@@ -303,7 +302,7 @@ fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
     let Change { label, issuer, unique, min_validity } = change.clone();
     totp.label = label.unwrap_or_else(|| totp.label.clone());
-    totp.issuer = issuer.unwrap_or_else(|| totp.issuer.clone());
+    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !issuer.is_empty());
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);
     totp.policy.min_validity = min_validity.unwrap_or(totp.policy.min_validity);
     check_min_validity(totp.policy.min_validity, totp.parameters)

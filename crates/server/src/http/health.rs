@@ -1,7 +1,5 @@
 //! Health and metrics.
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::State,
@@ -27,7 +25,7 @@ pub(crate) async fn ready(State(broker): State<Broker>) -> Result<Json<Status>, 
 }
 
 /// `GET /metrics`
-pub(crate) async fn metrics(metrics: Arc<Metrics>, broker: Broker) -> Result<Response, Error> {
+pub(crate) fn metrics(metrics: &Metrics, broker: &Broker) -> Result<Response, Error> {
     let text = metrics.render(broker.depth()).map_err(Error::internal)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())

@@ -41,7 +41,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let content = content(body.object()?)?;
+    let content = content(&body.object()?)?;
     let draft = Draft { content, repeat: repeat(&headers)? };
     let CreatedTotp { totp, secret, is_weak } = broker.create_totp(&caller, draft).await?;
     let mut totp_secret = shape(totp);
@@ -88,7 +88,7 @@ fn text(name: &'static str, code: &'static str) -> Error {
     Error::invalid(code, format!("{name} must be a string"))
 }
 
-fn content(body: CreateBody<'_>) -> Result<Content, Error> {
+fn content(body: &CreateBody<'_>) -> Result<Content, Error> {
     let label: Option<String> = field(body.label, text("label", "invalid_label"))?;
     let uri: Option<SecretString> = field(body.uri, text("uri", "invalid_uri"))?;
     if let Some(uri) = uri {
@@ -201,9 +201,9 @@ pub(crate) async fn fetch(
 #[serde(deny_unknown_fields)]
 struct UpdateBody {
     label: Option<String>,
-    /// `null` takes it away, which absent does not.
-    #[serde(default, deserialize_with = "present")]
-    issuer: Option<Option<String>>,
+    /// `null` or empty takes it away, which absent does not.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    issuer: Option<String>,
     policy: Option<UpdatePolicy>,
 }
 
@@ -214,8 +214,8 @@ struct UpdatePolicy {
     min_validity: Option<u32>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(d).map(Some)
+fn null_as_empty<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(d).map(|issuer: Option<String>| Some(issuer.unwrap_or_default()))
 }
 
 /// `PATCH /api/v2/totp/secrets/{id}`

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::broker::Broker;
 
 /// How often old creates are forgotten.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Runs the background work until the task is dropped.
 pub async fn run(broker: Broker) {

@@ -61,6 +61,7 @@ pub(crate) struct TestApp {
 /// What a restart replaces.
 struct Running {
     app: App,
+    admin: App,
     broker: Broker,
     store: Store,
     first: Option<NewKey>,
@@ -79,8 +80,9 @@ impl Running {
         let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics) };
         let broker = Broker::new(vault, surroundings, setup.audit, setup.limits);
         let first = broker.make_first_account().await.unwrap();
-        let app = App::new(broker.clone(), metrics, &SystemRandom);
-        Ok(Self { app, broker, store, first })
+        let app = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
+        let admin = App::admin(broker.clone(), metrics, &SystemRandom);
+        Ok(Self { app, admin, broker, store, first })
     }
 }
 
@@ -105,7 +107,9 @@ impl TestApp {
         let mut running = Running::start(setup, &config, clock.clone()).await.unwrap();
         let first = running.first.take().expect("a first start makes a key");
         let keys = keys(&running.broker, &first).await;
-        keys.iter().for_each(|key| guard.know_key(&key.secret));
+        for key in &keys {
+            guard.know_key(&key.secret);
+        }
         Self { setup, config, temporary, database, clock, guard, running, others: Vec::new(), keys }
     }
 
@@ -168,6 +172,11 @@ impl TestApp {
         }
     }
 
+    /// A caller of the second listener.
+    pub(crate) fn operator(&self) -> Caller {
+        Caller { app: self.running.admin.clone(), ..self.anonymous() }
+    }
+
     pub(crate) fn owner(&self) -> Caller {
         self.anonymous().with_token(&self.keys[0])
     }
@@ -220,7 +229,7 @@ impl TestApp {
     /// The first account's events, oldest first.
     pub(crate) async fn events(&self) -> Vec<event::Stored> {
         let store = &self.running.store;
-        let first = store.read(|tx| account::find_first(tx)).await;
+        let first = store.read(account::find_first).await;
         let first: Result<_, StoreError> = first;
         self.events_of(first.unwrap().unwrap().id).await
     }

@@ -197,6 +197,7 @@ impl Answer {
         assert!(!self.header("x-request-id").is_empty(), "{call}");
         match (self.body.is_empty(), self.header("content-type")) {
             (true, "") | (false, "application/json" | "application/jsonl") => {}
+            (false, _) if call == "GET /metrics" => {}
             (_, kind) => panic!("{call}: content type {kind:?}, {:?}", self.text()),
         }
         if self.status >= 400 {
@@ -236,9 +237,10 @@ impl Answer {
     fn check_secrets(&self, guard: &Guard) {
         let Self { call, body, .. } = self;
         let revealed = self.status == 200 && REVEALS.contains(&call.as_str());
-        let found = match revealed {
-            true if call.contains("/totp/") => guard.find_key_in(body),
-            _ => guard.find_in(body),
+        let found = if revealed && call.contains("/totp/") {
+            guard.find_key_in(body)
+        } else {
+            guard.find_in(body)
         };
         assert_eq!(found, None, "the guard found that in the answer to {call}");
         for (name, value) in &self.headers {

@@ -23,6 +23,7 @@ mod errors;
 mod isolation;
 mod key;
 mod limits;
+mod metrics;
 mod sealing;
 mod totp_code;
 mod totp_create;

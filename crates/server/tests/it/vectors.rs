@@ -51,7 +51,7 @@ impl Vector {
         Value::Object(body)
     }
 
-    fn check_refusal(&self, answer: Answer, status: u16) {
+    fn check_refusal(&self, answer: &Answer, status: u16) {
         let text = answer.text();
         for sent in ["secret", "uri"] {
             let sent = self.fields.get(sent).and_then(Value::as_str);
@@ -82,11 +82,11 @@ impl Vector {
         app.clock.set(Timestamp::from_seconds(self.time));
         if let Some(id) = &self.secret_id {
             let answer = app.agent().get(code_path(id, "")).await;
-            return self.check_refusal(answer, self.expected.status.unwrap());
+            return self.check_refusal(&answer, self.expected.status.unwrap());
         }
         let answer = app.backend().post(SECRETS, self.body()).await;
         if let Some(status) = self.expected.status {
-            return self.check_refusal(answer, status);
+            return self.check_refusal(&answer, status);
         }
         assert_eq!(answer.status, 200, "{}: {}", self.name, answer.text());
         let entry = answer.ok()["totp_secret"].clone();
