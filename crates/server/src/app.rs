@@ -65,7 +65,9 @@ impl App {
         request.extensions_mut().insert(Passport { origin, route: Arc::clone(&route) });
         let mut response = self.route(request, dialect).await;
         if let Some(error) = response.extensions_mut().remove::<Error>() {
+            let allow = response.headers_mut().remove(header::ALLOW);
             response = render(&error, dialect, &request_id);
+            response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
         }
         finish(response.headers_mut(), &request_id);
         let route = route.get().map_or("other", MatchedPath::as_str);

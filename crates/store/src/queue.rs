@@ -76,8 +76,8 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    /// Waits for work and takes up to `most` jobs, and all that nobody waits for. `None`: closed
-    /// and empty. With `at_once` it does not wait: the thread still has work of its own.
+    /// Waits for work and takes all that nobody waits for, and after it up to `most` jobs. `None`:
+    /// closed and empty. With `at_once` it does not wait: the thread still has work of its own.
     pub(crate) fn take(&self, most: usize, at_once: bool) -> Option<Vec<J>> {
         let mut state = self.state();
         let mut lingered = at_once;
@@ -101,9 +101,8 @@ impl<J> Queue<J> {
         }
         let rest = state.jobs.len().saturating_sub(most);
         let taken = state.jobs.len() - rest;
-        let left = state.jobs.split_off(taken);
-        let mut jobs = std::mem::replace(&mut state.jobs, left);
-        jobs.append(&mut state.later);
+        let mut jobs = std::mem::take(&mut state.later);
+        jobs.extend(state.jobs.drain(..taken));
         let wake = rest > 0 && state.idle > 0;
         drop(state);
         if wake {

@@ -139,7 +139,9 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
 
 /// Held while the database is migrated, so that two processes that start at once do it one by one.
 pub(crate) fn lock_file(path: &Path) -> Result<File, StoreError> {
-    let name = path.with_extension("lock");
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     let lock = options.open(&name).and_then(|file| file.lock().map(|()| file));

@@ -52,7 +52,8 @@ impl Code {
     #[track_caller]
     pub(crate) fn of(body: &Value) -> Self {
         let number = |field: &str| body[field].as_i64().expect("a number");
-        let (from, until, now) = (number("valid_from"), number("valid_until"), number("server_time"));
+        let (from, until, now) =
+            (number("valid_from"), number("valid_until"), number("server_time"));
         assert!((from..until).contains(&now), "{body}");
         Self { code: body["code"].as_str().unwrap().into(), step: from / number("period") }
     }
@@ -74,6 +75,15 @@ impl Api {
         Self { url: url.into(), ..self.clone() }
     }
 
+    /// Another caller of the same server.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: token.into(), ..self.clone() }
+    }
+
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
     /// One request; an error if the connection broke.
     pub(crate) async fn send(
         &self,
@@ -82,7 +92,7 @@ impl Api {
         body: Option<&Value>,
         request_id: &str,
     ) -> reqwest::Result<Answer> {
-        let request = self.http.request(method, format!("{}{path}", self.url));
+        let request = self.http.request(method, self.url_of(path));
         let request = request.bearer_auth(&self.token).header("x-request-id", request_id);
         let request = match body {
             Some(body) => request.json(body),

@@ -25,7 +25,10 @@ pub(crate) enum Database {
 
 /// The PostgreSQL server's own database, from which others are made.
 fn admin() -> String {
-    #[expect(clippy::disallowed_methods, reason = "where PostgreSQL is, is said by the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where PostgreSQL is, is said by the environment"
+    )]
     let url = std::env::var("KEYFOB_TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty());
     url.expect(
         "KEYFOB_TEST_POSTGRES_URL does not say where a PostgreSQL server is: \

@@ -145,15 +145,17 @@ impl Broker {
             if found.unique || found.earliest > found.current {
                 return Ok(None);
             }
-            broker.open(tx, &asked, &found, found.current, now).map(Some)
+            let told = asked.last_told(found.current);
+            let to_note = (found.totp.last_step < told).then_some(told);
+            let released = broker.open(tx, &asked, &found, found.current, now)?;
+            Ok(Some((released, to_note)))
         });
-        let Some(released) = release.await? else {
-            return Ok(None);
-        };
-        let (request, step, at) = (request.clone(), released.step, released.at);
+        let Some((released, to_note)) = release.await? else { return Ok(None) };
+        let (request, at) = (request.clone(), released.at);
         self.inner.store.write_later(move |tx| {
-            let told = request.last_told(step);
-            totp::note_step(tx, request.caller.account(), &request.id, told)?;
+            if let Some(step) = to_note {
+                totp::note_step(tx, request.caller.account(), &request.id, step)?;
+            }
             Ok::<_, Error>(tx.commit(request.event(at), ()))
         })?;
         Ok(Some(released))

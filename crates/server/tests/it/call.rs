@@ -20,13 +20,14 @@ use crate::guard::Guard;
 /// Where all calls come from.
 pub(crate) const PEER: &str = "192.0.2.7";
 /// The headers an answer may have.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
     "content-type",
     "content-length",
     "cache-control",
     "x-request-id",
     "retry-after",
     "x-should-retry",
+    "allow",
 ];
 /// The calls whose answers hold a secret.
 const REVEALS: [&str; 3] =

@@ -1,0 +1,127 @@
+//! `keyfob key`: straight on the database while the server runs, and over HTTP.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    database::Kind,
+    on_both_databases,
+    process::{Ended, Server, keyfob, run},
+    vault::{Key, Vault},
+};
+
+on_both_databases!(
+    a_key_made_on_the_database_works_at_once_on_the_running_server,
+    a_key_revoked_on_the_database_ends_within_a_second_on_the_running_server,
+    a_key_revoked_over_http_ends_at_once,
+    keys_are_listed_both_ways_alike,
+);
+
+const LIST: &str = "/api/v2/totp/secrets";
+
+/// `keyfob key …` over HTTP.
+fn remote(server: &Server, token: &str, args: &[&str]) -> Ended {
+    let mut command = keyfob(&[&["key"], args].concat());
+    command.env("KEYFOB_URL", &server.url).env("KEYFOB_TOKEN", token);
+    run(command)
+}
+
+async fn a_key_made_on_the_database_works_at_once_on_the_running_server(kind: Kind) {
+    let vault = Vault::new(kind);
+    let server = vault.serve();
+    for role in ["owner", "backend", "agent"] {
+        let key = vault.key(role);
+        assert_eq!((key.role.as_str(), key.name.as_str()), (role, "a test's"));
+        assert!(key.id.starts_with("key_") && key.secret.starts_with("kfs_"));
+        server.api(&key.token).get(LIST).await.ok();
+    }
+}
+
+async fn a_key_revoked_on_the_database_ends_within_a_second_on_the_running_server(kind: Kind) {
+    const AT_MOST: Duration = Duration::from_secs(1);
+    let vault = Vault::new(kind);
+    let server = vault.serve();
+    let key = vault.key("agent");
+    let api = server.api(&key.token);
+    api.get(LIST).await.ok();
+    let ended = vault.run(&["key", "revoke", &key.id]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(0), ""), "{}", ended.stderr);
+    let revoked = Instant::now();
+    loop {
+        let asked = revoked.elapsed();
+        match api.get(LIST).await.status {
+            401 => break,
+            status => assert!(status == 200 && asked < AT_MOST, "{status} after {asked:?}"),
+        }
+    }
+    // Again changes nothing.
+    vault.run(&["key", "revoke", &key.id]).ok();
+}
+
+async fn a_key_revoked_over_http_ends_at_once(kind: Kind) {
+    let vault = Vault::new(kind);
+    let server = vault.serve();
+    let owner = vault.key("owner");
+    let made = remote(&server, &owner.token, &["create", "--role", "agent", "--json"]);
+    let agent: Key = serde_json::from_value(made.json()).unwrap();
+    let api = server.api(&agent.token);
+    api.get(LIST).await.ok();
+    remote(&server, &owner.token, &["revoke", &agent.id]).ok();
+    assert_eq!(api.get(LIST).await.status, 401);
+}
+
+async fn keys_are_listed_both_ways_alike(kind: Kind) {
+    let vault = Vault::new(kind);
+    let server = vault.serve();
+    let owner = vault.key("owner");
+    let agent = vault.key("agent");
+    vault.run(&["key", "revoke", &agent.id]).ok();
+    let here = vault.run(&["key", "list", "--json"]).json();
+    let there = remote(&server, &owner.token, &["list", "--json"]).json();
+    assert_eq!(here, there);
+    let ids: Vec<_> = here.as_array().unwrap().iter().map(|key| &key["id"]).collect();
+    assert_eq!(ids[..2], [&Value::from(agent.id.as_str()), &owner.id.as_str().into()]);
+    assert_eq!(ids.len(), 3, "and the first owner key");
+
+    let table = vault.run(&["key", "list"]);
+    assert_eq!(table.ok(), remote(&server, &owner.token, &["list"]).ok());
+    let lines: Vec<_> = table.stdout.lines().collect();
+    assert!(lines[0].starts_with("ID ") && lines[0].ends_with("NAME"), "{}", lines[0]);
+    assert!(lines[1].starts_with(&agent.id) && lines[1].contains("revoked"), "{}", lines[1]);
+    assert!(lines[2].starts_with(&owner.id) && lines[2].contains("live"), "{}", lines[2]);
+    for hidden in [&owner.secret, &owner.token] {
+        assert!(!table.stdout.contains(hidden.as_str()) && !here.to_string().contains(hidden));
+    }
+}
+
+#[test]
+fn what_a_key_may_not_do_and_what_is_not_there_have_their_exit_statuses() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let (owner, backend) = (vault.key("owner"), vault.key("backend"));
+    let status = |token: &str, args: &[&str]| remote(&server, token, args).status;
+    assert_eq!(status(&backend.token, &["create", "--role", "agent"]), Some(3));
+    assert_eq!(status("kft_wrong", &["list"]), Some(3));
+    assert_eq!(status(&owner.token, &["create", "--role", "king"]), Some(2));
+    let past = ["create", "--role", "agent", "--expires-at", "2020-01-01T00:00:00Z"];
+    assert_eq!(status(&owner.token, &past), Some(1));
+    let unknown = ["revoke", "key_00000000000000000000000000"];
+    for id in [unknown, ["revoke", "nonsense"]] {
+        assert_eq!(status(&owner.token, &id), Some(4), "{id:?}");
+        let here = vault.run(&["key", id[0], id[1]]);
+        assert_eq!(here.status, Some(4), "{id:?}: {}", here.stderr);
+    }
+    assert_eq!(vault.run(&[&["key"], &past[..]].concat()).status, Some(1));
+}
+
+#[test]
+fn a_key_for_people_is_words_on_stderr_and_data_on_stdout() {
+    let vault = Vault::new(Kind::Sqlite);
+    let made = vault.run(&["key", "create", "--role", "agent"]);
+    let names: Vec<_> = made.ok().lines().map(|line| line.split_once(' ').unwrap().0).collect();
+    assert_eq!(names, ["id", "secret", "token"]);
+    assert!(made.stderr.contains("shown only now"), "{}", made.stderr);
+    assert!(!made.stderr.contains("kfs_") && !made.stderr.contains("kft_"), "{}", made.stderr);
+}

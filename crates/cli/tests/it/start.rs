@@ -1,0 +1,294 @@
+//! Starting on a vault: a new one, an old one, and one that does not fit.
+
+use std::{
+    fs::{self, Permissions},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
+
+use data_encoding::BASE64;
+use serde_json::Value;
+
+use crate::{
+    database::{Database, Kind},
+    on_both_databases,
+    process::{Ended, Server, keyfob},
+    vault::Vault,
+};
+
+on_both_databases!(
+    a_vault_is_its_owners_only,
+    another_master_key_is_refused_and_nothing_changes,
+    a_missing_master_key_is_refused_and_no_new_one_is_made,
+    a_master_key_that_others_can_read_is_refused,
+    the_master_key_can_come_from_the_environment,
+    the_first_owner_key_is_printed_once,
+    servers_that_start_at_once_on_a_new_vault_agree,
+    every_line_of_a_json_log_is_json,
+);
+
+/// How a server ended that could not start: with status 1 and without a panic.
+#[track_caller]
+fn refused(command: Command) -> Ended {
+    let Err(ended) = Server::start(command) else { panic!("it started") };
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("keyfob: "), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+    ended
+}
+
+#[track_caller]
+fn says(ended: &Ended, words: &[&str]) {
+    for word in words {
+        assert!(ended.stderr.contains(word), "not {word:?} in: {}", ended.stderr);
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Whatever must not change.
+fn stored(vault: &Vault) -> Vec<u8> {
+    match &vault.database {
+        Database::Sqlite(path) => fs::read(path).unwrap(),
+        Database::Postgres(_) => {
+            let url = vault.database.url().unwrap();
+            let dump = Command::new("pg_dump").arg(url).output().unwrap();
+            assert!(dump.status.success());
+            // A mark of the dump's own, new in each.
+            let lines = dump.stdout.split(|byte| *byte == b'\n');
+            lines.filter(|line| !line.starts_with(b"\\")).flatten().copied().collect()
+        }
+    }
+}
+
+/// A vault that was used, and its server stopped.
+fn used(kind: Kind) -> Vault {
+    let vault = Vault::new(kind);
+    assert_eq!(vault.serve().stop().status, Some(0));
+    vault
+}
+
+async fn a_vault_is_its_owners_only(kind: Kind) {
+    let vault = Vault::new(kind);
+    let server = vault.serve();
+    vault.key("agent");
+    assert_eq!(mode(&vault.data_dir()), 0o700);
+    let files: Vec<_> =
+        fs::read_dir(vault.data_dir()).unwrap().map(|f| f.unwrap().path()).collect();
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    let wanted: &[&str] = match kind {
+        Kind::Sqlite => &["master.key", "keyfob.db", "keyfob.db-wal"],
+        Kind::Postgres => &["master.key"],
+    };
+    for name in wanted {
+        assert!(files.contains(&vault.data_dir().join(name)), "{name} is not in {files:?}");
+    }
+    drop(server);
+}
+
+async fn another_master_key_is_refused_and_nothing_changes(kind: Kind) {
+    let vault = used(kind);
+    let before = stored(&vault);
+    let own = fs::read(vault.master_key_file()).unwrap();
+    let other = BASE64.encode(&[7; 32]);
+    let advice = ["sealed with master key", "KEYFOB_MASTER_KEY_FILE", "Nothing was changed"];
+
+    let ended = refused(vault.server(&[("KEYFOB_MASTER_KEY", &other)]));
+    says(&ended, &advice);
+    assert!(!ended.stderr.contains(&other), "{}", ended.stderr);
+    fs::write(vault.master_key_file(), &other).unwrap();
+    says(&refused(vault.server(&[])), &advice);
+    let ended = vault.run(&["key", "create", "--role", "owner"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    says(&ended, &advice);
+    assert_eq!(vault.run(&["doctor"]).status, Some(1));
+    assert!(stored(&vault) == before, "the database was changed");
+
+    fs::write(vault.master_key_file(), own).unwrap();
+    vault.serve();
+}
+
+async fn a_missing_master_key_is_refused_and_no_new_one_is_made(kind: Kind) {
+    let vault = used(kind);
+    let before = stored(&vault);
+    let away = vault.data_dir().join("elsewhere");
+    fs::rename(vault.master_key_file(), &away).unwrap();
+    let ended = refused(vault.server(&[]));
+    says(&ended, &["master.key is missing", "put that file back", "KEYFOB_MASTER_KEY_FILE"]);
+    assert!(!vault.master_key_file().exists());
+    assert!(stored(&vault) == before, "the database was changed");
+    assert_eq!(vault.run(&["doctor"]).status, Some(1));
+    vault.serve_with(&[("KEYFOB_MASTER_KEY_FILE", away.to_str().unwrap())]);
+}
+
+async fn a_master_key_that_others_can_read_is_refused(kind: Kind) {
+    let vault = used(kind);
+    let file = vault.master_key_file();
+    for (open, text) in [(0o644, "mode 644"), (0o640, "mode 640"), (0o604, "mode 604")] {
+        fs::set_permissions(&file, Permissions::from_mode(open)).unwrap();
+        let advice = format!("chmod 600 {}", file.display());
+        says(&refused(vault.server(&[])), &[text, &advice]);
+        let doctor = vault.run(&["doctor"]);
+        assert!(doctor.stdout.contains(&advice), "{}", doctor.stdout);
+    }
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    vault.serve();
+}
+
+async fn the_master_key_can_come_from_the_environment(kind: Kind) {
+    let vault = Vault::new(kind);
+    let key = BASE64.encode(&[9; 32]);
+    let server = vault.serve_with(&[("KEYFOB_MASTER_KEY", &key)]);
+    assert!(!vault.master_key_file().exists());
+    drop(server);
+    says(&refused(vault.server(&[])), &["master.key is missing"]);
+    let ended = refused(vault.server(&[("KEYFOB_MASTER_KEY", "c2hvcnQ=")]));
+    says(&ended, &["KEYFOB_MASTER_KEY", "32"]);
+    assert!(!ended.stderr.contains("c2hvcnQ="), "{}", ended.stderr);
+    vault.serve_with(&[("KEYFOB_MASTER_KEY", &key)]);
+}
+
+async fn the_first_owner_key_is_printed_once(kind: Kind) {
+    let vault = Vault::new(kind);
+    let first = vault.serve().stop();
+    let fields: Vec<_> = first.stdout.lines().filter_map(|line| line.split_once("  ")).collect();
+    let [("id", id), ("secret", secret), ("token", token)] = fields.as_slice() else {
+        panic!("{}", first.stdout);
+    };
+    assert_eq!(fields.len(), first.stdout.lines().count());
+    assert!(!first.stderr.contains(secret.trim()), "{}", first.stderr);
+    let server = vault.serve();
+    let key = server.api(token.trim()).get(&format!("/api/v1/key/{}/fetch", id.trim())).await;
+    assert_eq!(key.ok()["role"], "owner");
+    let second = server.stop();
+    assert_eq!(second.stdout, "");
+    assert!(!second.stderr.contains("owner key"), "{}", second.stderr);
+}
+
+async fn servers_that_start_at_once_on_a_new_vault_agree(kind: Kind) {
+    for _ in 0..5 {
+        let vault = Vault::new(kind);
+        let commands = [0; 3].map(|_| vault.server(&[]));
+        let started = std::thread::scope(|scope| {
+            let start = |command| scope.spawn(|| Server::start(command));
+            commands.map(start).map(|started| started.join().unwrap())
+        });
+        let mut printed = 0;
+        let mut served = 0;
+        for started in started {
+            let ended = match started {
+                Ok(server) => {
+                    served += 1;
+                    server.stop()
+                }
+                // One whose master key file another one was still writing says so, and ends.
+                Err(ended) => {
+                    says(&ended, &["keyfob: ", "master.key"]);
+                    Ended { status: Some(0), ..ended }
+                }
+            };
+            assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+            printed += ended.stdout.matches("token  ").count();
+        }
+        assert!(served > 0, "none of them serves");
+        assert_eq!(printed, 1, "there is one first owner key");
+        vault.check_health();
+        let accounts = vault.database.rows("SELECT id FROM account");
+        assert_eq!(accounts.len(), 1);
+        vault.database.check_integrity();
+    }
+}
+
+async fn every_line_of_a_json_log_is_json(kind: Kind) {
+    let vault = Vault::new(kind);
+    let log = [("KEYFOB_LOG", "debug"), ("KEYFOB_LOG_FORMAT", "json")];
+    let server = vault.serve_with(&log);
+    let key = vault.key("backend");
+    let api = server.api(&key.token);
+    let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let id = api.store("logged", secret, 30).await;
+    let code = api.code(&id).await.code;
+    api.with_token("kft_wrong").get("/api/v2/totp/secrets").await;
+    let ended = server.stop();
+    assert!(ended.stderr.contains("/api/v2/totp/code/{id}"), "requests are logged");
+    for line in ended.stderr.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        for field in ["timestamp", "level", "message"] {
+            assert!(entry[field].is_string(), "no {field}: {line}");
+        }
+        for hidden in [secret, &key.secret, &key.token, &code, "kft_", "kfs_"] {
+            let message =
+                entry.as_object().unwrap().iter().filter(|(name, _)| *name != "timestamp");
+            for (_, value) in message {
+                assert!(!value.to_string().contains(hidden), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let vault = Vault::new(Kind::Sqlite);
+    vault.key("owner");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = refused(vault.server(&[("KEYFOB_LISTEN", &address)]));
+    says(&ended, &["cannot listen on", &address, "in use"]);
+    let ended = refused(vault.server(&[("KEYFOB_ADMIN_LISTEN", &address)]));
+    says(&ended, &["cannot listen on", &address, "in use"]);
+}
+
+#[test]
+fn a_database_url_that_does_not_work_is_refused_without_its_password() {
+    let cases = [
+        ("mysql://me:hunter2@localhost/keyfob", "must start with sqlite: or postgres://"),
+        ("hunter2", "must start with sqlite: or postgres://"),
+        ("postgres://me:hunter2@localhost:port/keyfob", "malformed"),
+        ("postgres://me:hunter2@127.0.0.1:1/keyfob", "cannot be opened"),
+        ("sqlite:", "names no file"),
+        ("sqlite:/nowhere/at/all/hunter2/keyfob.db", "cannot be"),
+    ];
+    for (url, text) in cases {
+        for command in [&["serve"][..], &["key", "list"]] {
+            let vault = Vault::new(Kind::Sqlite);
+            let mut command = vault.command(command);
+            command.env("KEYFOB_DATABASE_URL", url).env("KEYFOB_LISTEN", "127.0.0.1:0");
+            let ended = refused(command);
+            says(&ended, &[text]);
+            let hides = url.starts_with("sqlite:") || !ended.stderr.contains("hunter2");
+            assert!(hides, "{url}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    let mut command = keyfob(&["serve"]);
+    command.env("KEYFOB_DATA_DIR", "/proc/keyfob").env("KEYFOB_LISTEN", "127.0.0.1:0");
+    says(&refused(command), &["data directory", "/proc/keyfob"]);
+}
+
+#[test]
+fn wrong_values_of_options_are_usage_errors() {
+    let wrong = [
+        ("KEYFOB_LISTEN", "nowhere"),
+        ("KEYFOB_AUDIT", "sometimes"),
+        ("KEYFOB_LOG", "keyfob=loud=louder"),
+        ("KEYFOB_LOG_FORMAT", "xml"),
+        ("KEYFOB_MAX_TOTP", "many"),
+    ];
+    for (name, value) in wrong {
+        let vault = Vault::new(Kind::Sqlite);
+        let Err(ended) = Server::start(vault.server(&[(name, value)])) else { panic!("{name}") };
+        assert_eq!(ended.status, Some(2), "{name}: {}", ended.stderr);
+        assert!(!vault.data_dir().exists(), "{name}: nothing is made");
+    }
+}
