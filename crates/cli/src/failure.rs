@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Failed(anyhow::Error),
     /// The server refused.
     Refused(Error),
+    /// There is no such thing in the vault on this machine.
+    NotFound,
 }
 
 impl Failure {
@@ -24,6 +26,7 @@ impl Failure {
                 404 => 4,
                 _ => 1,
             },
+            Self::NotFound => 4,
             Self::Failed(_) | Self::Refused(_) => 1,
         })
     }
@@ -43,6 +46,7 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Refused(error) => write!(f, "{error}"),
+            Self::NotFound => f.write_str("Not found"),
         }
     }
 }
@@ -70,7 +74,10 @@ impl From<keyfob_server::vault::OpenError> for Failure {
 
 impl From<keyfob_server::error::Error> for Failure {
     fn from(error: keyfob_server::error::Error) -> Self {
-        Self::Failed(error.into())
+        match error {
+            keyfob_server::error::Error::NotFound => Self::NotFound,
+            error => Self::Failed(error.into()),
+        }
     }
 }
 

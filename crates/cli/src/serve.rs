@@ -17,7 +17,7 @@ use keyfob_server::{
 use rustix::process::{Resource, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use tracing_subscriber::EnvFilter;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     config.limits.connections = raise_file_limit(config.limits.connections);
     let (broker, metrics) = open(&config).await?;
     if let Some(key) = broker.make_first_account().await? {
-        show_first_key(&key)?;
+        show_first_key(args.log.log_format, &key)?;
     }
     let listener = bind_to(config.listen)?;
     let address = listener.local_addr()?;
@@ -64,8 +64,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         servers.spawn(serve(listener, app, config.limits.connections, wait(stopped)));
     }
     let jobs = tokio::spawn(jobs::run(broker.clone()));
+    // Before anyone is told that it listens: from then on it may be told to stop.
+    let signals = Signals::new()?;
     announce(args.log.log_format, "listening on", address);
-    until_signal().await?;
+    signals.first().await;
     tracing::info!("stopping: finishing what was accepted");
     // Nobody listening is as good as everyone having heard.
     let _ = stop.send(true);
@@ -89,15 +91,20 @@ fn bind_to(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
 
 /// Says where the server is, in a line that scripts can wait for.
 fn announce(format: LogFormat, what: &str, address: SocketAddr) {
+    say(format, &format!("{what} http://{address}"));
+}
+
+/// Says something to a person, in a way that does not break the log they share stderr with.
+fn say(format: LogFormat, line: &str) {
     match format {
-        LogFormat::Text => output::say(&format!("{what} http://{address}")),
-        LogFormat::Json => tracing::info!("{what} http://{address}"),
+        LogFormat::Text => output::say(line),
+        LogFormat::Json => tracing::info!("{line}"),
     }
 }
 
 /// The only time this key's secret is shown.
-fn show_first_key(key: &NewKey) -> Result<(), Failure> {
-    output::say("This is a new vault. Its first owner key, shown only now:");
+fn show_first_key(format: LogFormat, key: &NewKey) -> Result<(), Failure> {
+    say(format, "This is a new vault. Its first owner key, shown only now:");
     output::print(&format!("id      {}", key.id))?;
     output::print(&format!("secret  {}", key.secret.to_text().expose_secret()))?;
     output::print(&format!("token   {}", key.secret.to_token(&key.id).expose_secret()))?;
@@ -130,20 +137,31 @@ fn raise_file_limit(connections: usize) -> usize {
     connections.min(files.saturating_sub(OTHER_FILES)).max(1)
 }
 
-/// Ends at the first SIGTERM or SIGINT; a second one ends the process at once.
-async fn until_signal() -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which from now on do not end the process by themselves.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }
-    tokio::spawn(async move {
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        std::process::exit(1);
-    });
-    Ok(())
+    }
+
+    /// Ends at the first of them; a second one ends the process at once.
+    async fn first(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(1);
+        });
+    }
 }

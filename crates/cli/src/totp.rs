@@ -180,8 +180,13 @@ fn show(code: &CodeAnswer, json: bool) -> Result<(), Failure> {
 /// Where there is no terminal, each new code is a line.
 async fn watch(client: &Client, id: &str, query: &CodeQuery) -> Result<(), Failure> {
     let is_terminal = stdout().is_terminal();
+    // One for the whole loop: a Ctrl-C that comes while nobody listens would be lost.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
-        let code = client.totp_code(id, query).await?;
+        let code = tokio::select! {
+            code = client.totp_code(id, query) => code?,
+            _ = &mut interrupted => return finish(is_terminal),
+        };
         if !is_terminal {
             output::print(&code.code)?;
         }
@@ -194,7 +199,7 @@ async fn watch(client: &Client, id: &str, query: &CodeQuery) -> Result<(), Failu
             let tick = Duration::from_millis(200).min(left);
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
-                _ = tokio::signal::ctrl_c() => return finish(is_terminal),
+                _ = &mut interrupted => return finish(is_terminal),
             }
         }
     }

@@ -1,6 +1,10 @@
 //! The service as one function from request to response, with what every answer has in common.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Router,
@@ -8,7 +12,9 @@ use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderValue, Method, header},
     response::{IntoResponse, Response},
+    routing::future::RouteFuture,
 };
+use futures_util::future::Either;
 use keyfob_core::random::{self, Random};
 use tower::Service;
 
@@ -55,7 +61,14 @@ impl App {
     }
 
     /// Answers a request from the address `peer`.
-    pub async fn handle(&self, mut request: Request, peer: Option<Arc<str>>) -> Response {
+    ///
+    /// Not an `async fn`, which would keep room for the request for as long as it runs: thousands of
+    /// callers may be waiting here.
+    pub fn handle(
+        &self,
+        mut request: Request,
+        peer: Option<Arc<str>>,
+    ) -> impl Future<Output = Response> + Send + use<> {
         let started = metrics::start();
         let request_id = self.inner.request_ids.of(request.headers());
         let method = method(request.method());
@@ -63,34 +76,39 @@ impl App {
         let route = Arc::new(OnceLock::new());
         let origin = Origin { ip: peer, request_id: Arc::clone(&request_id) };
         request.extensions_mut().insert(Passport { origin, route: Arc::clone(&route) });
-        let mut response = self.route(request, dialect).await;
-        if let Some(error) = response.extensions_mut().remove::<Error>() {
-            let allow = response.headers_mut().remove(header::ALLOW);
-            response = render(&error, dialect, &request_id);
-            response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+        let answer = self.answer(request, dialect);
+        let inner = Arc::clone(&self.inner);
+        async move {
+            let response = answer.await.unwrap_or_else(|never| match never {});
+            let response = finish(response, dialect, &request_id);
+            let route = route.get().map_or("other", MatchedPath::as_str);
+            let (status, took) = (response.status().as_u16(), started.elapsed());
+            inner.metrics.request(method, route, status, took);
+            tracing::debug!(%request_id, method, route, status, ?took, "request");
+            response
         }
-        finish(response.headers_mut(), &request_id);
-        let route = route.get().map_or("other", MatchedPath::as_str);
-        let (status, took) = (response.status().as_u16(), started.elapsed());
-        self.inner.metrics.request(method, route, status, took);
-        tracing::debug!(%request_id, method, route, status, ?took, "request");
-        response
     }
 
-    async fn route(&self, request: Request, dialect: Dialect) -> Response {
+    fn answer(&self, request: Request, dialect: Dialect) -> Answer {
         match (request.method(), dialect) {
             // Axum would answer HEAD by running the GET: a code would be released, and lost.
-            (&Method::HEAD, Dialect::V2) => Error::MethodNotAllowed.into_response(),
+            (&Method::HEAD, Dialect::V2) => Either::Left(at_once(Error::MethodNotAllowed)),
             // Contract/contacts-and-secrets, section 1.2.
-            (&Method::HEAD, Dialect::V1) => ().into_response(),
-            (&Method::OPTIONS, Dialect::V1) => axum::Json(serde_json::json!({})).into_response(),
+            (&Method::HEAD, Dialect::V1) => Either::Left(at_once(())),
+            (&Method::OPTIONS, Dialect::V1) => {
+                Either::Left(at_once(axum::Json(serde_json::json!({}))))
+            }
             // The router is always ready, so there is no need to ask it.
-            _ => match self.inner.router.clone().call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            _ => Either::Right(self.inner.router.clone().call(request)),
         }
     }
+}
+
+/// An answer that is there, or one that the router is working on.
+type Answer = Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>;
+
+fn at_once(response: impl IntoResponse) -> Ready<Result<Response, Infallible>> {
+    ready(Ok(response.into_response()))
 }
 
 /// What travels with a request, from the outermost layer to its handler.
@@ -102,12 +120,19 @@ pub(crate) struct Passport {
     pub(crate) route: Arc<OnceLock<MatchedPath>>,
 }
 
-/// What every answer carries.
-fn finish(headers: &mut HeaderMap, id: &str) {
+/// Gives an error its body, and every answer what it carries.
+fn finish(mut response: Response, dialect: Dialect, request_id: &str) -> Response {
+    if let Some(error) = response.extensions_mut().remove::<Error>() {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = render(&error, dialect, request_id);
+        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+    }
+    let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
+    response
 }
 
 /// One of the few methods that are counted apart, so that a caller cannot invent labels.

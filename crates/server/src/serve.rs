@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
+use futures_util::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -54,11 +55,8 @@ pub async fn serve(
         };
         let (app, peer): (_, Arc<str>) = (app.clone(), peer.ip().to_string().into());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (app, peer) = (app.clone(), Arc::clone(&peer));
-            async move {
-                let response = app.handle(request.map(Body::new), Some(peer)).await;
-                Ok::<_, std::convert::Infallible>(response)
-            }
+            let answer = app.handle(request.map(Body::new), Some(Arc::clone(&peer)));
+            answer.map(Ok::<_, std::convert::Infallible>)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -58,13 +58,12 @@ impl VaultConfig {
     }
 }
 
-/// Opens the database alone, for what needs no master key. Blocks.
+/// Opens the database alone, for what needs no master key and makes no directory. Blocks.
 pub fn open_store(
     config: &VaultConfig,
     random: &dyn Random,
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Store, OpenError> {
-    make_data_dir(&config.data_dir)?;
     let target: Target = config.url().parse()?;
     Ok(Store::open(&target, &Options { writer: random::bytes(random), observe })?)
 }
@@ -76,6 +75,7 @@ pub async fn open(
     random: &dyn Random,
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
+    make_data_dir(&config.data_dir)?;
     let store = open_store(config, random, observe)?;
     let bound: Option<_> = store.read(vault::find).await?;
     let master = match (master_key(config)?, &bound) {

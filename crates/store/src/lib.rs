@@ -194,6 +194,7 @@ impl Inner {
                 queue: Arc::clone(&self.writes),
                 ids: EventIds { writer: [a, b, c, d, number], made: 0 },
                 batch,
+                crowd: 0,
                 observe: Arc::clone(&options.observe),
             };
             self.spawn("writer", move || writer.run())?;

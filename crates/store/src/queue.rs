@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a job that nobody waits for may wait for company.
-const LINGER: Duration = Duration::from_millis(100);
-/// So many of them are done at once, company or not.
-const LATER_AT_ONCE: usize = 1024;
+/// How long a job that nobody waits for may wait for company. Every commit makes the readers of
+/// SQLite read their pages anew, so few and large ones are better.
+const LINGER: Duration = Duration::from_millis(250);
+/// So many of them are done at once, company or not: about what a tenth of a second can do.
+const LATER_AT_ONCE: usize = 8192;
 
 /// Jobs wait here for a thread, in order. Those that nobody waits for wait apart, for company.
 pub(crate) struct Queue<J> {

@@ -27,6 +27,10 @@ pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 /// The wait before a unit is run again that lost against a concurrent one, or whose database is away.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// So many units at once are a crowd, whose next units are worth a wait of [`GATHER`].
+const CROWD: usize = 8;
+const GATHER: Duration = Duration::from_micros(100);
+
 /// A unit of work, with its answer's type hidden.
 pub(crate) trait Job: Send {
     /// Runs the unit, once more if need be, and keeps what it answers.
@@ -163,6 +167,8 @@ pub(crate) struct Writer {
     pub(crate) ids: EventIds,
     /// The most units in one transaction.
     pub(crate) batch: usize,
+    /// How many units came together last.
+    pub(crate) crowd: usize,
     /// Told how many units each commit held.
     pub(crate) observe: Arc<dyn Fn(usize) + Send + Sync>,
 }
@@ -173,6 +179,7 @@ impl Writer {
         // Units that nobody waits for and that could not be done yet.
         let mut left = Vec::new();
         while let Some(mut entries) = self.queue.take(self.batch, !left.is_empty()) {
+            self.gather(&mut entries);
             entries.append(&mut left);
             let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
             for entry in late {
@@ -185,6 +192,17 @@ impl Writer {
         }
         for entry in left {
             entry.job.refuse(StoreError::Stopped);
+        }
+    }
+
+    /// Waits a moment for the rest of a crowd: when a commit answers many callers at once, the
+    /// first of them is back before the others, and would have a commit for itself.
+    fn gather(&mut self, entries: &mut Vec<Entry>) {
+        let expected = std::mem::replace(&mut self.crowd, entries.len());
+        if expected >= CROWD && entries.len() < expected / 2 {
+            std::thread::park_timeout(GATHER);
+            entries.extend(self.queue.take(self.batch, true).into_iter().flatten());
+            self.crowd = entries.len();
         }
     }
 

@@ -2,11 +2,14 @@
 //! answered is there after the restart, every code that was released has its event, and nothing is
 //! half-written.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::{
     api::Api,
     database::Kind,
+    hotp::secret_of,
     ledger::Ledger,
     load::{Load, Random},
     on_both_databases,
@@ -18,7 +21,10 @@ const KILLS: u64 = 50;
 /// The server is killed after this many answers at most.
 const MOST_ANSWERS: u64 = 200;
 
-on_both_databases!(nothing_answered_is_lost_by_kill_9);
+on_both_databases!(
+    nothing_answered_is_lost_by_kill_9,
+    a_buffered_event_is_stored_within_a_second_and_survives_kill_9,
+);
 
 async fn nothing_answered_is_lost_by_kill_9(kind: Kind) {
     let vault = Vault::new(kind);
@@ -36,7 +42,7 @@ async fn nothing_answered_is_lost_by_kill_9(kind: Kind) {
         let mut told = load.wait_for(wanted).await;
         kill(server);
         told.extend(load.rest().await);
-        told.into_iter().for_each(|told| ledger.note(told, &known));
+        ledger.note(told, &known);
 
         server = vault.serve();
         let api = api.at(&server.url);
@@ -61,4 +67,32 @@ fn kill(server: Server) {
     for word in ["panicked", "ERROR"] {
         assert!(!ended.stderr.contains(word), "{}", ended.stderr);
     }
+}
+
+async fn a_buffered_event_is_stored_within_a_second_and_survives_kill_9(kind: Kind) {
+    const AT_MOST: Duration = Duration::from_secs(1);
+    let vault = Vault::new(kind);
+    let token = vault.key("backend").token;
+    let server = vault.serve_with(&[("KEYFOB_AUDIT", "buffered")]);
+    let api = server.api(&token);
+    let id = api.store("buffered", &secret_of("buffered"), 30).await;
+    let events = || {
+        let events = "SELECT count(*) FROM event WHERE action = 'totp.code' AND result = 'ok'";
+        vault.database.rows(events)[0][0].parse::<u32>().unwrap()
+    };
+    for released in 1..=3 {
+        api.code(&id).await;
+        let answered = Instant::now();
+        loop {
+            // Looked at after the second is over, it must be there.
+            let late = answered.elapsed() > AT_MOST;
+            if events() == released {
+                break;
+            }
+            assert!(!late, "event {released} is not there after {AT_MOST:?}");
+        }
+    }
+    server.kill();
+    let _server = vault.serve();
+    assert_eq!(events(), 3);
 }

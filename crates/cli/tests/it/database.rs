@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -73,6 +74,14 @@ impl Database {
             Self::Sqlite(path) => sqlite_rows(path, query),
             Self::Postgres(_) => on(&self.url().unwrap(), |client| postgres_rows(client, query)),
         }
+    }
+
+    /// What `pg_dump` writes.
+    pub(crate) fn dump(&self) -> Vec<u8> {
+        let url = self.url().expect("only PostgreSQL has dumps");
+        let dump = Command::new("pg_dump").arg(url).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        dump.stdout
     }
 
     /// Every page of a SQLite file, looked at. PostgreSQL has nothing like it.

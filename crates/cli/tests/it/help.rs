@@ -1,1 +1,53 @@
-//! todo
+//! Help texts, as people see them on a terminal of 100 columns.
+
+use crate::process::{keyfob, run};
+
+fn help(args: &[&str]) -> String {
+    let mut command = keyfob(args);
+    command.env("COLUMNS", "100");
+    let ended = run(command);
+    assert_eq!(ended.stderr, "");
+    ended.ok().to_owned()
+}
+
+#[test]
+fn the_help_of_every_command_is_as_it_was() {
+    let commands = [
+        ("keyfob", &["--help"][..]),
+        ("serve", &["serve", "--help"]),
+        ("key", &["key", "--help"]),
+        ("key_create", &["key", "create", "--help"]),
+        ("totp", &["totp", "--help"]),
+        ("totp_add", &["totp", "add", "--help"]),
+        ("totp_code", &["totp", "code", "--help"]),
+        ("doctor", &["doctor", "--help"]),
+    ];
+    for (name, args) in commands {
+        insta::assert_snapshot!(name, help(args));
+    }
+}
+
+#[test]
+fn help_shows_no_secret_of_the_environment() {
+    let secrets = [
+        ("KEYFOB_TOKEN", "kft_hunter2"),
+        ("KEYFOB_DATABASE_URL", "postgres://me:hunter2@localhost/keyfob"),
+        ("KEYFOB_MASTER_KEY", "hunter2"),
+    ];
+    for args in
+        [&["serve", "--help"][..], &["key", "create", "--help"], &["totp", "code", "--help"]]
+    {
+        let mut command = keyfob(args);
+        let ended = run({
+            command.envs(secrets);
+            command
+        });
+        assert!(!ended.ok().contains("hunter2"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = concat!("keyfob ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(help(&["--version"]), version);
+}

@@ -33,17 +33,20 @@ pub(crate) struct Ledger {
 type CodeEvents = HashMap<String, Vec<(i64, String)>>;
 
 impl Ledger {
-    /// Notes what a caller was told. A code must be right.
-    pub(crate) fn note(&mut self, told: Told, labels: &BTreeMap<String, String>) {
-        match told {
-            Told::Created { id, label } => {
-                let before = self.entries.insert(id, label);
-                assert_eq!(before, None, "an id is given to one entry only");
-            }
-            Told::Released { id, request_id, code } => {
-                let label = self.entries.get(&id).or_else(|| labels.get(&id)).unwrap();
-                check_code(label, &code);
-                self.released.push((request_id, code.step));
+    /// Notes what callers were told, in this order; `known` are entries from before, labels by id.
+    /// Every code must be right.
+    pub(crate) fn note(&mut self, told: Vec<Told>, known: &BTreeMap<String, String>) {
+        for told in told {
+            match told {
+                Told::Created { id, label } => {
+                    let before = self.entries.insert(id, label);
+                    assert_eq!(before, None, "an id is given to one entry only");
+                }
+                Told::Released { id, request_id, code } => {
+                    let label = self.entries.get(&id).or_else(|| known.get(&id)).unwrap();
+                    check_code(label, &code);
+                    self.released.push((request_id, code.step));
+                }
             }
         }
     }
@@ -59,32 +62,9 @@ impl Ledger {
         for (id, label) in &self.entries {
             assert_eq!(listed.get(id), Some(label), "an answered create is there");
         }
-        self.check_creates(vault, &listed);
+        check_creates(vault, &listed);
         self.check_releases(vault);
         listed
-    }
-
-    /// Entries, the events of their creates, what a repeated create is known by, and the account's
-    /// count of them: all of one transaction, so all or none of it is there.
-    fn check_creates(&self, vault: &Vault, listed: &BTreeMap<String, String>) {
-        let database = &vault.database;
-        let events = "SELECT object_id, request_id FROM event
-                      WHERE action = 'totp.create' AND result = 'ok'";
-        let events = database.rows(events);
-        let by_id: BTreeMap<_, _> =
-            events.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-        assert_eq!(events.len(), by_id.len(), "an entry has one event of its create");
-        // Every label is the id of the request that stored it.
-        assert_eq!(&by_id, listed, "no entry without its event, and no event without its entry");
-        let creations = database.rows("SELECT object_id FROM creation");
-        let creations: BTreeSet<_> = creations.iter().map(|row| &row[0]).collect();
-        assert!(creations.into_iter().eq(listed.keys()), "creations and entries go together");
-        let counts = database.rows(
-            "SELECT totp_count, (SELECT count(*) FROM totp WHERE account_id = account.id)
-             FROM account",
-        );
-        let [count] = counts.as_slice() else { panic!("{counts:?}") };
-        assert_eq!(count[0], count[1], "the account counts its entries");
     }
 
     /// Every code that was released has its event.
@@ -127,6 +107,28 @@ impl Ledger {
         let released = self.released.iter().map(|(request_id, _)| request_id.as_str());
         self.entries.values().map(String::as_str).chain(released).collect()
     }
+}
+
+/// Entries, the events of their creates, what a repeated create is known by, and the account's
+/// count of them: all of one transaction, so all or none of it is there.
+fn check_creates(vault: &Vault, listed: &BTreeMap<String, String>) {
+    let database = &vault.database;
+    let events = "SELECT object_id, request_id FROM event
+                  WHERE action = 'totp.create' AND result = 'ok'";
+    let events = database.rows(events);
+    let by_id: BTreeMap<_, _> = events.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    assert_eq!(events.len(), by_id.len(), "an entry has one event of its create");
+    // Every label is the id of the request that stored it.
+    assert_eq!(&by_id, listed, "no entry without its event, and no event without its entry");
+    let creations = database.rows("SELECT object_id FROM creation");
+    let creations: BTreeSet<_> = creations.iter().map(|row| &row[0]).collect();
+    assert!(creations.into_iter().eq(listed.keys()), "creations and entries go together");
+    let counts = database.rows(
+        "SELECT totp_count, (SELECT count(*) FROM totp WHERE account_id = account.id)
+         FROM account",
+    );
+    let [count] = counts.as_slice() else { panic!("{counts:?}") };
+    assert_eq!(count[0], count[1], "the account counts its entries");
 }
 
 fn check_code(label: &str, released: &Code) {

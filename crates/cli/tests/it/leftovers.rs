@@ -1,8 +1,6 @@
 //! A vault with a thousand secrets, searched for them: the files of SQLite and its log, a dump of
 //! PostgreSQL, and all that the server wrote to its log and its terminal.
 
-use std::process::Command;
-
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64_NOPAD, HEXLOWER, HEXUPPER, Specification};
 use reqwest::Method;
@@ -126,7 +124,7 @@ fn check_stored(vault: &Vault, secrets: &Search, when: &str) {
         }
     }
     if let Database::Postgres(_) = vault.database {
-        all = dump(&vault.database);
+        all = vault.database.dump();
         secrets.check(&format!("the dump {when}"), &all);
     } else {
         assert!(files >= if when == "while the server runs" { 4 } else { 1 }, "{files} files");
@@ -144,12 +142,6 @@ fn check_stored(vault: &Vault, secrets: &Search, when: &str) {
         let control = Secrets { patterns: vec![control], texts: 1 }.search();
         assert!(control.find(&all).is_some(), "the search does not work {when}");
     }
-}
-
-fn dump(database: &Database) -> Vec<u8> {
-    let dump = Command::new("pg_dump").arg(database.url().unwrap()).output().unwrap();
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-    dump.stdout
 }
 
 /// What must not be found, in every form that it could be written in.

@@ -1,1 +1,183 @@
-//! todo
+//! What a server bears of its callers, on raw connections.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    api::Api, database::Kind, hotp::secret_of, on_both_databases, process::Server, vault::Vault,
+};
+
+on_both_databases!(metrics_and_health_are_where_they_belong_and_tell_no_secret);
+
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough to see that no answer comes.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// A connection on which this has been sent.
+fn send(server: &Server, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // A server that has heard enough closes before all is written.
+    let _ = stream.write_all(bytes.as_bytes());
+    stream
+}
+
+/// All that comes until the server closes the connection.
+fn rest(mut stream: TcpStream) -> String {
+    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => text.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("it is still open: {error}"),
+        }
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// The status of an answer without a body that matters.
+fn status(stream: &mut TcpStream) -> String {
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    String::from_utf8(head.into()).unwrap()
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused_and_its_connection_closed() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let head = |more: &str| format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{more}\r\n");
+    let large = format!("x-large: {}\r\n", "a".repeat(15 * 1024));
+    let answer = status(&mut send(&server, &head(&large)));
+    assert_eq!(answer, "HTTP/1.1 200", "what the limit allows");
+    let too_large = [
+        head(&format!("x-large: {}\r\n", "a".repeat(20 * 1024))),
+        head(&"x-one: a\r\n".repeat(200)),
+        format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(20 * 1024)),
+    ];
+    for request in too_large {
+        let answer = rest(send(&server, &request));
+        let refused = ["HTTP/1.1 431", "HTTP/1.1 400", "HTTP/1.1 414"];
+        assert!(refused.iter().any(|status| answer.starts_with(status)), "{answer:?}");
+    }
+    let garbage = rest(send(&server, "\u{16}\u{3}\u{1} this is not HTTP\r\n\r\n"));
+    assert!(garbage.is_empty() || garbage.starts_with("HTTP/1.1 400"), "{garbage:?}");
+    assert_eq!(status(&mut send(&server, HEALTH)), "HTTP/1.1 200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_more_than_64_kib_is_refused() {
+    const LIMIT: usize = 64 * 1024;
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let token = vault.key("backend").token;
+    let post = |body: &str| {
+        let head = format!(
+            "POST /api/v2/totp/secrets HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n",
+            body.len(),
+        );
+        rest(send(&server, &format!("{head}{body}")))
+    };
+    let body = json!({"label": "padded"}).to_string();
+    let padded = |length: usize| format!("{body}{}", " ".repeat(length - body.len()));
+    let largest = post(&padded(LIMIT));
+    assert!(largest.starts_with("HTTP/1.1 200"), "{largest}");
+    let answer = post(&padded(LIMIT + 1));
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("TOO_LARGE"), "{answer}");
+    assert_eq!(server.api(&token).list().await.len(), 1);
+}
+
+#[test]
+fn connections_that_say_nothing_or_half_of_it_stop_nobody() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let halves = ["", "G", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: "];
+    let slow: Vec<_> = (0..200).map(|number| send(&server, halves[number % 4])).collect();
+    for _ in 0..20 {
+        assert_eq!(status(&mut send(&server, HEALTH)), "HTTP/1.1 200");
+    }
+    // One that goes on is answered after all.
+    let mut late = slow.into_iter().nth(2).unwrap();
+    late.write_all(b"TP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert_eq!(status(&mut late), "HTTP/1.1 200");
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_and_are_served_when_one_closes() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve_with(&[("KEYFOB_MAX_CONNECTIONS", "2")]);
+    let mut first_two = [send(&server, HEALTH), send(&server, HEALTH)];
+    for stream in &mut first_two {
+        assert_eq!(status(stream), "HTTP/1.1 200");
+    }
+    let mut third = send(&server, HEALTH);
+    third.set_read_timeout(Some(MOMENT)).unwrap();
+    let waits = third.read(&mut [0]).unwrap_err();
+    assert_eq!(waits.kind(), std::io::ErrorKind::WouldBlock, "{waits}");
+    third.set_read_timeout(Some(PATIENCE)).unwrap();
+    let [first, mut second] = first_two;
+    drop(first);
+    assert_eq!(status(&mut third), "HTTP/1.1 200");
+    // The one that stayed is served as before.
+    second.write_all(HEALTH.as_bytes()).unwrap();
+    assert!(second.read(&mut [0; 4096]).unwrap() > 0);
+}
+
+async fn metrics_and_health_are_where_they_belong_and_tell_no_secret(kind: Kind) {
+    let vault = Vault::new(kind);
+    let server = vault.serve_with(&[("KEYFOB_ADMIN_LISTEN", "127.0.0.1:0")]);
+    let key = vault.key("backend");
+    let (api, admin) = (server.api(&key.token), Api::new(server.admin.as_ref().unwrap(), ""));
+    let id = api.store("a metric label", &secret_of("metrics"), 30).await;
+    let code = api.code(&id).await.code;
+    api.get("/api/v2/totp/code/not-there").await;
+    api.send(Method::GET, "/nowhere/at/all", None, "a-request-id").await.unwrap();
+    for listener in [&api, &admin] {
+        for path in ["/healthz", "/readyz"] {
+            let answer = listener.get(path).await;
+            assert_eq!((answer.status, &answer.body["status"]), (200, &json!("OK")), "{path}");
+        }
+    }
+    assert_eq!(api.get("/metrics").await.status, 404);
+    assert_eq!(admin.with_token(&key.token).get("/api/v2/totp/secrets").await.status, 404);
+
+    let metrics = admin.get("/metrics").await;
+    assert_eq!(metrics.status, 200);
+    let metrics = metrics.text;
+    for name in [
+        "keyfob_http_requests_total{",
+        "keyfob_http_request_duration_seconds_bucket{",
+        "keyfob_totp_codes_total 1\n",
+        "keyfob_totp_waiting 0\n",
+        "keyfob_store_queue ",
+        "keyfob_store_batch_bucket{",
+        r#"route="/api/v2/totp/code/{id}",status="404"} 1"#,
+        r#"route="other",status="404"}"#,
+    ] {
+        assert!(metrics.contains(name), "no {name} in {metrics}");
+    }
+    assert!(metrics.ends_with("# EOF\n"));
+    for hidden in [
+        id.as_str(),
+        &secret_of("metrics"),
+        &format!("\"{code}\""),
+        &key.id,
+        &key.secret[4..],
+        "a metric label",
+        "nowhere",
+        "a-request-id",
+        "not-there",
+    ] {
+        assert!(!metrics.contains(hidden), "{hidden:?} is in {metrics}");
+    }
+}

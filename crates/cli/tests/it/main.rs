@@ -14,6 +14,7 @@ mod hotp;
 mod process;
 mod vault;
 
+mod at_most_once;
 mod cli;
 mod crash;
 mod help;
@@ -25,7 +26,6 @@ mod load;
 mod outage;
 mod start;
 mod stop;
-mod unique;
 mod watch;
 
 /// Each test once on SQLite and once on PostgreSQL.

@@ -59,9 +59,13 @@ pub struct Origin {
     pub request_id: Arc<str>,
 }
 
-/// Someone who may use the vault: there is no other way to make one than to authenticate.
+/// Someone who may use the vault: there is no other way to make one than to authenticate. Cheap to
+/// clone, and small, because thousands of them may be waiting.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct Caller(Arc<Identity>);
+
+#[derive(Debug)]
+struct Identity {
     grant: Grant,
     actor: Actor,
     origin: Origin,
@@ -74,24 +78,25 @@ impl Caller {
     pub(crate) fn operator(grant: Grant, request_id: Arc<str>) -> Self {
         let (id, name) = ("local".into(), "command line".into());
         let actor = Actor { kind: "operator", id, name };
-        Self { grant, actor, origin: Origin { ip: None, request_id }, key: None }
+        let origin = Origin { ip: None, request_id };
+        Self(Arc::new(Identity { grant, actor, origin, key: None }))
     }
 
     pub(super) fn account(&self) -> &AccountId {
-        self.grant.account()
+        self.0.grant.account()
     }
 
     pub(super) fn grant(&self) -> &Grant {
-        &self.grant
+        &self.0.grant
     }
 
     pub(super) fn key(&self) -> Option<&KeyId> {
-        self.key.as_ref()
+        self.0.key.as_ref()
     }
 
     /// Decides whether this caller may do `action` on `object`.
     pub(super) fn decide(&self, action: Action, object: Object<'_>) -> Result<Permit, Error> {
-        Ok(decide(&self.grant, action, object)?)
+        Ok(decide(&self.0.grant, action, object)?)
     }
 
     /// The event that tells that this caller did `action`.
@@ -105,15 +110,15 @@ impl Caller {
         Event {
             account: self.account().clone(),
             created_at: now,
-            actor: self.actor.clone(),
+            actor: self.0.actor.clone(),
             action,
             object_type: noun,
             object_id: id,
             contact_id: None,
             result: "ok",
             reason: None,
-            ip: self.origin.ip.clone(),
-            request_id: Arc::clone(&self.origin.request_id),
+            ip: self.0.origin.ip.clone(),
+            request_id: Arc::clone(&self.0.origin.request_id),
         }
     }
 }
@@ -166,12 +171,12 @@ impl Broker {
             return Err(Error::InvalidCredentials);
         }
         let Key { account, id, role, .. } = &known.key;
-        Ok(Caller {
+        Ok(Caller(Arc::new(Identity {
             grant: Grant::new(account.clone(), *role),
             actor: known.actor.clone(),
             origin,
             key: Some(id.clone()),
-        })
+        })))
     }
 
     /// Refuses a caller whose key has ended since it was recognised.

@@ -35,7 +35,7 @@ fn every_file_is_its_owners_only() {
             names.push(entry.file_name().into_string().unwrap());
         }
         names.sort();
-        let expected = ["keyfob.db", "keyfob.db-shm", "keyfob.db-wal", "keyfob.lock"];
+        let expected = ["keyfob.db", "keyfob.db-shm", "keyfob.db-wal", "keyfob.db.lock"];
         assert_eq!(names, expected);
     });
 }
