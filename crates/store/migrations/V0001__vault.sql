@@ -1,4 +1,7 @@
 -- One text for SQLite and PostgreSQL. Times are unix milliseconds from Keyfob's own clock.
+--
+-- What stands in /*sqlite … sqlite*/ is for SQLite only, a comment to PostgreSQL. WITHOUT ROWID keeps
+-- rows in their primary key's tree: one tree to search and to write instead of two.
 
 -- One row: which master key this database was sealed with.
 CREATE TABLE vault (
@@ -24,7 +27,7 @@ CREATE TABLE data_key (
     wrapped BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, id)
-);
+) /*sqlite WITHOUT ROWID sqlite*/;
 
 CREATE TABLE key (
     account_id TEXT NOT NULL REFERENCES account (id),
@@ -39,7 +42,7 @@ CREATE TABLE key (
     expires_at BIGINT,
     revoked_at BIGINT,
     PRIMARY KEY (account_id, id)
-);
+) /*sqlite WITHOUT ROWID sqlite*/;
 
 -- A caller names its key, not its account.
 CREATE UNIQUE INDEX key_by_id ON key (id);
@@ -62,7 +65,7 @@ CREATE TABLE totp (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, id)
-);
+) /*sqlite WITHOUT ROWID sqlite*/;
 
 -- Creates of the last minutes, so that a repeated one is known again. Fingerprints are keyed.
 CREATE TABLE creation (
@@ -74,7 +77,7 @@ CREATE TABLE creation (
     object_id TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, fingerprint)
-);
+) /*sqlite WITHOUT ROWID sqlite*/;
 
 CREATE INDEX creation_by_age ON creation (created_at);
 
@@ -95,4 +98,4 @@ CREATE TABLE event (
     ip TEXT,
     request_id TEXT NOT NULL,
     PRIMARY KEY (account_id, id)
-);
+) /*sqlite WITHOUT ROWID sqlite*/;

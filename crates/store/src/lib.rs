@@ -153,6 +153,13 @@ impl Store {
         accepted(self.inner.writes.push_later(Entry::later(Box::new(LaterUnit(work)))))
     }
 
+    /// Whether the writer does not keep up with [`Store::write_later`]: whoever has a choice should
+    /// wait for its units now.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.inner.writes.is_behind()
+    }
+
     /// How many units wait for the writer.
     #[must_use]
     pub fn depth(&self) -> usize {

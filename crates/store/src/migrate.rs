@@ -1,5 +1,7 @@
 //! Migrations: one folder for both databases.
 
+use refinery::{Migration, Runner};
+
 use crate::{
     conn::{Conn, PostgresConn},
     error::StoreError,
@@ -27,7 +29,18 @@ pub(crate) fn run(target: &Target) -> Result<(), StoreError> {
 }
 
 fn sqlite(conn: &mut rusqlite::Connection) -> Result<(), StoreError> {
-    embedded::migrations::runner().run(conn).map(drop).map_err(|error| explain(&error))
+    let embedded = embedded::migrations::runner();
+    let migrations = embedded.get_migrations().iter().map(for_sqlite);
+    let migrations: Result<Vec<_>, _> = migrations.collect();
+    let result = migrations.and_then(|migrations| Runner::new(&migrations).run(conn));
+    result.map(drop).map_err(|error| explain(&error))
+}
+
+/// The migration with what only SQLite reads.
+fn for_sqlite(migration: &Migration) -> Result<Migration, refinery::Error> {
+    let name = format!("V{}__{}", migration.version(), migration.name());
+    let sql = migration.sql().unwrap_or_default();
+    Migration::unapplied(&name, &sql.replace("/*sqlite", "").replace("sqlite*/", ""))
 }
 
 fn postgres(conn: &mut PostgresConn) -> Result<(), StoreError> {

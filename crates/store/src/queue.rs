@@ -114,7 +114,13 @@ impl<J> Queue<J> {
 
     /// How many jobs wait.
     pub(crate) fn depth(&self) -> usize {
-        self.state().jobs.len()
+        let state = self.state();
+        state.jobs.len() + state.later.len()
+    }
+
+    /// Whether more jobs that nobody waits for are left than a thread does at once.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.state().later.len() > LATER_AT_ONCE
     }
 
     /// Takes no more; what is queued is still done.

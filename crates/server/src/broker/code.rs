@@ -128,7 +128,9 @@ impl Broker {
     }
 
     async fn turn(&self, request: &Request) -> Result<Turn, Error> {
-        let may_buffer = self.inner.audit == Audit::Buffered && request.reserved.is_none();
+        let may_buffer = self.inner.audit == Audit::Buffered
+            && request.reserved.is_none()
+            && !self.inner.store.is_behind();
         if may_buffer && let Some(released) = self.release_buffered(request).await? {
             return Ok(Turn::Released(released));
         }
