@@ -10,7 +10,6 @@ use crate::{
     process::resident,
     report::{Goal, Section, short},
     sample::{Sample, Samples, Subject, rounded},
-    wrk::Script,
 };
 
 /// A database and a way of auditing, at one or more numbers of connections.
@@ -40,13 +39,7 @@ struct Mode {
 /// Runs the section.
 pub(crate) async fn run(context: &Context) -> Result<Section> {
     let (server, port) = context.hello().await?;
-    let hello = Subject {
-        name: "hello".to_owned(),
-        pid: server.pid(),
-        port,
-        script: Script::root(&context.folder("hello")?)?,
-        database: None,
-    };
+    let hello = Hello { pid: server.pid(), port };
     let cluster = if context.args.postgres {
         eprintln!("  starting PostgreSQL");
         Some(Cluster::start().await.context("PostgreSQL")?)
@@ -69,10 +62,16 @@ pub(crate) async fn run(context: &Context) -> Result<Section> {
     Ok(section(context, &modes, about.as_deref()))
 }
 
+/// The bare server, running.
+struct Hello {
+    pid: u32,
+    port: u16,
+}
+
 async fn measure(
     context: &Context,
     plan: &Plan,
-    hello: &Subject,
+    hello: &Hello,
     cluster: Option<&Cluster>,
 ) -> Result<Vec<Mode>> {
     let name = format!("{} {}", plan.database, plan.audit);
@@ -91,6 +90,15 @@ async fn measure(
             check_code(keyfob.port, &headers, &ids[0]).await?;
             let mut subject = keyfob.subject(&name, &setup.folder, &headers, &ids)?;
             subject.database = cluster.map(|cluster| cluster.pid);
+            // The bare server gets the same requests, byte for byte: what they cost to send and to
+            // read is no merit of either.
+            let hello = &Subject {
+                name: "hello".to_owned(),
+                pid: hello.pid,
+                port: hello.port,
+                script: subject.script.clone(),
+                database: None,
+            };
             let mut modes = Vec::new();
             for &connections in plan.connections {
                 modes.push(pairs(context, plan, connections, &subject, hello).await?);

@@ -25,13 +25,6 @@ end
 pub(crate) struct Script(PathBuf);
 
 impl Script {
-    /// Asks for `/` again and again.
-    pub(crate) fn root(folder: &Path) -> Result<Self> {
-        let script = folder.join("root.lua");
-        fs::write(&script, DONE)?;
-        Ok(Self(script))
-    }
-
     /// Asks for one of `paths` at random each time. The requests are built before the clock starts.
     pub(crate) fn random(
         folder: &Path,

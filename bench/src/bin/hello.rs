@@ -1,4 +1,5 @@
-//! The bare axum server that Keyfob's figures are held against: one route, one word.
+//! The bare axum server that Keyfob's figures are held against: one route, one word. The route is
+//! Keyfob's, so that both are asked with the same bytes.
 #![expect(clippy::print_stdout, reason = "the address is what the benchmark reads")]
 
 use axum::{Router, routing::get};
@@ -10,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let app = Router::new().route("/", get(|| async { "hello" }));
+    let app = Router::new().route("/api/v2/totp/code/{id}", get(|| async { "hello" }));
     axum::serve(listener, app).await?;
     Ok(())
 }

@@ -160,7 +160,7 @@ impl Store {
         self.inner.writes.is_behind()
     }
 
-    /// How many units wait for the writer.
+    /// How many units that somebody waits for the writer has not taken yet.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.inner.writes.depth()

@@ -7,9 +7,9 @@ use std::{
 
 /// How long a job that nobody waits for may wait for company. Every commit makes the readers of
 /// SQLite read their pages anew, so few and large ones are better.
-const LINGER: Duration = Duration::from_millis(250);
-/// So many of them are done at once, company or not: about what a tenth of a second can do.
-const LATER_AT_ONCE: usize = 8192;
+const LINGER: Duration = Duration::from_millis(100);
+/// So many of them are done at once, company or not: about twenty milliseconds of work.
+const LATER_AT_ONCE: usize = 2048;
 
 /// Jobs wait here for a thread, in order. Those that nobody waits for wait apart, for company.
 pub(crate) struct Queue<J> {
@@ -112,10 +112,9 @@ impl<J> Queue<J> {
         Some(jobs)
     }
 
-    /// How many jobs wait.
+    /// How many jobs wait that somebody waits for.
     pub(crate) fn depth(&self) -> usize {
-        let state = self.state();
-        state.jobs.len() + state.later.len()
+        self.state().jobs.len()
     }
 
     /// Whether more jobs that nobody waits for are left than a thread does at once.
