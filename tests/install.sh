@@ -55,7 +55,6 @@ missing_packages() {
   have curl || echo curl
   if [ "$what" = bench ]; then
     have wrk || echo wrk
-    return
   fi
   postgres_there || echo postgresql
   # Debian's nodejs comes without npm, others bring it along: which one it is shows once nodejs is there.

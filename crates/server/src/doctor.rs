@@ -85,7 +85,7 @@ fn open(config: &VaultConfig) -> Result<Store, String> {
     {
         return Err(format!("there is no database {path}: `keyfob serve` makes one"));
     }
-    let store = files::open_store(config, &SystemRandom, std::sync::Arc::new(|_| ()));
+    let store = files::open_as_is(config, &SystemRandom);
     store.map_err(|error| error.to_string())
 }
 

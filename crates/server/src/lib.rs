@@ -1,6 +1,6 @@
 //! The Keyfob service as a library.
 //!
-//! One natural path: [`router`] → `http` → [`broker`] → store, policy, crypto. Rules live in the
+//! One natural path: `router` → `http` → [`broker`] → store, policy, crypto. Rules live in the
 //! broker only, statuses in [`error`] only.
 
 pub mod app;

@@ -58,14 +58,11 @@ impl VaultConfig {
     }
 }
 
-/// Opens the database alone, for what needs no master key and makes no directory. Blocks.
-pub fn open_store(
-    config: &VaultConfig,
-    random: &dyn Random,
-    observe: Arc<dyn Fn(usize) + Send + Sync>,
-) -> Result<Store, OpenError> {
+/// Opens the database alone, as it is: makes nothing, upgrades nothing. Blocks.
+pub(crate) fn open_as_is(config: &VaultConfig, random: &dyn Random) -> Result<Store, OpenError> {
     let target: Target = config.url().parse()?;
-    Ok(Store::open(&target, &Options { writer: random::bytes(random), observe })?)
+    let options = Options { may_migrate: false, ..Options::new(random::bytes(random)) };
+    Ok(Store::open(&target, &options)?)
 }
 
 /// Opens the vault. A new one gets a master key. Blocks while it opens the database.
@@ -76,7 +73,9 @@ pub async fn open(
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
     make_data_dir(&config.data_dir)?;
-    let store = open_store(config, random, observe)?;
+    let target: Target = config.url().parse()?;
+    let options = Options { observe, ..Options::new(random::bytes(random)) };
+    let store = Store::open(&target, &options)?;
     let bound: Option<_> = store.read(vault::find).await?;
     let master = match (master_key(config)?, &bound) {
         (Some(key), _) => key,

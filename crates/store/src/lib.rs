@@ -64,15 +64,17 @@ const POSTGRES_READERS: usize = 4;
 pub struct Options {
     /// Random bits that no other process shares; they make event ids unique.
     pub writer: [u8; 4],
+    /// Whether a database of an older version is brought to this one's schema, or refused.
+    pub may_migrate: bool,
     /// Told how many units of work each commit held.
     pub observe: Arc<dyn Fn(usize) + Send + Sync>,
 }
 
 impl Options {
-    /// Options without an observer.
+    /// Options that migrate, without an observer.
     #[must_use]
     pub fn new(writer: [u8; 4]) -> Self {
-        Self { writer, observe: Arc::new(|_| ()) }
+        Self { writer, may_migrate: true, observe: Arc::new(|_| ()) }
     }
 }
 
@@ -97,7 +99,8 @@ impl Store {
     pub fn open(target: &Target, options: &Options) -> Result<Self, StoreError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         // On a thread of its own: the PostgreSQL driver must not be started inside a runtime.
-        let migrated = std::thread::scope(|scope| scope.spawn(|| migrate::run(target)).join());
+        let prepare = if options.may_migrate { migrate::run } else { migrate::check };
+        let migrated = std::thread::scope(|scope| scope.spawn(|| prepare(target)).join());
         migrated.map_err(|_| StoreError::Stopped)??;
         let is_postgres = matches!(target, Target::Postgres(_));
         let inner = Inner {

@@ -28,6 +28,24 @@ pub(crate) fn run(target: &Target) -> Result<(), StoreError> {
     }
 }
 
+/// Refuses a database that [`run`] would change.
+pub(crate) fn check(target: &Target) -> Result<(), StoreError> {
+    let runner = embedded::migrations::runner();
+    let applied = match &mut target.connect().map_err(|failure| failure.error)? {
+        Conn::Sqlite(conn) => runner.get_last_applied_migration(conn),
+        Conn::Postgres(conn) => runner.get_last_applied_migration(&mut conn.client),
+    };
+    let newest = runner.get_migrations().iter().map(Migration::version).max();
+    // An error here is that of a database without a table of migrations.
+    match applied.ok().flatten() {
+        Some(applied) if Some(applied.version()) == newest => Ok(()),
+        Some(_) => Err(StoreError::Open(
+            "the database was made by another version of Keyfob: `keyfob serve` of a newer one upgrades it".into(),
+        )),
+        None => Err(StoreError::Open("the database is empty: `keyfob serve` sets it up".into())),
+    }
+}
+
 fn sqlite(conn: &mut rusqlite::Connection) -> Result<(), StoreError> {
     let embedded = embedded::migrations::runner();
     let migrations = embedded.get_migrations().iter().map(for_sqlite);

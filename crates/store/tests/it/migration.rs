@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use keyfob_store::{Store, StoreError};
+use keyfob_store::{Options, Store, StoreError};
 
 use crate::{
     bench::{change, runtime},
@@ -111,4 +111,15 @@ fn a_file_that_is_no_database_is_refused_and_not_touched() {
     std::fs::write(&file, &text).unwrap();
     assert!(database.open().is_err());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
+fn a_store_that_may_not_migrate_refuses_an_empty_database_and_leaves_it_empty() {
+    both(|database| {
+        let options = Options { may_migrate: false, ..Options::new([0; 4]) };
+        let refused = Store::open(&database.target(), &options).err();
+        assert!(matches!(&refused, Some(StoreError::Open(text)) if text.contains("keyfob serve")));
+        database.open().unwrap().close();
+        Store::open(&database.target(), &options).unwrap().close();
+    });
 }
