@@ -88,8 +88,11 @@ fn remember(
     Ok(changed == 1)
 }
 
-/// Forgets the creates before `before`; how many there were.
-pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp) -> Result<u64, StoreError> {
-    let forget = sql!("DELETE FROM creation WHERE created_at < $1");
-    tx.execute(forget, &[&before.as_millis()])
+/// Forgets up to `limit` of the creates before `before`; how many there were.
+pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let forget = sql!(
+        "DELETE FROM creation WHERE (account_id, fingerprint) IN
+             (SELECT account_id, fingerprint FROM creation WHERE created_at < $1 LIMIT $2)"
+    );
+    tx.execute(forget, &[&before.as_millis(), &i64::from(limit)])
 }

@@ -82,6 +82,11 @@ impl Caller {
         Self(Arc::new(Identity { grant, actor, origin, key: None }))
     }
 
+    /// The id of the request it came with.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.0.origin.request_id
+    }
+
     pub(super) fn account(&self) -> &AccountId {
         self.0.grant.account()
     }

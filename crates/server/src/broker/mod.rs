@@ -30,6 +30,8 @@ use crate::{
     vault::Vault,
 };
 
+/// Old creates that one unit of work forgets.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 /// A create is known again for so long.
 pub(crate) const CREATES_KEPT: Duration = Duration::from_mins(10);
 
@@ -90,18 +92,29 @@ impl Broker {
     /// Whether the server could do its work now: the clock, the database and its writer.
     pub async fn check(&self) -> Result<(), Error> {
         self.now()?;
-        let bound = self.read(|tx| Ok(vault::find(tx)?)).await?;
-        bound.map(drop).ok_or_else(|| Error::internal("the database has lost its vault row"))
+        let bound = self.write(|tx| {
+            let bound = vault::find(tx)?;
+            Ok(tx.commit_unaudited(bound))
+        });
+        bound.await?.map(drop).ok_or_else(|| Error::internal("the database has lost its vault row"))
     }
 
-    /// Forgets creates that are too old to be repeated; how many.
+    /// Forgets creates that are too old to be repeated; how many. A few at a time, so that nobody
+    /// waits behind a million of them.
     pub async fn forget_creations(&self) -> Result<u64, Error> {
         let before = self.now()?.minus(CREATES_KEPT);
-        self.write(move |tx| {
-            let forgotten = creation::forget(tx, before)?;
-            Ok(tx.commit_unaudited(forgotten))
-        })
-        .await
+        let mut forgotten = 0;
+        loop {
+            let some = self.write(move |tx| {
+                let forgotten = creation::forget(tx, before, FORGOTTEN_AT_ONCE)?;
+                Ok(tx.commit_unaudited(forgotten))
+            });
+            let some = some.await?;
+            forgotten += some;
+            if some < u64::from(FORGOTTEN_AT_ONCE) {
+                return Ok(forgotten);
+            }
+        }
     }
 
     /// Runs a unit of reads.

@@ -146,7 +146,11 @@ pub(crate) async fn list(State(broker): State<Broker>, caller: Caller) -> Result
     let first = broker.list_totp(&caller, None).await?;
     let pages = stream::try_unfold(Sent::Page(first, true), move |state| {
         let (broker, caller) = (broker.clone(), caller.clone());
-        async move { next_chunk(&broker, &caller, state).await }
+        async move {
+            let chunk = next_chunk(&broker, &caller, state).await;
+            // The answer has begun: all that is left is to break it off, and to say why.
+            chunk.inspect_err(|error| error.log(caller.request_id()))
+        }
     });
     Ok(json_stream(Body::from_stream(pages)))
 }

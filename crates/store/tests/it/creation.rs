@@ -71,7 +71,7 @@ on_both!(old_creates_are_forgotten, async |bench| {
         let creation = sample::creation(fingerprint, 1, millis);
         assert_eq!(claim(bench, 1, &creation, 0).await, None);
     }
-    let forget = |millis| bench.change(move |tx| creation::forget(tx, at(millis)));
+    let forget = |millis| bench.change(move |tx| creation::forget(tx, at(millis), 10));
     assert_eq!(forget(100).await.unwrap(), 0);
     assert_eq!(forget(300).await.unwrap(), 2);
     assert_eq!(claim(bench, 1, &sample::creation(1, 2, 400), 0).await, None);
