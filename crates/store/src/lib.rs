@@ -56,8 +56,8 @@ use crate::{
 
 /// More waiting units than this are refused: their callers would have given up before their turn.
 const QUEUE: usize = 65_536;
-/// Threads with a connection each, on PostgreSQL.
-const POSTGRES_WRITERS: usize = 2;
+/// Threads with a connection each, on PostgreSQL: one writer works while the other waits for an answer.
+const POSTGRES_WRITERS: u8 = 2;
 const POSTGRES_READERS: usize = 4;
 
 /// What a store is opened with.
@@ -196,12 +196,13 @@ impl Inner {
         // One transaction of SQLite holds more: it costs no round trips and blocks no other node.
         let (writers, batch) =
             if self.reads.is_some() { (POSTGRES_WRITERS, 256) } else { (1, 1024) };
+        let large = Arc::new(Mutex::new(()));
         for number in 0..writers {
             let [a, b, c, d] = options.writer;
-            let number = u8::try_from(number).unwrap_or(u8::MAX);
             let writer = Writer {
                 link: Link::new(self.target.clone()),
                 queue: Arc::clone(&self.writes),
+                large: Arc::clone(&large),
                 ids: EventIds { writer: [a, b, c, d, number], made: 0 },
                 batch,
                 crowd: 0,

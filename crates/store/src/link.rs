@@ -53,7 +53,7 @@ impl Link {
             Conn::Sqlite(_) => conn.control("BEGIN IMMEDIATE")?,
             // Units of several nodes share transactions, so two of them can lock the same rows in
             // different orders. Giving up early and running alone beats waiting for the detector.
-            Conn::Postgres(_) => conn.control("BEGIN; SET LOCAL lock_timeout = '100ms'")?,
+            Conn::Postgres(_) => conn.control("BEGIN; SET LOCAL lock_timeout = '50ms'")?,
         }
         Ok(conn)
     }

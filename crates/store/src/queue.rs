@@ -11,6 +11,8 @@ const LINGER: Duration = Duration::from_millis(100);
 /// So many of them are done at once, company or not: about twenty milliseconds of work.
 const LATER_AT_ONCE: usize = 2048;
 
+const LATER_PER_JOB: usize = 4;
+
 /// Jobs wait here for a thread, in order. Those that nobody waits for wait apart, for company.
 pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
@@ -77,8 +79,9 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    /// Waits for work and takes all that nobody waits for, and after it up to `most` jobs. `None`:
-    /// closed and empty. With `at_once` it does not wait: the thread still has work of its own.
+    /// Waits for work and takes up to `most` jobs, and before them up to four times as many that
+    /// nobody waits for. `None`: closed and empty. With `at_once` it does not wait: the thread still
+    /// has work of its own.
     pub(crate) fn take(&self, most: usize, at_once: bool) -> Option<Vec<J>> {
         let mut state = self.state();
         let mut lingered = at_once;
@@ -102,7 +105,8 @@ impl<J> Queue<J> {
         }
         let rest = state.jobs.len().saturating_sub(most);
         let taken = state.jobs.len() - rest;
-        let mut jobs = std::mem::take(&mut state.later);
+        let later = state.later.len().min(most * LATER_PER_JOB);
+        let mut jobs: Vec<_> = state.later.drain(..later).collect();
         jobs.extend(state.jobs.drain(..taken));
         let wake = rest > 0 && state.idle > 0;
         drop(state);

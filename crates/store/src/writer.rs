@@ -6,7 +6,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -164,6 +164,9 @@ impl EventIds {
 pub(crate) struct Writer {
     pub(crate) link: Link,
     pub(crate) queue: Arc<Queue<Entry>>,
+    /// Held during a transaction of many units that nobody waits for: two of these at a time would
+    /// wait long for each other's row locks.
+    pub(crate) large: Arc<Mutex<()>>,
     pub(crate) ids: EventIds,
     /// The most units in one transaction.
     pub(crate) batch: usize,
@@ -249,6 +252,9 @@ impl Writer {
             return Ok(());
         }
         let mut events = Vec::with_capacity(entries.len());
+        let large = Arc::clone(&self.large);
+        let is_large = entries.iter().any(|entry| entry.deadline.is_none());
+        let _alone = is_large.then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
         let conn = self.link.begin()?;
         for entry in entries {
             let mut tx = WriteTx::new(conn, Savepoint::Due);
