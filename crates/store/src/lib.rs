@@ -37,6 +37,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -56,6 +57,8 @@ use crate::{
 
 /// More waiting units than this are refused: their callers would have given up before their turn.
 const QUEUE: usize = 65_536;
+/// A unit that was begun has this long to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Threads with a connection each, on PostgreSQL: one writer works while the other waits for an answer.
 const POSTGRES_WRITERS: u8 = 2;
 const POSTGRES_READERS: usize = 4;
@@ -127,7 +130,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let job = ReadEntry::new(Box::new(Reads { work, answer: None, reply }));
         accepted(reads.push(job))?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        answered(answer).await
     }
 
     /// Runs a unit that may write, and answers when it is on stable storage.
@@ -143,7 +146,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let entry = Entry::new(Box::new(Unit { work, answer: None, reply }));
         accepted(self.inner.writes.push(entry))?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        answered(answer).await
     }
 
     /// Leaves a unit to be run within a second, without waiting for it. It is run until it
@@ -177,6 +180,15 @@ impl Store {
             // A thread that panicked has told the log.
             let _ = thread.join();
         }
+    }
+}
+
+/// Waits for a unit's answer, but not for ever: a database that neither answers nor breaks the
+/// connection must not keep callers. What became of the unit is then unknown.
+async fn answered<T, E: From<StoreError>>(answer: oneshot::Receiver<Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(answer) => answer.unwrap_or_else(|_| Err(StoreError::Stopped.into())),
+        Err(_) => Err(StoreError::Unavailable("the database does not answer".into()).into()),
     }
 }
 
