@@ -96,6 +96,9 @@ pub struct TotpList {
     pub status: String,
     /// The account's entries, oldest first.
     pub totp_secrets: Vec<Totp>,
+    /// What the caller should know: that damaged entries are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
 }
 
 /// The answer to a delete.

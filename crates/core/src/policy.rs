@@ -3,7 +3,10 @@
 //! A permit cannot be made elsewhere, and a stored value cannot be opened without one, so nothing
 //! is decrypted that nobody decided on.
 
-use crate::id::{AccountId, KeyId, TotpId};
+use crate::{
+    id::{AccountId, KeyId, TotpId},
+    time::Timestamp,
+};
 
 /// What a key is for (contract/keyfob, "Keys and what they may do").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,18 +143,26 @@ impl Object<'_> {
     }
 }
 
-/// What a caller was given: an account and a role in it. A key's limits will stand beside them.
+/// What a caller was given: an account, a role in it, and until when. A key's limits will stand beside
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     account: AccountId,
     role: Role,
+    expires_at: Option<Timestamp>,
 }
 
 impl Grant {
-    /// A grant of `role` in `account`.
+    /// A grant of `role` in `account`, without an end.
     #[must_use]
     pub const fn new(account: AccountId, role: Role) -> Self {
-        Self { account, role }
+        Self { account, role, expires_at: None }
+    }
+
+    /// The same grant until `end`; `None` is no end.
+    #[must_use]
+    pub fn until(self, end: Option<Timestamp>) -> Self {
+        Self { expires_at: end, ..self }
     }
 
     /// The account it is for.
@@ -166,10 +177,18 @@ impl Grant {
         self.role
     }
 
-    /// Whether everything `other` allows is also allowed by this grant: a key makes no wider key.
+    /// When it ends, if ever.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Whether everything `other` allows, at any time, is also allowed by this grant: a key makes no
+    /// wider key, and none that outlives it.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        self.account == other.account && self.role >= other.role
+        let lasts = self.expires_at.is_none_or(|end| other.expires_at.is_some_and(|at| at <= end));
+        self.account == other.account && self.role >= other.role && lasts
     }
 }
 
@@ -263,6 +282,20 @@ mod tests {
         assert!(backend.covers(&backend));
         assert!(!backend.covers(&Grant::new(one, Role::Owner)));
         assert!(!backend.covers(&Grant::new(two, Role::Agent)));
+    }
+
+    #[test]
+    fn a_grant_that_ends_covers_none_that_ends_later_or_never() {
+        let owner = |end: Option<i64>| {
+            let grant = Grant::new(AccountId::from_bits([1; 16]), Role::Owner);
+            grant.until(end.map(Timestamp::from_millis))
+        };
+        assert!(owner(Some(5)).covers(&owner(Some(5))));
+        assert!(owner(Some(5)).covers(&owner(Some(4))));
+        assert!(!owner(Some(5)).covers(&owner(Some(6))));
+        assert!(!owner(Some(5)).covers(&owner(None)));
+        assert!(owner(None).covers(&owner(Some(5))));
+        assert!(owner(None).covers(&owner(None)));
     }
 
     #[test]

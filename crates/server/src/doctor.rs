@@ -3,12 +3,14 @@
 //! It changes nothing, makes nothing, and shows no secret.
 
 use keyfob_core::{
-    crypto::{DataKey, MasterKey, Sealed},
+    crypto::{DataKey, MasterKey, OpenError},
     id::{AccountId, TotpId},
 };
 use keyfob_store::{ReadTx, Store, StoreError, account, data_key, totp, vault};
 
-use crate::{clock::Clock, config::VaultConfig, random::SystemRandom, vault as files};
+use crate::{
+    clock::Clock, config::VaultConfig, error::Damaged, random::SystemRandom, vault as files,
+};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,74 +104,109 @@ async fn check_match(store: &Store, key: &MasterKey) -> Result<String, String> {
     }
 }
 
-/// Opens every sealed value there is, and shows none.
+/// Reads every row that holds a sealed value, opens it, and shows none.
 async fn check_values(store: &Store, master: MasterKey) -> Result<String, String> {
-    let (mut checked, mut damaged) = (0_u64, Vec::new());
+    let mut checked = Checked::default();
     let mut after: Option<AccountId> = None;
     loop {
         let page = read(store, move |tx| account::list(tx, after.as_ref(), PAGE)).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id.clone());
-        for account in page {
-            check_account(store, &master, &account.id, &mut checked, &mut damaged).await?;
+        checked.damaged(page.damaged);
+        for account in page.rows {
+            check_account(store, &master, &account.id, &mut checked).await?;
         }
+        let Some(last) = page.last else { break };
+        after = Some(last);
     }
-    if damaged.is_empty() {
-        return Ok(format!("{checked} one-time-password secrets open"));
+    let Checked { opened, damage } = checked;
+    if damage.is_empty() {
+        return Ok(format!("{opened} one-time-password secrets open"));
     }
-    let shown = damaged.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-    Err(format!(
-        "{} rows do not open ({shown}): restore them from a backup, or delete them and store them again",
-        damaged.len(),
-    ))
+    let mut text =
+        format!("{opened} one-time-password secrets open, {} rows do not:", damage.len());
+    for line in damage.iter().take(SHOWN) {
+        text.push_str(&format!("\n  {line}"));
+    }
+    Err(text)
+}
+
+/// Rows of damage that are named.
+const SHOWN: usize = 20;
+
+#[derive(Default)]
+struct Checked {
+    opened: u64,
+    damage: Vec<String>,
+}
+
+impl Checked {
+    fn damaged(&mut self, errors: Vec<StoreError>) {
+        self.damage.extend(errors.iter().map(StoreError::to_string));
+    }
+
+    fn does_not_open(&mut self, table: &'static str, row: String, column: &'static str) {
+        let damaged = Damaged { table, row, column, source: OpenError };
+        self.damage.push(damaged.to_string());
+    }
 }
 
 async fn check_account(
     store: &Store,
     master: &MasterKey,
     account: &AccountId,
-    checked: &mut u64,
-    damaged: &mut Vec<String>,
+    checked: &mut Checked,
 ) -> Result<(), String> {
     let wanted = account.clone();
-    let newest = read(store, move |tx| data_key::find_newest(tx, &wanted)).await?;
+    let newest = match store.read(move |tx| data_key::find_newest(tx, &wanted)).await {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            checked.damaged(vec![error]);
+            return Ok(());
+        }
+        newest => newest.map_err(|error| error.to_string())?,
+    };
     let key = newest.and_then(|(id, wrapped)| master.unwrap_data_key(account, id, &wrapped).ok());
     let Some(key) = key else {
-        damaged.push(format!("data_key of {account}"));
+        checked.does_not_open("data_key", account.to_string(), "wrapped");
         return Ok(());
     };
     let mut after: Option<TotpId> = None;
     loop {
         let (account, from) = (account.clone(), after.clone());
-        let page = read(store, move |tx| sealed_page(tx, &account, from.as_ref())).await?;
-        let Some((last, _)) = page.last() else {
+        let page = read(store, move |tx| totp::list(tx, &account, from.as_ref(), PAGE)).await?;
+        checked.damaged(page.damaged);
+        let ids = page.rows.into_iter().map(|totp| totp.id).collect();
+        check_secrets(store, &key, ids, checked).await?;
+        let Some(last) = page.last else {
             return Ok(());
         };
-        after = Some(last.clone());
-        *checked += page.len() as u64;
-        let bad = page.iter().filter(|(id, sealed)| !opens(&key, id, sealed.as_ref()));
-        damaged.extend(bad.map(|(id, _)| format!("totp {id}")));
+        after = Some(last);
     }
 }
 
-fn opens(key: &DataKey, id: &TotpId, sealed: Option<&Sealed>) -> bool {
-    sealed.is_some_and(|sealed| key.opens("totp", id.as_str(), "secret", sealed))
-}
-
-type Values = Vec<(TotpId, Option<Sealed>)>;
-
-fn sealed_page(
-    tx: &mut ReadTx<'_>,
-    account: &AccountId,
-    after: Option<&TotpId>,
-) -> Result<Values, StoreError> {
-    let page = totp::list(tx, account, after, PAGE)?;
-    let mut values = Vec::with_capacity(page.len());
-    for totp in page {
-        let sealed = totp::find_sealed(tx, account, &totp.id)?.map(|sealed| sealed.secret);
-        values.push((totp.id, sealed));
+/// Opens the secrets of these entries.
+async fn check_secrets(
+    store: &Store,
+    key: &DataKey,
+    ids: Vec<TotpId>,
+    checked: &mut Checked,
+) -> Result<(), String> {
+    let account = key.account().clone();
+    let secrets = read(store, move |tx| {
+        let find = |id: &TotpId| (id.clone(), totp::find_sealed(tx, &account, id));
+        Ok(ids.iter().map(find).collect::<Vec<_>>())
+    });
+    for (id, sealed) in secrets.await? {
+        match sealed {
+            // It was deleted meanwhile.
+            Ok(None) => {}
+            Ok(Some(found)) if key.opens("totp", id.as_str(), "secret", &found.secret) => {
+                checked.opened += 1;
+            }
+            Ok(Some(_)) => checked.does_not_open("totp", id.to_string(), "secret"),
+            Err(error @ StoreError::Corrupt { .. }) => checked.damaged(vec![error]),
+            Err(error) => return Err(error.to_string()),
+        }
     }
-    Ok(values)
+    Ok(())
 }
 
 async fn read<T: Send + 'static>(

@@ -27,11 +27,11 @@ pub async fn list_keys(broker: &Broker, caller: &Caller) -> Result<Vec<Key>, Err
     loop {
         let slice = Slice { after, oldest_first: false, take: 100 };
         let page = broker.list_keys(caller, slice).await?;
-        let Some(last) = page.last() else {
+        let Some(last) = page.last else {
             return Ok(keys);
         };
-        after = Some(last.id.clone());
-        keys.extend(page.into_iter().map(shape));
+        after = Some(last);
+        keys.extend(page.rows.into_iter().map(shape));
     }
 }
 

@@ -60,8 +60,10 @@ CREATE TABLE totp (
     secret BYTEA NOT NULL,
     policy_unique BOOLEAN NOT NULL,
     policy_min_validity BIGINT NOT NULL,
-    -- The last time step that was handed out or reserved; -1 before the first.
+    -- The last time step that was reserved or told; -1 before the first.
     last_step BIGINT NOT NULL,
+    -- The last one that was told to callers who do not need it for themselves.
+    last_told BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, id)

@@ -3,7 +3,7 @@
 use keyfob_core::{id::AccountId, time::Timestamp};
 
 use crate::{
-    ReadTx, StoreError, WriteTx,
+    Page, ReadTx, StoreError, WriteTx,
     conn::{Row, sql},
 };
 
@@ -34,13 +34,15 @@ fn read(row: &Row<'_>) -> Result<Account, StoreError> {
 
 /// The account with this id.
 pub fn find(tx: &mut ReadTx<'_>, id: &AccountId) -> Result<Option<Account>, StoreError> {
-    let find = sql!("SELECT id, parent_id, name, email, created_at FROM account WHERE id = $1");
+    let find =
+        sql!(account, "SELECT id, parent_id, name, email, created_at FROM account WHERE id = $1");
     tx.one(find, &[&id.as_str()], read)
 }
 
 /// The first account, made at first start: the one without a parent.
 pub fn find_first(tx: &mut ReadTx<'_>) -> Result<Option<Account>, StoreError> {
     let find = sql!(
+        account,
         "SELECT id, parent_id, name, email, created_at FROM account
          WHERE parent_id IS NULL ORDER BY created_at, id LIMIT 1"
     );
@@ -52,17 +54,20 @@ pub fn list(
     tx: &mut ReadTx<'_>,
     after: Option<&AccountId>,
     limit: u32,
-) -> Result<Vec<Account>, StoreError> {
+) -> Result<Page<Account, AccountId>, StoreError> {
     let list = sql!(
+        account,
         "SELECT id, parent_id, name, email, created_at FROM account
          WHERE id > $1 ORDER BY id LIMIT $2"
     );
-    tx.many(list, &[&after.map_or("", AccountId::as_str), &i64::from(limit)], read)
+    let after = after.map_or("", AccountId::as_str);
+    tx.page(list, &[&after, &i64::from(limit)], (0, AccountId::from_stored), read)
 }
 
 /// Stores a new account, without entries.
 pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError> {
     let insert = sql!(
+        account,
         "INSERT INTO account (id, parent_id, name, email, totp_count, created_at)
          VALUES ($1, $2, $3, $4, 0, $5)"
     );
@@ -74,13 +79,15 @@ pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError>
 
 /// Counts one more one-time-password entry. `false` if the account holds `limit` already.
 pub fn add_totp(tx: &mut WriteTx<'_>, id: &AccountId, limit: i64) -> Result<bool, StoreError> {
-    let add =
-        sql!("UPDATE account SET totp_count = totp_count + 1 WHERE id = $1 AND totp_count < $2");
+    let add = sql!(
+        account,
+        "UPDATE account SET totp_count = totp_count + 1 WHERE id = $1 AND totp_count < $2"
+    );
     Ok(tx.execute(add, &[&id.as_str(), &limit])? == 1)
 }
 
 /// Counts one one-time-password entry less.
 pub fn remove_totp(tx: &mut WriteTx<'_>, id: &AccountId) -> Result<(), StoreError> {
-    let remove = sql!("UPDATE account SET totp_count = totp_count - 1 WHERE id = $1");
+    let remove = sql!(account, "UPDATE account SET totp_count = totp_count - 1 WHERE id = $1");
     tx.execute(remove, &[&id.as_str()]).map(drop)
 }

@@ -1,15 +1,22 @@
 //! The layer that lets one store function run on both databases: one connection, one row, one
 //! way to bind a value and one to read it.
 
-use std::collections::HashMap;
+use std::ops::ControlFlow;
 
-use crate::error::{Failure, StoreError};
+use tokio_postgres::types::ToSql;
+
+use crate::{
+    error::{Failure, StoreError},
+    postgres::PostgresConn,
+};
 
 /// One statement in both spellings: SQLite numbers its parameters `?1`, PostgreSQL `$1`.
 ///
 /// Made by [`sql!`] only, from a constant, so no statement is ever built at run time.
 #[derive(Clone, Copy)]
 pub(crate) struct Sql {
+    /// The table it is about.
+    pub(crate) table: &'static str,
     pub(crate) sqlite: &'static str,
     pub(crate) postgres: &'static str,
 }
@@ -26,74 +33,90 @@ pub(crate) const fn numbered<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-/// The statement with this text, written as PostgreSQL has it (`$1`).
+/// The statement on this table with this text, written as PostgreSQL has it (`$1`).
 macro_rules! sql {
-    ($text:expr) => {{
+    ($table:ident, $text:expr) => {{
         const TEXT: &str = $text;
         const NUMBERED: [u8; TEXT.len()] = $crate::conn::numbered(TEXT);
         const SQLITE: &str = match core::str::from_utf8(&NUMBERED) {
             Ok(text) => text,
             Err(_) => panic!("a statement is UTF-8"),
         };
-        $crate::conn::Sql { sqlite: SQLITE, postgres: TEXT }
+        $crate::conn::Sql { table: stringify!($table), sqlite: SQLITE, postgres: TEXT }
     }};
 }
 pub(crate) use sql;
 
 /// A value that both databases take as a parameter.
-pub(crate) trait Bind: rusqlite::ToSql + postgres::types::ToSql + Sync {}
-impl<T: rusqlite::ToSql + postgres::types::ToSql + Sync> Bind for T {}
+pub(crate) trait Bind: rusqlite::ToSql + ToSql + Sync {}
+impl<T: rusqlite::ToSql + ToSql + Sync> Bind for T {}
 
 /// A value that both databases give back.
 pub(crate) trait Column:
-    rusqlite::types::FromSql + for<'a> postgres::types::FromSql<'a>
+    rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>
 {
 }
-impl<T: rusqlite::types::FromSql + for<'a> postgres::types::FromSql<'a>> Column for T {}
+impl<T: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>> Column for T {}
 
 /// One row of an answer.
-pub(crate) enum Row<'a> {
+pub(crate) struct Row<'a> {
+    table: &'static str,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres(&'a postgres::Row),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
-    /// The column number `index`, from 0. A value of another type is damage, and an error.
+    /// The column number `index`, from 0. A value of another type is damage.
     pub(crate) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
-        match self {
-            Self::Sqlite(row) => row.get(index).map_err(|e| StoreError::Database(e.into())),
-            Self::Postgres(row) => row.try_get(index).map_err(|e| StoreError::Database(e.into())),
+        self.value(index).ok_or_else(|| self.damaged(self.column(index)))
+    }
+
+    fn value<T: Column>(&self, index: usize) -> Option<T> {
+        match self.values {
+            Values::Sqlite(row) => row.get(index).ok(),
+            Values::Postgres(row) => row.try_get(index).ok(),
+        }
+    }
+
+    /// The error that this row's `column` does not hold what it must.
+    pub(crate) fn damaged(&self, column: &str) -> StoreError {
+        let column = column.to_owned();
+        StoreError::Corrupt { table: self.table, row: self.id().unwrap_or_default(), column }
+    }
+
+    /// What the statement tells of which row this is: its id, or at least its account's.
+    fn id(&self) -> Option<String> {
+        let named = |name| (0..self.columns()).find(|at| self.column(*at) == name);
+        let at = named("id").or_else(|| named("account_id"))?;
+        self.value(at).or_else(|| Some(self.value::<i64>(at)?.to_string()))
+    }
+
+    fn columns(&self) -> usize {
+        match self.values {
+            Values::Sqlite(row) => row.as_ref().column_count(),
+            Values::Postgres(row) => row.len(),
+        }
+    }
+
+    fn column(&self, index: usize) -> &str {
+        match self.values {
+            Values::Sqlite(row) => row.as_ref().column_name(index).unwrap_or_default(),
+            Values::Postgres(row) => row.columns().get(index).map_or("", |column| column.name()),
         }
     }
 }
 
-/// What a query does with each row.
-pub(crate) type Each<'a> = &'a mut dyn FnMut(&Row<'_>) -> Result<(), StoreError>;
+/// What a query does with each row, and whether it wants more.
+pub(crate) type Each<'a> = &'a mut dyn FnMut(&Row<'_>) -> ControlFlow<()>;
 
 /// A connection to whichever database is open.
 pub(crate) enum Conn {
     Sqlite(rusqlite::Connection),
     Postgres(Box<PostgresConn>),
-}
-
-/// A connection to PostgreSQL with the statements it has prepared, by the address of their text.
-pub(crate) struct PostgresConn {
-    pub(crate) client: postgres::Client,
-    pub(crate) statements: HashMap<usize, postgres::Statement>,
-    /// The server process behind this connection.
-    pub(crate) backend: i32,
-}
-
-impl PostgresConn {
-    pub(crate) fn prepared(&mut self, sql: Sql) -> Result<postgres::Statement, postgres::Error> {
-        let address = sql.postgres.as_ptr().addr();
-        if let Some(statement) = self.statements.get(&address) {
-            return Ok(statement.clone());
-        }
-        let statement = self.client.prepare(sql.postgres)?;
-        self.statements.insert(address, statement.clone());
-        Ok(statement)
-    }
 }
 
 impl Conn {
@@ -105,11 +128,7 @@ impl Conn {
                 bind(&mut statement, params)?;
                 Ok(statement.raw_execute()? as u64)
             }
-            Self::Postgres(conn) => {
-                let statement = conn.prepared(sql)?;
-                let params: Vec<_> = params.iter().map(|p| postgres_param(*p)).collect();
-                Ok(conn.client.execute(&statement, &params)?)
-            }
+            Self::Postgres(conn) => conn.execute(sql, &postgres_params(params)),
         }
     }
 
@@ -120,24 +139,22 @@ impl Conn {
         params: &[&dyn Bind],
         each: Each<'_>,
     ) -> Result<(), Failure> {
-        let unit = |error| Failure { fault: crate::error::Fault::Unit, error };
         match self {
             Self::Sqlite(conn) => {
                 let mut statement = conn.prepare_cached(sql.sqlite)?;
                 bind(&mut statement, params)?;
                 let mut rows = statement.raw_query();
                 while let Some(row) = rows.next()? {
-                    each(&Row::Sqlite(row)).map_err(unit)?;
+                    if each(&Row { table: sql.table, values: Values::Sqlite(row) }).is_break() {
+                        break;
+                    }
                 }
             }
             Self::Postgres(conn) => {
-                let statement = conn.prepared(sql)?;
-                let params = params.iter().map(|p| postgres_param(*p));
-                let mut rows = conn.client.query_raw(&statement, params)?;
-                while let Some(row) =
-                    postgres::fallible_iterator::FallibleIterator::next(&mut rows)?
-                {
-                    each(&Row::Postgres(&row)).map_err(unit)?;
+                for row in conn.query(sql, &postgres_params(params))? {
+                    if each(&Row { table: sql.table, values: Values::Postgres(&row) }).is_break() {
+                        break;
+                    }
                 }
             }
         }
@@ -149,10 +166,10 @@ impl Conn {
         match self {
             Self::Sqlite(conn) => {
                 conn.prepare_cached(statement)?.raw_execute()?;
+                Ok(())
             }
-            Self::Postgres(conn) => conn.client.batch_execute(statement)?,
+            Self::Postgres(conn) => conn.control(statement),
         }
-        Ok(())
     }
 }
 
@@ -166,6 +183,6 @@ fn bind(
     Ok(())
 }
 
-fn postgres_param(param: &dyn Bind) -> &(dyn postgres::types::ToSql + Sync) {
-    param
+fn postgres_params<'a>(params: &[&'a dyn Bind]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect()
 }

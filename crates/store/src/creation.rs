@@ -38,20 +38,16 @@ pub fn claim(
         return Ok(None);
     }
     let find = sql!(
-        "SELECT content, object_id, created_at FROM creation
+        creation,
+        "SELECT content, object_id, created_at, account_id FROM creation
          WHERE account_id = $1 AND fingerprint = $2"
     );
     let fingerprint = creation.fingerprint;
     let found = tx.one(find, &[&account.as_str(), &fingerprint.as_slice()], |row| {
         let content: Vec<u8> = row.get(0)?;
-        let damaged = |_| StoreError::Corrupt {
-            table: "creation",
-            column: "content",
-            row: account.to_string(),
-        };
         Ok(Creation {
             fingerprint,
-            content: content.try_into().map_err(damaged)?,
+            content: content.try_into().map_err(|_| row.damaged("content"))?,
             object_id: row.get(1)?,
             created_at: Timestamp::from_millis(row.get(2)?),
         })
@@ -67,6 +63,7 @@ fn remember(
     replaceable_before: i64,
 ) -> Result<bool, StoreError> {
     let remember = sql!(
+        creation,
         "INSERT INTO creation (account_id, fingerprint, content, object_id, created_at)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (account_id, fingerprint) DO UPDATE
@@ -91,6 +88,7 @@ fn remember(
 /// Forgets up to `limit` of the creates before `before`; how many there were.
 pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let forget = sql!(
+        creation,
         "DELETE FROM creation WHERE (account_id, fingerprint) IN
              (SELECT account_id, fingerprint FROM creation WHERE created_at < $1 LIMIT $2)"
     );

@@ -9,12 +9,12 @@ pub fn find_newest(
     tx: &mut ReadTx<'_>,
     account: &AccountId,
 ) -> Result<Option<(u32, Sealed)>, StoreError> {
-    let find =
-        sql!("SELECT id, wrapped FROM data_key WHERE account_id = $1 ORDER BY id DESC LIMIT 1");
+    let find = sql!(
+        data_key,
+        "SELECT id, wrapped FROM data_key WHERE account_id = $1 ORDER BY id DESC LIMIT 1"
+    );
     tx.one(find, &[&account.as_str()], |row| {
-        let damaged =
-            |_| StoreError::Corrupt { table: "data_key", column: "id", row: account.to_string() };
-        let number = u32::try_from(row.get::<i64>(0)?).map_err(damaged)?;
+        let number = u32::try_from(row.get::<i64>(0)?).map_err(|_| row.damaged("id"))?;
         Ok((number, Sealed::from_stored(row.get(1)?)))
     })
 }
@@ -25,7 +25,7 @@ pub fn find(
     account: &AccountId,
     id: u32,
 ) -> Result<Option<Sealed>, StoreError> {
-    let find = sql!("SELECT wrapped FROM data_key WHERE account_id = $1 AND id = $2");
+    let find = sql!(data_key, "SELECT wrapped FROM data_key WHERE account_id = $1 AND id = $2");
     let params: [&dyn crate::conn::Bind; 2] = [&account.as_str(), &i64::from(id)];
     tx.one(find, &params, |row| Ok(Sealed::from_stored(row.get(0)?)))
 }
@@ -38,8 +38,10 @@ pub fn insert(
     wrapped: &Sealed,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let insert =
-        sql!("INSERT INTO data_key (account_id, id, wrapped, created_at) VALUES ($1, $2, $3, $4)");
+    let insert = sql!(
+        data_key,
+        "INSERT INTO data_key (account_id, id, wrapped, created_at) VALUES ($1, $2, $3, $4)"
+    );
     let (id, now) = (i64::from(id), now.as_millis());
     tx.execute(insert, &[&account.as_str(), &id, &wrapped.as_bytes(), &now]).map(drop)
 }

@@ -14,13 +14,15 @@ pub enum StoreError {
     /// A row with the same unique key is there already. The operation knows what that means.
     #[error("a row with this key exists")]
     Conflict,
-    /// A stored row does not hold what it must. Restore it from a backup.
-    #[error("{table} row {row}: column {column} is damaged")]
+    /// A stored row does not hold what it must.
+    #[error(
+        "{table} row {row}: column {column} is damaged. Restore the row from a backup, or delete it and store it again"
+    )]
     Corrupt {
         /// The row's table.
         table: &'static str,
         /// The column that is damaged.
-        column: &'static str,
+        column: String,
         /// The row's id.
         row: String,
     },
@@ -81,17 +83,20 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-impl From<postgres::Error> for Failure {
-    fn from(error: postgres::Error) -> Self {
-        let code = error.code().map(postgres::error::SqlState::code);
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let code = error.code().map(tokio_postgres::error::SqlState::code);
         let (fault, wrap): (_, fn(Cause) -> StoreError) = match code {
             // unique_violation
             Some("23505") => (Fault::Unit, |_| StoreError::Conflict),
             // serialization_failure, deadlock_detected, lock_not_available
             Some("40001" | "40P01" | "55P03") => (Fault::Again, StoreError::Unavailable),
-            // read_only_sql_transaction (after a fail-over), feature_not_supported (a statement
-            // prepared before a migration), connection exceptions, operator intervention
-            Some("25006" | "0A000") => (Fault::Lost, StoreError::Unavailable),
+            // query_canceled, by `statement_timeout`
+            Some("57014") => (Fault::Unit, StoreError::Unavailable),
+            // read_only_sql_transaction (after a fail-over), idle_in_transaction_session_timeout,
+            // feature_not_supported (a statement prepared before a migration), connection
+            // exceptions, operator intervention
+            Some("25006" | "25P03" | "0A000") => (Fault::Lost, StoreError::Unavailable),
             Some(code) if code.starts_with("08") || code.starts_with("57P") => {
                 (Fault::Lost, StoreError::Unavailable)
             }
@@ -105,6 +110,6 @@ impl From<postgres::Error> for Failure {
     }
 }
 
-fn is_io(error: &postgres::Error) -> bool {
+fn is_io(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(<dyn Error>::is::<std::io::Error>)
 }

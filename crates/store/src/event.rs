@@ -1,6 +1,6 @@
 //! Table `event`: the audit trail. An event never holds a value, a code, a token or a URL's query.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use keyfob_core::{
     id::{AccountId, EventId},
@@ -96,6 +96,7 @@ pub(crate) fn insert(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
 
 fn insert_one(conn: &mut Conn, Row { id, event }: &Row) -> Result<(), Failure> {
     let insert = sql!(
+        event,
         "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
                             object_type, object_id, contact_id, result, reason, ip, request_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
@@ -124,18 +125,18 @@ fn insert_arrays(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
         return Ok(());
     };
     let insert = sql!(
+        event,
         "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
                             object_type, object_id, contact_id, result, reason, ip, request_id)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
                               $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                               $11::text[], $12::text[], $13::text[], $14::text[])"
     );
-    let statement = conn.prepared(insert)?;
     let text = |of: fn(&Row) -> &str| rows.iter().map(of).collect::<Vec<_>>();
     let maybe = |of: fn(&Row) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
     let times: Vec<_> = rows.iter().map(|row| row.event.created_at.as_millis()).collect();
-    conn.client.execute(
-        &statement,
+    conn.execute(
+        insert,
         &[
             &text(|row| row.event.account.as_str()),
             &text(|row| row.id.as_str()),
@@ -158,11 +159,11 @@ fn insert_arrays(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
 
 /// Whether the event is stored.
 pub(crate) fn exists(conn: &mut Conn, row: &Row) -> Result<bool, Failure> {
-    let exists = sql!("SELECT 1 FROM event WHERE account_id = $1 AND id = $2");
+    let exists = sql!(event, "SELECT 1 FROM event WHERE account_id = $1 AND id = $2");
     let mut found = false;
     conn.query(exists, &[&row.event.account.as_str(), &row.id.as_str()], &mut |_| {
         found = true;
-        Ok(())
+        ControlFlow::Break(())
     })?;
     Ok(found)
 }
@@ -190,6 +191,7 @@ pub fn list(
     limit: u32,
 ) -> Result<Vec<Stored>, StoreError> {
     let list = sql!(
+        event,
         "SELECT id, created_at, actor_type, actor_id, actor_name, action, object_type, object_id,
                 contact_id, result, reason, ip, request_id
          FROM event WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"

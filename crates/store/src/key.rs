@@ -8,7 +8,7 @@ use keyfob_core::{
 };
 
 use crate::{
-    ReadTx, StoreError, WriteTx,
+    Page, ReadTx, StoreError, WriteTx,
     conn::{Row, sql},
 };
 
@@ -43,7 +43,7 @@ impl Key {
 
 fn read(row: &Row<'_>) -> Result<Key, StoreError> {
     let id: String = row.get(1)?;
-    let damaged = |column| StoreError::Corrupt { table: "key", column, row: id.clone() };
+    let damaged = |column| row.damaged(column);
     let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
     Ok(Key {
         account: AccountId::from_stored(&row.get::<String>(0)?),
@@ -60,11 +60,14 @@ fn read(row: &Row<'_>) -> Result<Key, StoreError> {
 
 macro_rules! select {
     ($rest:literal) => {
-        sql!(concat!(
-            "SELECT account_id, id, name, role, secret_hash, created_at, expires_at, revoked_at
+        sql!(
+            key,
+            concat!(
+                "SELECT account_id, id, name, role, secret_hash, created_at, expires_at, revoked_at
              FROM key ",
-            $rest
-        ))
+                $rest
+            )
+        )
     };
 }
 
@@ -89,10 +92,10 @@ pub fn list(
     account: &AccountId,
     after: Option<&KeyId>,
     limit: u32,
-) -> Result<Vec<Key>, StoreError> {
+) -> Result<Page<Key, KeyId>, StoreError> {
     let list = select!("WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     let after = after.map_or("", KeyId::as_str);
-    tx.many(list, &[&account.as_str(), &after, &i64::from(limit)], read)
+    tx.page(list, &[&account.as_str(), &after, &i64::from(limit)], (1, KeyId::from_stored), read)
 }
 
 /// Up to `limit` keys of the account before `before`, revoked ones included, newest first.
@@ -101,16 +104,17 @@ pub fn list_newest(
     account: &AccountId,
     before: Option<&KeyId>,
     limit: u32,
-) -> Result<Vec<Key>, StoreError> {
+) -> Result<Page<Key, KeyId>, StoreError> {
     let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
     // Every id starts with a prefix that sorts before this.
     let before = before.map_or("~", KeyId::as_str);
-    tx.many(list, &[&account.as_str(), &before, &i64::from(limit)], read)
+    tx.page(list, &[&account.as_str(), &before, &i64::from(limit)], (1, KeyId::from_stored), read)
 }
 
 /// Stores a new key.
 pub fn insert(tx: &mut WriteTx<'_>, key: &Key) -> Result<(), StoreError> {
     let insert = sql!(
+        key,
         "INSERT INTO key (account_id, id, name, role, secret_hash, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)"
     );
@@ -137,7 +141,7 @@ pub fn rename(
     id: &KeyId,
     name: &str,
 ) -> Result<bool, StoreError> {
-    let rename = sql!("UPDATE key SET name = $3 WHERE account_id = $1 AND id = $2");
+    let rename = sql!(key, "UPDATE key SET name = $3 WHERE account_id = $1 AND id = $2");
     Ok(tx.execute(rename, &[&account.as_str(), &id.as_str(), &name])? == 1)
 }
 
@@ -149,6 +153,7 @@ pub fn revoke(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let revoke = sql!(
+        key,
         "UPDATE key SET revoked_at = $3 WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL"
     );
     Ok(tx.execute(revoke, &[&account.as_str(), &id.as_str(), &now.as_millis()])? == 1)

@@ -15,8 +15,10 @@
 
 mod conn;
 mod error;
+mod left;
 mod link;
 mod migrate;
+mod postgres;
 mod queue;
 mod reader;
 mod target;
@@ -46,9 +48,10 @@ pub use crate::{
     error::{Cause, StoreError},
     event::Event,
     target::{Server, Target},
-    tx::{Commit, ReadTx, WriteTx},
+    tx::{Commit, Page, ReadTx, WriteTx},
 };
 use crate::{
+    left::Left,
     link::Link,
     queue::{Queue, Refused},
     reader::{ReadEntry, Reads},
@@ -149,8 +152,9 @@ impl Store {
         answered(answer).await
     }
 
-    /// Leaves a unit to be run within a second, without waiting for it. It is run until it
-    /// succeeds: if its database is away, when that is back.
+    /// Leaves a unit to be run within a second, without waiting for it. It is run until the database
+    /// takes it: if that is away or its disk is full, when it is back. Then, and only then, it may be
+    /// done twice, if nobody can say what became of a commit. A unit that fails by itself is dropped.
     pub fn write_later<E, F>(&self, work: F) -> Result<(), StoreError>
     where
         F: FnMut(&mut WriteTx<'_>) -> Result<Commit<()>, E> + Send + 'static,
@@ -159,8 +163,8 @@ impl Store {
         accepted(self.inner.writes.push_later(Entry::later(Box::new(LaterUnit(work)))))
     }
 
-    /// Whether the writer does not keep up with [`Store::write_later`]: whoever has a choice should
-    /// wait for its units now.
+    /// Whether the writer does not keep up with [`Store::write_later`], or the database does not take
+    /// what was left to it: whoever has a choice should wait for its units now.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.inner.writes.is_behind()
@@ -217,6 +221,7 @@ impl Inner {
                 large: Arc::clone(&large),
                 ids: EventIds { writer: [a, b, c, d, number], made: 0 },
                 batch,
+                left: Left::new(batch),
                 crowd: 0,
                 observe: Arc::clone(&options.observe),
             };

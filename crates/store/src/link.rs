@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    conn::{Conn, sql},
+    conn::Conn,
     error::{Failure, Fault, StoreError},
     event,
+    postgres::Backend,
     queue::now,
     target::Target,
     writer::in_transaction,
@@ -13,6 +14,9 @@ use crate::{
 
 /// How long a lost commit's server process may take to end before its outcome counts as unknown.
 const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process that writes before the writer looks at its queue again:
+/// who waits there gives up after a while.
+const TURN: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The connection of one thread.
@@ -33,7 +37,11 @@ impl Link {
             self.conn = None;
         }
         if self.conn.is_none() {
-            self.conn = Some(self.target.connect()?);
+            let conn = self.target.connect()?;
+            if let Conn::Sqlite(conn) = &conn {
+                conn.busy_timeout(TURN)?;
+            }
+            self.conn = Some(conn);
         }
         self.open_conn()
     }
@@ -77,7 +85,7 @@ impl Link {
 
     /// Whether the lost transaction that held `witness` was committed. Its server process has to be
     /// gone before that can be said.
-    fn was_committed(&mut self, backend: i32, witness: &event::Row) -> Result<bool, Failure> {
+    fn was_committed(&mut self, backend: Backend, witness: &event::Row) -> Result<bool, Failure> {
         let until = now() + SETTLE_WITHIN;
         while now() < until {
             if let Ok(found) = self.look_for(backend, witness) {
@@ -94,15 +102,15 @@ impl Link {
         Err(Failure { fault: Fault::Unknown, error })
     }
 
-    fn look_for(&mut self, backend: i32, witness: &event::Row) -> Result<Option<bool>, Failure> {
+    fn look_for(
+        &mut self,
+        backend: Backend,
+        witness: &event::Row,
+    ) -> Result<Option<bool>, Failure> {
         let conn = self.conn()?;
-        let mut alive = false;
-        let ended = sql!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1");
-        conn.query(ended, &[&backend], &mut |_| {
-            alive = true;
-            Ok(())
-        })?;
-        if alive {
+        if let Conn::Postgres(conn) = conn
+            && conn.end(backend)?
+        {
             return Ok(None);
         }
         event::exists(conn, witness).map(Some)
@@ -121,6 +129,6 @@ impl Link {
 fn is_closed(conn: &Conn) -> bool {
     match conn {
         Conn::Sqlite(_) => false,
-        Conn::Postgres(conn) => conn.client.is_closed(),
+        Conn::Postgres(conn) => conn.is_lost(),
     }
 }

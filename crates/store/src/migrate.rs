@@ -3,8 +3,9 @@
 use refinery::{Migration, Runner};
 
 use crate::{
-    conn::{Conn, PostgresConn},
-    error::StoreError,
+    conn::Conn,
+    error::{Failure, StoreError},
+    postgres::PostgresConn,
     target::{Target, lock_file},
 };
 
@@ -33,7 +34,9 @@ pub(crate) fn check(target: &Target) -> Result<(), StoreError> {
     let runner = embedded::migrations::runner();
     let applied = match &mut target.connect().map_err(|failure| failure.error)? {
         Conn::Sqlite(conn) => runner.get_last_applied_migration(conn),
-        Conn::Postgres(conn) => runner.get_last_applied_migration(&mut conn.client),
+        Conn::Postgres(conn) => conn
+            .drive(async |client| runner.get_last_applied_migration_async(client).await)
+            .map_err(|failure| failure.error)?,
     };
     let newest = runner.get_migrations().iter().map(Migration::version).max();
     // An error here is that of a database without a table of migrations.
@@ -62,12 +65,12 @@ fn for_sqlite(migration: &Migration) -> Result<Migration, refinery::Error> {
 }
 
 fn postgres(conn: &mut PostgresConn) -> Result<(), StoreError> {
-    let lock = format!("SELECT pg_advisory_lock({ADVISORY_LOCK})");
-    let database = |error: postgres::Error| StoreError::Database(error.into());
-    conn.client.batch_execute(&lock).map_err(database)?;
-    let result = embedded::migrations::runner().run(&mut conn.client);
-    let unlock = format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})");
-    conn.client.batch_execute(&unlock).map_err(database)?;
+    let failed = |failure: Failure| failure.error;
+    conn.without_limits().map_err(failed)?;
+    conn.control(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})")).map_err(failed)?;
+    let run = async |client: &mut _| embedded::migrations::runner().run_async(client).await;
+    let result = conn.drive(run).map_err(failed)?;
+    conn.control(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})")).map_err(failed)?;
     result.map(drop).map_err(|error| explain(&error))
 }
 

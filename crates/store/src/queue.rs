@@ -1,7 +1,10 @@
 //! The queue in front of a thread that owns a connection.
 
 use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,6 +21,8 @@ pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
     filled: Condvar,
     limit: usize,
+    /// How many jobs that nobody waits for the threads could not do yet.
+    left: AtomicUsize,
 }
 
 struct State<J> {
@@ -38,7 +43,8 @@ impl<J> Queue<J> {
     /// An empty queue that holds at most `limit` jobs of each kind.
     pub(crate) const fn new(limit: usize) -> Self {
         let state = State { jobs: Vec::new(), later: Vec::new(), idle: 0, closed: false };
-        Self { state: Mutex::new(state), filled: Condvar::new(), limit }
+        let left = AtomicUsize::new(0);
+        Self { state: Mutex::new(state), filled: Condvar::new(), limit, left }
     }
 
     fn state(&self) -> MutexGuard<'_, State<J>> {
@@ -79,25 +85,28 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    /// Waits for work and takes up to `most` jobs, and before them up to four times as many that
-    /// nobody waits for. `None`: closed and empty. With `at_once` it does not wait: the thread still
-    /// has work of its own.
-    pub(crate) fn take(&self, most: usize, at_once: bool) -> Option<Vec<J>> {
+    /// Waits for work, `at_most` so long if that is given, and takes up to `most` jobs, and before them
+    /// up to four times as many that nobody waits for. `None`: closed and empty.
+    pub(crate) fn take(&self, most: usize, at_most: Option<Duration>) -> Option<Vec<J>> {
+        let until = at_most.map(|wait| now() + wait);
         let mut state = self.state();
-        let mut lingered = at_once;
-        while state.jobs.is_empty() && state.later.len() < LATER_AT_ONCE && !lingered {
-            if state.closed {
-                break;
-            }
+        let mut timed_out = false;
+        while state.jobs.is_empty()
+            && state.later.len() < LATER_AT_ONCE
+            && !state.closed
+            && !timed_out
+        {
+            let linger = (!state.later.is_empty()).then_some(LINGER);
+            let left = until.map(|until| until.saturating_duration_since(now()));
             state.idle += 1;
-            if state.later.is_empty() {
-                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
-            } else {
-                let waited = self.filled.wait_timeout(state, LINGER);
-                let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                state = guard;
-                lingered = timeout.timed_out();
-            }
+            (state, timed_out) = match linger.into_iter().chain(left).min() {
+                None => (self.filled.wait(state).unwrap_or_else(PoisonError::into_inner), false),
+                Some(wait) => {
+                    let waited = self.filled.wait_timeout(state, wait);
+                    let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    (state, timeout.timed_out())
+                }
+            };
             state.idle -= 1;
         }
         if state.closed && state.jobs.is_empty() && state.later.is_empty() {
@@ -121,9 +130,16 @@ impl<J> Queue<J> {
         self.state().jobs.len()
     }
 
-    /// Whether more jobs that nobody waits for are left than a thread does at once.
+    /// Whether more jobs that nobody waits for are queued than a thread does at once, or some could not
+    /// be done yet.
     pub(crate) fn is_behind(&self) -> bool {
-        self.state().later.len() > LATER_AT_ONCE
+        self.left.load(Ordering::Relaxed) > 0 || self.state().later.len() > LATER_AT_ONCE
+    }
+
+    /// A thread that could not do `before` jobs has `after` of them left.
+    pub(crate) fn note_left(&self, before: usize, after: usize) {
+        self.left.fetch_add(after, Ordering::Relaxed);
+        self.left.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Takes no more; what is queued is still done.

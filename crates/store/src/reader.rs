@@ -108,7 +108,7 @@ impl ReadEntry {
 
 /// Reads until the queue is closed and empty.
 pub(crate) fn run(mut link: Link, queue: &Arc<Queue<ReadEntry>>) {
-    while let Some(entries) = queue.take(1, false) {
+    while let Some(entries) = queue.take(1, None) {
         for mut entry in entries {
             match read(&mut link, &mut entry) {
                 Ok(()) => entry.job.answer(),

@@ -1,7 +1,6 @@
 //! Where the database is, and how a connection to it is made and set up.
 
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions},
     io::ErrorKind,
     os::unix::fs::OpenOptionsExt,
@@ -11,17 +10,23 @@ use std::{
     time::Duration,
 };
 
-use postgres::config::SslMode;
+use tokio_postgres::config::{Config, Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
-    conn::{Conn, PostgresConn},
+    conn::Conn,
     error::{Cause, Failure, Fault, StoreError},
+    postgres::PostgresConn,
 };
 
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long each host of PostgreSQL may take to take the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A TCP connection is given up when what was sent is not acknowledged for so long, and asked for a
+/// sign of life when it was silent for so long.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+const IDLE: Duration = Duration::from_secs(30);
 /// Prepared statements kept by each SQLite connection: all there are.
 const STATEMENTS: usize = 64;
 
@@ -36,7 +41,7 @@ pub enum Target {
 
 /// A PostgreSQL server and how to reach it.
 pub struct Server {
-    config: postgres::Config,
+    config: Config,
     tls: MakeRustlsConnect,
 }
 
@@ -56,11 +61,15 @@ impl FromStr for Target {
             return Err(StoreError::Open(text.into()));
         }
         // The parser's own error may quote the URL, and with it the password.
-        let mut config = postgres::Config::from_str(url)
+        let mut config = Config::from_str(url)
             .map_err(|_| StoreError::Open("the postgres:// database URL is malformed".into()))?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(UNACKNOWLEDGED);
+        }
+        config.keepalives_idle(config.get_keepalives_idle().min(IDLE));
         config.application_name("keyfob");
         Ok(Self::Postgres(Arc::new(Server { tls: tls(&config)?, config })))
     }
@@ -71,28 +80,15 @@ impl Target {
     pub(crate) fn connect(&self) -> Result<Conn, Failure> {
         match self {
             Self::Sqlite(path) => Ok(Conn::Sqlite(open_sqlite(path)?)),
-            Self::Postgres(server) => Ok(Conn::Postgres(Box::new(server.connect()?))),
+            Self::Postgres(server) => {
+                let Server { config, tls } = &**server;
+                Ok(Conn::Postgres(Box::new(PostgresConn::connect(config, tls.clone())?)))
+            }
         }
     }
 }
 
-impl Server {
-    fn connect(&self) -> Result<PostgresConn, Failure> {
-        // Whatever the reason, a server that does not let us in now may do so in a moment.
-        let away = |error: postgres::Error| Failure {
-            fault: Fault::Lost,
-            error: StoreError::Unavailable(error.into()),
-        };
-        let mut client = self.config.connect(self.tls.clone()).map_err(away)?;
-        let setup =
-            "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'";
-        client.batch_execute(setup).map_err(away)?;
-        let backend = client.query_one("SELECT pg_backend_pid()", &[]).map_err(away)?.get(0);
-        Ok(PostgresConn { client, statements: HashMap::new(), backend })
-    }
-}
-
-fn tls(config: &postgres::Config) -> Result<MakeRustlsConnect, StoreError> {
+fn tls(config: &Config) -> Result<MakeRustlsConnect, StoreError> {
     let failed = |error: Cause| StoreError::Open(format!("TLS cannot be set up: {error}"));
     let mut roots = rustls::RootCertStore::empty();
     if config.get_ssl_mode() != SslMode::Disable && has_tcp_host(config) {
@@ -107,8 +103,8 @@ fn tls(config: &postgres::Config) -> Result<MakeRustlsConnect, StoreError> {
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn has_tcp_host(config: &postgres::Config) -> bool {
-    config.get_hosts().iter().any(|host| matches!(host, postgres::config::Host::Tcp(_)))
+fn has_tcp_host(config: &Config) -> bool {
+    config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
 }
 
 /// Opens the file, made readable by its owner only if it is new.

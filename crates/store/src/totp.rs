@@ -4,11 +4,11 @@ use keyfob_core::{
     crypto::Sealed,
     id::{AccountId, TotpId},
     time::Timestamp,
-    totp::{Algorithm, Kind, Parameters, Step},
+    totp::{Algorithm, Invalid, Kind, Parameters, Step},
 };
 
 use crate::{
-    ReadTx, StoreError, WriteTx,
+    Page, ReadTx, StoreError, WriteTx,
     conn::{Row, sql},
 };
 
@@ -47,15 +47,17 @@ pub struct SealedTotp {
     pub parameters: Parameters,
     /// What holds when a caller does not say.
     pub policy: Policy,
-    /// The last step that was handed out or reserved.
+    /// The last step that was reserved, or told to callers who do not need it for themselves.
     pub last_step: Step,
+    /// The last step that was told to such callers.
+    pub last_told: Step,
     /// The sealed secret.
     pub secret: Sealed,
 }
 
 /// Reads the six columns of parameters and policy, which begin at `at`.
-fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy), StoreError> {
-    let damaged = |column| StoreError::Corrupt { table: "totp", column, row: id.to_owned() };
+fn read_shape(row: &Row<'_>, at: usize) -> Result<(Parameters, Policy), StoreError> {
+    let damaged = |column| row.damaged(column);
     let number = |index: usize, column| {
         u32::try_from(row.get::<i64>(at + index)?).map_err(|_| damaged(column))
     };
@@ -63,7 +65,9 @@ fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy)
     let algorithm =
         Algorithm::parse(&row.get::<String>(at + 1)?).map_err(|_| damaged("algorithm"))?;
     let parameters = Parameters::new(kind, algorithm, number(2, "digits")?, number(3, "period")?)
-        .map_err(|_| damaged("period"))?;
+        .map_err(|invalid| {
+        damaged(if invalid == Invalid::Digits { "digits" } else { "period" })
+    })?;
     let policy =
         Policy { unique: row.get(at + 4)?, min_validity: number(5, "policy_min_validity")? };
     Ok((parameters, policy))
@@ -71,7 +75,7 @@ fn read_shape(row: &Row<'_>, at: usize, id: &str) -> Result<(Parameters, Policy)
 
 fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
     let id: String = row.get(0)?;
-    let (parameters, policy) = read_shape(row, 3, &id)?;
+    let (parameters, policy) = read_shape(row, 3)?;
     Ok(Totp {
         label: row.get(1)?,
         issuer: row.get(2)?,
@@ -85,12 +89,15 @@ fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
 
 macro_rules! select {
     ($rest:literal) => {
-        sql!(concat!(
-            "SELECT id, label, issuer, kind, algorithm, digits, period, policy_unique,
+        sql!(
+            totp,
+            concat!(
+                "SELECT id, label, issuer, kind, algorithm, digits, period, policy_unique,
                     policy_min_validity, created_at, updated_at
              FROM totp ",
-            $rest
-        ))
+                $rest
+            )
+        )
     };
 }
 
@@ -111,13 +118,20 @@ pub fn find_sealed(
     id: &TotpId,
 ) -> Result<Option<SealedTotp>, StoreError> {
     let find = sql!(
-        "SELECT kind, algorithm, digits, period, policy_unique, policy_min_validity, last_step, secret
+        totp,
+        "SELECT id, kind, algorithm, digits, period, policy_unique, policy_min_validity, last_step,
+                last_told, secret
          FROM totp WHERE account_id = $1 AND id = $2"
     );
     tx.one(find, &[&account.as_str(), &id.as_str()], |row| {
-        let (parameters, policy) = read_shape(row, 0, id.as_str())?;
-        let last_step = Step::new(row.get(6)?);
-        Ok(SealedTotp { parameters, policy, last_step, secret: Sealed::from_stored(row.get(7)?) })
+        let (parameters, policy) = read_shape(row, 1)?;
+        Ok(SealedTotp {
+            parameters,
+            policy,
+            last_step: Step::new(row.get(7)?),
+            last_told: Step::new(row.get(8)?),
+            secret: Sealed::from_stored(row.get(9)?),
+        })
     })
 }
 
@@ -127,10 +141,10 @@ pub fn list(
     account: &AccountId,
     after: Option<&TotpId>,
     limit: u32,
-) -> Result<Vec<Totp>, StoreError> {
+) -> Result<Page<Totp, TotpId>, StoreError> {
     let list = select!("WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     let after = after.map_or("", TotpId::as_str);
-    tx.many(list, &[&account.as_str(), &after, &i64::from(limit)], read)
+    tx.page(list, &[&account.as_str(), &after, &i64::from(limit)], (0, TotpId::from_stored), read)
 }
 
 /// Stores a new entry, of which no step was handed out.
@@ -141,9 +155,11 @@ pub fn insert(
     secret: &Sealed,
 ) -> Result<(), StoreError> {
     let insert = sql!(
+        totp,
         "INSERT INTO totp (account_id, id, label, issuer, kind, algorithm, digits, period, secret,
-                           policy_unique, policy_min_validity, last_step, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, -1, $12, $13)"
+                           policy_unique, policy_min_validity, last_step, last_told, created_at,
+                           updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, -1, -1, $12, $13)"
     );
     let Parts { kind, algorithm, digits, period } = parts(totp.parameters);
     tx.execute(
@@ -186,6 +202,7 @@ fn parts(parameters: Parameters) -> Parts {
 /// Changes label, issuer and policy to what `totp` holds. `false` if there is no such entry.
 pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<bool, StoreError> {
     let update = sql!(
+        totp,
         "UPDATE totp SET label = $3, issuer = $4, policy_unique = $5, policy_min_validity = $6,
                          updated_at = $7
          WHERE account_id = $1 AND id = $2"
@@ -207,20 +224,24 @@ pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<
 
 /// Deletes the entry. `false` if there is none.
 pub fn delete(tx: &mut WriteTx<'_>, account: &AccountId, id: &TotpId) -> Result<bool, StoreError> {
-    let delete = sql!("DELETE FROM totp WHERE account_id = $1 AND id = $2");
+    let delete = sql!(totp, "DELETE FROM totp WHERE account_id = $1 AND id = $2");
     Ok(tx.execute(delete, &[&account.as_str(), &id.as_str()])? == 1)
 }
 
-/// Notes that a step was handed out, so that nobody is given it as a step of their own. Does
-/// nothing if it, or a later one, is noted already.
-pub fn note_step(
+/// Notes that a step is told to somebody who does not need it for himself, so that nobody is given it
+/// as a step of his own. Does nothing if it, or a later one, is noted already.
+pub fn note_told(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
     id: &TotpId,
     step: Step,
 ) -> Result<(), StoreError> {
-    let note =
-        sql!("UPDATE totp SET last_step = $3 WHERE account_id = $1 AND id = $2 AND last_step < $3");
+    let note = sql!(
+        totp,
+        "UPDATE totp SET last_told = $3,
+                         last_step = CASE WHEN last_step < $3 THEN $3 ELSE last_step END
+         WHERE account_id = $1 AND id = $2 AND last_told < $3"
+    );
     tx.execute(note, &[&account.as_str(), &id.as_str(), &step.get()]).map(drop)
 }
 
@@ -234,6 +255,7 @@ pub fn reserve_step(
     latest: Step,
 ) -> Result<Option<Step>, StoreError> {
     let reserve = sql!(
+        totp,
         "UPDATE totp SET last_step = CASE WHEN last_step < $3 THEN $3 ELSE last_step + 1 END
          WHERE account_id = $1 AND id = $2 AND last_step < $4 AND $3 <= $4
          RETURNING last_step"
@@ -244,7 +266,7 @@ pub fn reserve_step(
 }
 
 /// Gives a reserved step back whose caller went away before it came. Does nothing if a later step
-/// is reserved: the queue does not move up.
+/// is reserved, because the queue does not move up, or if somebody was told its code meanwhile.
 pub fn return_step(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
@@ -252,8 +274,9 @@ pub fn return_step(
     step: Step,
 ) -> Result<bool, StoreError> {
     let give_back = sql!(
+        totp,
         "UPDATE totp SET last_step = last_step - 1
-         WHERE account_id = $1 AND id = $2 AND last_step = $3"
+         WHERE account_id = $1 AND id = $2 AND last_step = $3 AND last_told < $3"
     );
     Ok(tx.execute(give_back, &[&account.as_str(), &id.as_str(), &step.get()])? == 1)
 }

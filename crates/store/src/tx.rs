@@ -1,6 +1,6 @@
 //! Transactions as store functions see them.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{ControlFlow, Deref, DerefMut};
 
 use crate::{
     conn::{Bind, Conn, Row, Sql},
@@ -56,15 +56,56 @@ impl ReadTx<'_> {
         Ok(found)
     }
 
+    /// Every row of the answer that can be read, and what is wrong with the others. The statement
+    /// bounds how many there are; `id` is where the answer has their ids.
+    pub(crate) fn page<T, Id>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        (id, to_id): (usize, impl Fn(&str) -> Id),
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Page<T, Id>, StoreError> {
+        let mut page = Page { rows: Vec::new(), damaged: Vec::new(), last: None };
+        self.each(sql, params, |row| {
+            page.last = Some(to_id(&row.get::<String>(id)?));
+            match read(row) {
+                Ok(read) => page.rows.push(read),
+                Err(damage) => page.damaged.push(damage),
+            }
+            Ok(())
+        })?;
+        Ok(page)
+    }
+
     fn each(
         &mut self,
         sql: Sql,
         params: &[&dyn Bind],
         mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let result = self.conn.query(sql, params, &mut each);
-        self.note(result)
+        // A row that cannot be read is no fault of the statement: its transaction goes on.
+        let mut unreadable = None;
+        let result = self.conn.query(sql, params, &mut |row| match each(row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                unreadable = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+        self.note(result)?;
+        unreadable.map_or(Ok(()), Err)
     }
+}
+
+/// A part of a list. One damaged row must not hide all the others.
+#[derive(Debug)]
+pub struct Page<T, Id> {
+    /// The rows that can be read, in order.
+    pub rows: Vec<T>,
+    /// What is wrong with the others.
+    pub damaged: Vec<StoreError>,
+    /// The last row's id, readable or not; `None` if there was no row.
+    pub last: Option<Id>,
 }
 
 /// Reads and writes, in a transaction that other units of work may share. It can be run again, so

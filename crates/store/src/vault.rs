@@ -6,13 +6,14 @@ use crate::{ReadTx, StoreError, WriteTx, conn::sql};
 
 /// The id of the master key, or `None` for a database that is new.
 pub fn find(tx: &mut ReadTx<'_>) -> Result<Option<MasterKeyId>, StoreError> {
-    let find = sql!("SELECT master_key_id FROM vault WHERE id = 1");
+    let find = sql!(vault, "SELECT master_key_id FROM vault WHERE id = 1");
     tx.one(find, &[], |row| Ok(MasterKeyId::from_stored(row.get(0)?)))
 }
 
 /// Binds a new database to a master key. `false` if it is bound already.
 pub fn insert(tx: &mut WriteTx<'_>, key: &MasterKeyId, now: Timestamp) -> Result<bool, StoreError> {
     let insert = sql!(
+        vault,
         "INSERT INTO vault (id, master_key_id, created_at) VALUES (1, $1, $2)
          ON CONFLICT (id) DO NOTHING"
     );
@@ -21,5 +22,6 @@ pub fn insert(tx: &mut WriteTx<'_>, key: &MasterKeyId, now: Timestamp) -> Result
 
 /// Makes the units of every node that do this run one after the other.
 pub fn lock(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-    tx.execute(sql!("UPDATE vault SET master_key_id = master_key_id WHERE id = 1"), &[]).map(drop)
+    tx.execute(sql!(vault, "UPDATE vault SET master_key_id = master_key_id WHERE id = 1"), &[])
+        .map(drop)
 }

@@ -17,6 +17,7 @@ use crate::{
     conn::Conn,
     error::{Failure, Fault, StoreError},
     event::{self, Event, Row as EventRow},
+    left::Left,
     link::Link,
     queue::{Queue, now},
     tx::{Commit, Savepoint, WriteTx},
@@ -102,7 +103,7 @@ where
         match catch_unwind(AssertUnwindSafe(|| (self.0)(tx))) {
             Ok(Ok(Commit { event, .. })) if tx.fault.is_none() => Ran::Keep(event),
             Ok(Err(error)) if tx.fault.is_none() => {
-                tracing::error!(%error, "a unit of work that nobody waits for failed");
+                tracing::error!(%error, "a unit of work that nobody waits for failed by itself");
                 Ran::Undo
             }
             _ => Ran::Undo,
@@ -111,9 +112,7 @@ where
 
     fn answer(self: Box<Self>) {}
 
-    fn refuse(self: Box<Self>, error: StoreError) {
-        tracing::error!(error = %error, "a unit of work that nobody waits for was lost");
-    }
+    fn refuse(self: Box<Self>, _: StoreError) {}
 }
 
 /// A unit in the queue.
@@ -138,6 +137,11 @@ impl Entry {
 
     fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| now() > deadline)
+    }
+
+    /// Whether nobody waits for it.
+    fn is_later(&self) -> bool {
+        self.deadline.is_none()
     }
 }
 
@@ -170,6 +174,8 @@ pub(crate) struct Writer {
     pub(crate) ids: EventIds,
     /// The most units in one transaction.
     pub(crate) batch: usize,
+    /// Units that nobody waits for and that could not be done yet.
+    pub(crate) left: Left,
     /// How many units came together last.
     pub(crate) crowd: usize,
     /// Told how many units each commit held.
@@ -179,23 +185,43 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        // Units that nobody waits for and that could not be done yet.
-        let mut left = Vec::new();
-        while let Some(mut entries) = self.queue.take(self.batch, !left.is_empty()) {
+        while let Some(mut entries) = self.queue.take(self.batch, self.left.patience()) {
             self.gather(&mut entries);
-            entries.append(&mut left);
             let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
             for entry in late {
                 entry.job.refuse(StoreError::Overloaded);
             }
-            left = self.settle(entries);
-            if !left.is_empty() {
-                std::thread::park_timeout(PAUSE);
+            let before = self.left.len();
+            self.settle(entries);
+            self.try_again();
+            self.queue.note_left(before, self.left.len());
+        }
+        let end = Left::end();
+        while let Some(pause) = self.left.patience().filter(|_| now() < end) {
+            std::thread::park_timeout(pause);
+            self.try_again();
+        }
+        self.left.give_up();
+    }
+
+    /// Tries those of the units that could not be done yet whose turn it is.
+    fn try_again(&mut self) {
+        let mut due = self.left.due();
+        if due.is_empty() {
+            return;
+        }
+        match self.together(&mut due) {
+            Ok(()) => (self.observe)(due.len()),
+            Err(failure) => {
+                self.link.rollback(&failure);
+                return self.left.failed(due);
             }
         }
-        for entry in left {
-            entry.job.refuse(StoreError::Stopped);
+        let (settled, unsettled): (Vec<_>, Vec<_>) = due.into_iter().partition(|e| e.settled);
+        for entry in settled {
+            entry.job.answer();
         }
+        if unsettled.is_empty() { self.left.done() } else { self.left.failed(unsettled) }
     }
 
     /// Waits a moment for the rest of a crowd: when a commit answers many callers at once, the
@@ -204,29 +230,32 @@ impl Writer {
         let expected = std::mem::replace(&mut self.crowd, entries.len());
         if expected >= CROWD && entries.len() < expected / 2 {
             std::thread::park_timeout(GATHER);
-            entries.extend(self.queue.take(self.batch, true).into_iter().flatten());
+            entries.extend(self.queue.take(self.batch, Some(Duration::ZERO)).into_iter().flatten());
             self.crowd = entries.len();
         }
     }
 
-    /// Sees every entry to its answer, in one transaction if that goes well. Gives back those that
-    /// can wait for the database to come back.
-    fn settle(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+    /// Sees every entry to its answer, in one transaction if that goes well.
+    fn settle(&mut self, mut entries: Vec<Entry>) {
+        let mut why = refused_by_the_database();
         match self.together(&mut entries) {
             Ok(()) => (self.observe)(entries.len()),
             Err(failure) => {
                 self.link.rollback(&failure);
+                tracing::debug!(error = ?failure.error, "a shared transaction failed");
                 if failure.fault == Fault::Unknown {
-                    // Running them again could do them twice.
-                    for entry in entries {
+                    // Running them again could do them twice. Of those that nobody waits for it is
+                    // better to have an event twice than not at all.
+                    let (later, waited) = entries.into_iter().partition(Entry::is_later);
+                    entries = later;
+                    for entry in waited {
                         entry.job.refuse(unknown());
                     }
-                    return Vec::new();
                 }
-                tracing::debug!(error = ?failure.error, "a shared transaction failed");
                 for entry in &mut entries {
                     entry.settled = false;
                 }
+                why = failure.error;
             }
         }
         // Those that are done first: the others may take long.
@@ -234,16 +263,16 @@ impl Writer {
         for entry in settled {
             entry.job.answer();
         }
-        let mut left = Vec::new();
-        for entry in others {
+        let (later, waited): (Vec<_>, Vec<_>) = others.into_iter().partition(Entry::is_later);
+        self.left.add(later, &why);
+        for entry in waited {
             if entry.is_late() {
                 let error = StoreError::Unavailable("no transaction could be had in time".into());
                 entry.job.refuse(error);
             } else {
-                left.extend(self.alone(entry));
+                self.alone(entry);
             }
         }
-        left
     }
 
     /// Runs the entries in one transaction.
@@ -253,7 +282,7 @@ impl Writer {
         }
         let mut events = Vec::with_capacity(entries.len());
         let large = Arc::clone(&self.large);
-        let is_large = entries.iter().any(|entry| entry.deadline.is_none());
+        let is_large = entries.iter().any(Entry::is_later);
         let _alone = is_large.then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
         let conn = self.link.begin()?;
         for entry in entries {
@@ -265,7 +294,12 @@ impl Writer {
                     entry.settled = true;
                 }
                 Ran::Undo => {
-                    entry.settled = !matches!(tx.fault, Some(Fault::Again | Fault::Lost));
+                    entry.settled = match tx.fault {
+                        None => true,
+                        Some(Fault::Again | Fault::Lost) => false,
+                        // The answer is the error; where nobody waits for it, the unit is kept.
+                        Some(Fault::Unit | Fault::Unknown) => !entry.is_later(),
+                    };
                     tx.undo()?;
                 }
             }
@@ -273,28 +307,17 @@ impl Writer {
         self.finish(events)
     }
 
-    /// Runs one entry in a transaction of its own, again until it is settled or too late. Gives it
-    /// back if it can wait.
-    fn alone(&mut self, mut entry: Entry) -> Option<Entry> {
+    /// Runs one entry in a transaction of its own, again until it is settled or too late.
+    fn alone(&mut self, mut entry: Entry) {
         loop {
-            match self.once(&mut entry) {
-                Ok(()) => {
-                    entry.job.answer();
-                    return None;
-                }
-                Err(failure) => {
-                    self.link.rollback(&failure);
-                    let again = matches!(failure.fault, Fault::Again | Fault::Lost);
-                    if again && entry.deadline.is_none() {
-                        return Some(entry);
-                    }
-                    if !again || entry.is_late() {
-                        entry.job.refuse(failure.error);
-                        return None;
-                    }
-                    std::thread::park_timeout(PAUSE);
-                }
+            let Err(failure) = self.once(&mut entry) else {
+                return entry.job.answer();
+            };
+            self.link.rollback(&failure);
+            if !matches!(failure.fault, Fault::Again | Fault::Lost) || entry.is_late() {
+                return entry.job.refuse(failure.error);
             }
+            std::thread::park_timeout(PAUSE);
         }
     }
 
@@ -321,6 +344,10 @@ impl Writer {
         event::insert(self.link.open_conn()?, &events)?;
         self.link.commit(events.first())
     }
+}
+
+fn refused_by_the_database() -> StoreError {
+    StoreError::Database("it refused a statement of one of them".into())
 }
 
 fn unknown() -> StoreError {

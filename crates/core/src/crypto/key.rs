@@ -125,6 +125,12 @@ impl DataKey {
         }
     }
 
+    /// The account whose values it seals.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
     /// This key's number within the account, from 1.
     #[must_use]
     pub const fn id(&self) -> u32 {

@@ -45,7 +45,7 @@ impl Broker {
         Ok(Caller::operator(Grant::new(account, Role::Owner), "command-line".into()))
     }
 
-    /// Makes a child of the caller's account, with an owner key.
+    /// Makes a child of the caller's account, with an owner key that ends when the caller's does.
     pub async fn create_account(
         &self,
         caller: &Caller,
@@ -62,7 +62,8 @@ impl Broker {
         self.write(move |tx| {
             let parent = Some(caller.account().clone());
             let id = broker.insert_account(tx, parent, &name, email.clone(), now)?;
-            let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at: None };
+            let expires_at = caller.grant().expires_at();
+            let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at };
             let key = broker.insert_key(tx, &id, &plan, now)?;
             let event = caller.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, (id, key)))

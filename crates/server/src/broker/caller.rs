@@ -15,7 +15,7 @@ use keyfob_core::{
     token::{KeySecret, parse_token},
 };
 use keyfob_store::{
-    Event,
+    Event, Page,
     event::Actor,
     key::{self, Key},
 };
@@ -104,6 +104,14 @@ impl Caller {
         Ok(decide(&self.0.grant, action, object)?)
     }
 
+    /// Tells the log of the rows that a list leaves out because they cannot be read.
+    pub(super) fn log_damaged<T, Id>(&self, page: Page<T, Id>) -> Page<T, Id> {
+        for error in &page.damaged {
+            tracing::error!(request_id = self.request_id(), %error, "a list leaves a row out");
+        }
+        page
+    }
+
     /// The event that tells that this caller did `action`.
     pub(super) fn event(
         &self,
@@ -175,9 +183,9 @@ impl Broker {
         if !matches || !known.key.is_live(self.now()?) {
             return Err(Error::InvalidCredentials);
         }
-        let Key { account, id, role, .. } = &known.key;
+        let Key { account, id, role, expires_at, .. } = &known.key;
         Ok(Caller(Arc::new(Identity {
-            grant: Grant::new(account.clone(), *role),
+            grant: Grant::new(account.clone(), *role).until(*expires_at),
             actor: known.actor.clone(),
             origin,
             key: Some(id.clone()),

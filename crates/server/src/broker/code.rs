@@ -91,9 +91,10 @@ impl Broker {
                     return Ok(released);
                 }
                 // The step ended while its event was written: that code is nobody's now.
-                Turn::Released(_) => {
+                Turn::Released(released) => {
                     Reservation::used(reservation.take());
                     request.reserved = None;
+                    self.withhold(&request, &released)?;
                     if self.now()? > request.patience_ends {
                         return Err(Error::Unavailable(std::sync::Arc::new(
                             keyfob_store::StoreError::Overloaded,
@@ -127,6 +128,15 @@ impl Broker {
         Ok(left > 0 && left >= i64::from(released.min_validity))
     }
 
+    /// Tells the audit trail that a code did not leave although an event says that it did.
+    fn withhold(&self, request: &Request, released: &Released) -> Result<(), Error> {
+        let mut event = request.event(self.now()?);
+        event.result = "withheld";
+        event.reason = Some(format!("time step {} ended meanwhile", released.step.get()));
+        let tell = move |tx: &mut WriteTx<'_>| Ok::<_, Error>(tx.commit(event.clone(), ()));
+        Ok(self.inner.store.write_later(tell)?)
+    }
+
     async fn turn(&self, request: &Request) -> Result<Turn, Error> {
         let may_buffer = self.inner.audit == Audit::Buffered
             && request.reserved.is_none()
@@ -138,28 +148,22 @@ impl Broker {
         self.write(move |tx| broker.turn_in(tx, &request)).await
     }
 
-    /// Hands out the current step, and leaves its event to be written within a second.
+    /// Hands out the current step, and leaves its event to be written within a second. The first time a
+    /// step is told that has to be noted, which is not left for later.
     async fn release_buffered(&self, request: &Request) -> Result<Option<Released>, Error> {
         let (broker, asked) = (self.clone(), request.clone());
         let release = self.read(move |tx| {
             let now = broker.now()?;
             let found = asked.find(tx, now)?;
-            if found.unique || found.earliest > found.current {
+            let is_noted = found.totp.last_told >= asked.last_told(found.current);
+            if found.unique || found.earliest > found.current || !is_noted {
                 return Ok(None);
             }
-            let told = asked.last_told(found.current);
-            let to_note = (found.totp.last_step < told).then_some(told);
-            let released = broker.open(tx, &asked, &found, found.current, now)?;
-            Ok(Some((released, to_note)))
+            Ok(Some(broker.open(tx, &asked, &found, found.current, now)?))
         });
-        let Some((released, to_note)) = release.await? else { return Ok(None) };
+        let Some(released) = release.await? else { return Ok(None) };
         let (request, at) = (request.clone(), released.at);
-        self.inner.store.write_later(move |tx| {
-            if let Some(step) = to_note {
-                totp::note_step(tx, request.caller.account(), &request.id, step)?;
-            }
-            Ok::<_, Error>(tx.commit(request.event(at), ()))
-        })?;
+        self.inner.store.write_later(move |tx| Ok::<_, Error>(tx.commit(request.event(at), ())))?;
         Ok(Some(released))
     }
 
@@ -176,10 +180,10 @@ impl Broker {
             }
             return Ok(tx.commit_unaudited(Turn::Wait(starts_at)));
         }
-        // Later callers with `unique` must not be given a step that others know.
+        // No caller with `unique` must be given a step that others know.
         let told = request.last_told(found.current);
-        if found.totp.last_step < told {
-            totp::note_step(tx, request.caller.account(), &request.id, told)?;
+        if found.totp.last_told < told {
+            totp::note_told(tx, request.caller.account(), &request.id, told)?;
         }
         let released = self.open(tx, request, &found, found.current, now)?;
         Ok(tx.commit(request.event(now), Turn::Released(released)))

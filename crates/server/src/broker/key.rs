@@ -7,7 +7,7 @@ use keyfob_core::{
     token::KeySecret,
 };
 use keyfob_store::{
-    WriteTx,
+    Page, WriteTx,
     key::{self, Key},
 };
 
@@ -55,8 +55,9 @@ impl Broker {
     /// Makes a key in the caller's account, with rights no wider than the caller's.
     pub async fn create_key(&self, caller: &Caller, plan: Plan) -> Result<NewKey, Error> {
         caller.decide(Action::KeyCreate, Object::Account)?;
-        if !caller.grant().covers(&Grant::new(caller.account().clone(), plan.role)) {
-            return Err(Error::Forbidden);
+        let wanted = Grant::new(caller.account().clone(), plan.role).until(plan.expires_at);
+        if !caller.grant().covers(&wanted) {
+            return Err(too_wide(caller.grant(), &wanted));
         }
         text::check("name", &plan.name, 0)?;
         let now = self.now()?;
@@ -97,14 +98,18 @@ impl Broker {
     }
 
     /// Keys of the caller's account, revoked ones included.
-    pub async fn list_keys(&self, caller: &Caller, slice: Slice<KeyId>) -> Result<Vec<Key>, Error> {
+    pub async fn list_keys(
+        &self,
+        caller: &Caller,
+        slice: Slice<KeyId>,
+    ) -> Result<Page<Key, KeyId>, Error> {
         caller.decide(Action::KeyList, Object::Account)?;
         let account = caller.account().clone();
-        self.read(move |tx| {
+        let page = self.read(move |tx| {
             let list = if slice.oldest_first { key::list } else { key::list_newest };
             Ok(list(tx, &account, slice.after.as_ref(), slice.take)?)
-        })
-        .await
+        });
+        Ok(caller.log_damaged(page.await?))
     }
 
     /// A key of the caller's account.
@@ -146,5 +151,19 @@ impl Broker {
         .await?;
         self.inner.callers.forget();
         Ok(())
+    }
+}
+
+/// Why a key may not make one with the grant `wanted`.
+fn too_wide(own: &Grant, wanted: &Grant) -> Error {
+    match own.expires_at() {
+        Some(end) if own.role() >= wanted.role() => Error::invalid(
+            "invalid_expires_at",
+            format!(
+                "this key ends at {}, and one that it makes must not outlive it: send an expiresAt up to then",
+                end.as_millis(),
+            ),
+        ),
+        _ => Error::Forbidden,
     }
 }

@@ -9,7 +9,7 @@ use keyfob_core::{
     totp::{Parameters, Seed, uri::Enrolment},
 };
 use keyfob_store::{
-    ReadTx, WriteTx, account,
+    Page, ReadTx, WriteTx, account,
     creation::{self, Creation},
     totp::{self, Policy, Totp},
 };
@@ -228,10 +228,11 @@ impl Broker {
         &self,
         caller: &Caller,
         after: Option<TotpId>,
-    ) -> Result<Vec<Totp>, Error> {
+    ) -> Result<Page<Totp, TotpId>, Error> {
         caller.decide(Action::TotpList, Object::Account)?;
         let account = caller.account().clone();
-        self.read(move |tx| Ok(totp::list(tx, &account, after.as_ref(), PAGE)?)).await
+        let page = self.read(move |tx| Ok(totp::list(tx, &account, after.as_ref(), PAGE)?));
+        Ok(caller.log_damaged(page.await?))
     }
 
     /// What is known of an entry.

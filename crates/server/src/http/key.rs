@@ -69,8 +69,9 @@ pub(crate) async fn list(
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == JSONL) {
         return lines(broker, caller, slice).await;
     }
-    let items: Vec<_> = broker.list_keys(&caller, slice).await?.into_iter().map(shape).collect();
-    let cursor = items.last().map(|key| key.id.clone()).unwrap_or_default();
+    let page = broker.list_keys(&caller, slice).await?;
+    let cursor = page.last.map(|id| id.to_string()).unwrap_or_default();
+    let items: Vec<_> = page.rows.into_iter().map(shape).collect();
     Ok(Json(wire::Page { items, cursor }).into_response())
 }
 
@@ -82,12 +83,12 @@ async fn lines(broker: Broker, caller: Caller, slice: Slice<KeyId>) -> Result<Re
     let pages = stream::try_unfold((first, slice), move |(page, mut slice)| {
         let (broker, caller) = (broker.clone(), caller.clone());
         async move {
-            let Some(last) = page.last() else {
+            let Some(last) = page.last else {
                 return Ok::<_, Error>(None);
             };
-            slice.after = Some(last.id.clone());
+            slice.after = Some(last);
             let mut chunk = Vec::new();
-            for key in page {
+            for key in page.rows {
                 let line = serde_json::json!({"type": "item", "data": shape(key)});
                 serde_json::to_writer(&mut chunk, &line).map_err(Error::internal)?;
                 chunk.push(b'\n');

@@ -14,7 +14,7 @@ use keyfob_core::{
     id::TotpId,
     totp::{Algorithm, Invalid, Kind, Parameters, Seed, uri},
 };
-use keyfob_store::totp::Totp;
+use keyfob_store::{Page, totp::Totp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -141,53 +141,66 @@ fn repeat(headers: &HeaderMap) -> Result<Repeat, Error> {
 
 /// `GET /api/v2/totp/secrets`
 ///
-/// Entries are read a page at a time, as fast as the caller takes them.
+/// Entries are read a page at a time, as fast as the caller takes them. Damaged ones are left out,
+/// with a warning at the end: they must not hide the others.
 pub(crate) async fn list(State(broker): State<Broker>, caller: Caller) -> Result<Response, Error> {
-    let first = broker.list_totp(&caller, None).await?;
-    let pages = stream::try_unfold(Sent::Page(first, true), move |state| {
+    let page = broker.list_totp(&caller, None).await?;
+    let first = Sending { page, is_first: true, damaged: 0 };
+    let pages = stream::try_unfold(Some(first), move |sending| {
         let (broker, caller) = (broker.clone(), caller.clone());
         async move {
-            let chunk = next_chunk(&broker, &caller, state).await;
+            let Some(sending) = sending else { return Ok(None) };
+            let chunk = next_chunk(&broker, &caller, sending).await;
             // The answer has begun: all that is left is to break it off, and to say why.
-            chunk.inspect_err(|error| error.log(caller.request_id()))
+            chunk.map(Some).inspect_err(|error| error.log(caller.request_id()))
         }
     });
     Ok(json_stream(Body::from_stream(pages)))
 }
 
 /// How far a list has been sent.
-enum Sent {
-    /// This page is next; `true` for the first.
-    Page(Vec<Totp>, bool),
-    End,
+struct Sending {
+    /// What is next.
+    page: Page<Totp, TotpId>,
+    is_first: bool,
+    /// Entries that were left out so far.
+    damaged: usize,
 }
 
-type Chunk = Option<(BytesMut, Sent)>;
-
-async fn next_chunk(broker: &Broker, caller: &Caller, state: Sent) -> Result<Chunk, Error> {
-    let Sent::Page(page, is_first) = state else {
-        return Ok(None);
-    };
+/// The next piece of a list, and what comes after it.
+async fn next_chunk(
+    broker: &Broker,
+    caller: &Caller,
+    Sending { page, is_first, damaged }: Sending,
+) -> Result<(BytesMut, Option<Sending>), Error> {
     let mut chunk = BytesMut::new();
     if is_first {
         chunk.put_slice(br#"{"status":"OK","totp_secrets":["#);
     }
-    let last = page.last().map(|totp| totp.id.clone());
-    for (index, totp) in page.into_iter().enumerate() {
-        if index > 0 || !is_first {
+    let damaged = damaged + page.damaged.len();
+    let mut separate = !is_first;
+    for totp in page.rows {
+        if std::mem::replace(&mut separate, true) {
             chunk.put_u8(b',');
         }
         serde_json::to_writer((&mut chunk).writer(), &shape(totp)).map_err(Error::internal)?;
     }
-    let next = match last {
-        None => Vec::new(),
-        Some(last) => broker.list_totp(caller, Some(last)).await?,
-    };
-    if next.is_empty() {
-        chunk.put_slice(b"]}");
-        return Ok(Some((chunk, Sent::End)));
+    if page.last.is_some() {
+        let page = broker.list_totp(caller, page.last).await?;
+        if page.last.is_some() {
+            return Ok((chunk, Some(Sending { page, is_first: !separate, damaged })));
+        }
     }
-    Ok(Some((chunk, Sent::Page(next, false))))
+    chunk.put_u8(b']');
+    if damaged > 0 {
+        let warnings = [format!(
+            "{damaged} damaged entries are left out: the server's log and `keyfob doctor` name them"
+        )];
+        chunk.put_slice(br#","warnings":"#);
+        serde_json::to_writer((&mut chunk).writer(), &warnings).map_err(Error::internal)?;
+    }
+    chunk.put_u8(b'}');
+    Ok((chunk, None))
 }
 
 /// `GET /api/v2/totp/secrets/{id}`

@@ -61,7 +61,7 @@ on_both!(accounts_are_listed_by_id_page_by_page, async |bench| {
     }
     let page = async |after: Option<AccountId>, limit| {
         let list = bench.look(move |tx| account::list(tx, after.as_ref(), limit));
-        list.await.into_iter().map(|account| account.id).collect()
+        list.await.rows.into_iter().map(|account| account.id).collect()
     };
     let ids = |numbers: &[u32]| -> Vec<_> { numbers.iter().map(|n| account_id(*n)).collect() };
     let first: Vec<_> = page(None, 2).await;
@@ -110,7 +110,7 @@ on_both!(the_limit_holds_under_concurrent_creates, async |bench| {
     let added = answers.into_iter().filter(|added| *added.as_ref().unwrap());
     assert_eq!(added.count(), 10);
     let list = bench.look(|tx| totp::list(tx, &account_id(1), None, 100));
-    assert_eq!(list.await.len(), 10);
+    assert_eq!(list.await.rows.len(), 10);
     let count = "SELECT totp_count FROM account";
     assert_eq!(bench.database.number(count), 10);
 });

@@ -72,7 +72,7 @@ on_both!(keys_are_listed_by_id_page_by_page, async |bench| {
     some_keys(bench).await;
     let page = async |account: u32, after: Option<KeyId>| -> Vec<_> {
         let list = bench.look(move |tx| key::list(tx, &account_id(account), after.as_ref(), 3));
-        list.await.into_iter().map(|key| key.id).collect()
+        list.await.rows.into_iter().map(|key| key.id).collect()
     };
     assert_eq!(page(1, None).await, [1, 2, 3].map(key_id));
     assert_eq!(page(1, Some(key_id(3))).await, [key_id(4)]);
@@ -85,7 +85,7 @@ on_both!(keys_are_listed_newest_first_page_by_page, async |bench| {
     let page = async |account: u32, before: Option<KeyId>| -> Vec<_> {
         let list =
             bench.look(move |tx| key::list_newest(tx, &account_id(account), before.as_ref(), 3));
-        list.await.into_iter().map(|key| key.id).collect()
+        list.await.rows.into_iter().map(|key| key.id).collect()
     };
     assert_eq!(page(1, None).await, [4, 3, 2].map(key_id));
     assert_eq!(page(1, Some(key_id(2))).await, [key_id(1)]);
@@ -117,7 +117,7 @@ on_both!(a_key_is_revoked_once_and_still_listed, async |bench| {
     assert_eq!(find(bench, 1, 2).await.unwrap().revoked_at, Some(at(50)));
     assert_eq!(find(bench, 1, 3).await.unwrap().revoked_at, None);
     let list = bench.look(|tx| key::list(tx, &account_id(1), None, 100));
-    assert_eq!(list.await.len(), 4);
+    assert_eq!(list.await.rows.len(), 4);
 });
 
 on_both!(a_damaged_key_is_an_error_that_names_the_column, async |bench| {
@@ -127,7 +127,7 @@ on_both!(a_damaged_key_is_an_error_that_names_the_column, async |bench| {
     let Err(StoreError::Corrupt { table, column, row }) = found else {
         panic!("a damaged key was read");
     };
-    assert_eq!((table, column, &*row), ("key", "role", key_id(1).as_str()));
+    assert_eq!((table, &*column, &*row), ("key", "role", key_id(1).as_str()));
     // The connection is fine after that.
     let find = bench.look(|tx| key::find_any(tx, &key_id(9)));
     assert!(find.await.is_none());

@@ -27,6 +27,7 @@ macro_rules! on_both {
 mod bench;
 mod database;
 mod sample;
+mod wire;
 
 mod account;
 mod creation;
@@ -37,6 +38,7 @@ mod totp;
 mod vault;
 
 mod batch;
+mod frozen;
 mod later;
 mod lock;
 mod lost;

@@ -43,7 +43,7 @@ async fn reserve(bench: &Bench, earliest: i64, latest: i64) -> Option<i64> {
 
 async fn note(bench: &Bench, step: i64) {
     let note =
-        bench.change(move |tx| totp::note_step(tx, &account_id(1), &totp_id(1), Step::new(step)));
+        bench.change(move |tx| totp::note_told(tx, &account_id(1), &totp_id(1), Step::new(step)));
     note.await.unwrap();
 }
 
@@ -107,7 +107,7 @@ on_both!(entries_are_listed_oldest_first_page_by_page, async |bench| {
     some_entries(bench).await;
     let page = async |account: u32, after: Option<TotpId>| -> Vec<_> {
         let list = bench.look(move |tx| totp::list(tx, &account_id(account), after.as_ref(), 3));
-        list.await.into_iter().map(|totp| totp.id).collect()
+        list.await.rows.into_iter().map(|totp| totp.id).collect()
     };
     assert_eq!(page(1, None).await, [1, 2, 3].map(totp_id));
     assert_eq!(page(1, Some(totp_id(3))).await, [totp_id(4)]);
@@ -226,19 +226,51 @@ on_both!(concurrent_reservations_stop_at_the_latest, async |bench| {
     assert_eq!(steps, (100..110).collect::<Vec<_>>());
 });
 
-on_both!(a_damaged_entry_is_an_error_that_names_the_column, async |bench| {
+/// What is wrong, as table, column and row.
+fn named(error: &StoreError) -> (&str, &str, &str) {
+    let StoreError::Corrupt { table, column, row } = error else {
+        panic!("not a damaged row: {error:?}");
+    };
+    (table, column, row)
+}
+
+on_both!(a_damaged_entry_is_left_out_of_a_list_and_named, async |bench| {
     some_entries(bench).await;
+    let second = totp_id(2);
     for (column, damage) in [
         ("kind", "kind = 'hotp'"),
         ("algorithm", "kind = 'totp', algorithm = 'MD5'"),
         ("period", "algorithm = 'SHA1', period = 0"),
-        ("policy_min_validity", "period = 30, policy_min_validity = -1"),
+        ("digits", "period = 30, digits = 5"),
+        ("policy_min_validity", "digits = 6, policy_min_validity = -1"),
     ] {
-        bench.database.execute(&format!("UPDATE totp SET {damage}"));
-        let list = bench.store.read(|tx| totp::list(tx, &account_id(1), None, 9));
-        let Err(StoreError::Corrupt { column: named, .. }) = list.await else {
-            panic!("a damaged {column} was read");
-        };
-        assert_eq!(named, column);
+        let damage = format!("UPDATE totp SET {damage} WHERE id = '{second}'");
+        bench.database.execute(&damage);
+        let page = bench.look(|tx| totp::list(tx, &account_id(1), None, 3)).await;
+        let left: Vec<_> = page.rows.iter().map(|totp| totp.id.clone()).collect();
+        assert_eq!(left, [1, 3].map(totp_id));
+        assert_eq!(page.last, Some(totp_id(3)));
+        let damaged: Vec<_> = page.damaged.iter().map(named).collect();
+        assert_eq!(damaged, [("totp", column, second.as_str())]);
+        let found = bench.store.read(|tx| totp::find_sealed(tx, &account_id(1), &totp_id(2))).await;
+        assert_eq!(named(&found.unwrap_err()), ("totp", column, second.as_str()));
     }
+});
+
+on_both!(a_unit_that_meets_a_damaged_entry_harms_no_other_in_its_transaction, async |bench| {
+    some_entries(bench).await;
+    bench.database.execute("UPDATE totp SET kind = 'hotp'");
+    let occupied = bench.occupy().await;
+    let store = bench.store.clone();
+    let meets = tokio::spawn(crate::bench::change(store.clone(), |tx| {
+        totp::find(tx, &account_id(1), &totp_id(1))
+    }));
+    bench.queued(1).await;
+    let other = tokio::spawn(crate::bench::change(store, |tx| store_account(tx, 7)));
+    bench.queued(2).await;
+    let (meets, other) = occupied.release_one(async { tokio::join!(meets, other) }).await;
+    assert_eq!(named(&meets.unwrap().unwrap_err()).1, "kind");
+    other.unwrap().unwrap();
+    // Both in one: the first did not end it for the second.
+    assert!(bench.batches().contains(&2), "{:?}", bench.batches());
 });
