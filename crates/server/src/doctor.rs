@@ -110,7 +110,7 @@ async fn check_values(store: &Store, master: MasterKey) -> Result<String, String
     let mut after: Option<AccountId> = None;
     loop {
         let page = read(store, move |tx| account::list(tx, after.as_ref(), PAGE)).await?;
-        checked.damaged(page.damaged);
+        checked.damaged(&page.damaged);
         for account in page.rows {
             check_account(store, &master, &account.id, &mut checked).await?;
         }
@@ -121,12 +121,9 @@ async fn check_values(store: &Store, master: MasterKey) -> Result<String, String
     if damage.is_empty() {
         return Ok(format!("{opened} one-time-password secrets open"));
     }
-    let mut text =
-        format!("{opened} one-time-password secrets open, {} rows do not:", damage.len());
-    for line in damage.iter().take(SHOWN) {
-        text.push_str(&format!("\n  {line}"));
-    }
-    Err(text)
+    let count = damage.len();
+    let shown: String = damage.iter().take(SHOWN).flat_map(|line| ["\n  ", line]).collect();
+    Err(format!("{opened} one-time-password secrets open, {count} rows do not:{shown}"))
 }
 
 /// Rows of damage that are named.
@@ -139,7 +136,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn damaged(&mut self, errors: Vec<StoreError>) {
+    fn damaged(&mut self, errors: &[StoreError]) {
         self.damage.extend(errors.iter().map(StoreError::to_string));
     }
 
@@ -158,7 +155,7 @@ async fn check_account(
     let wanted = account.clone();
     let newest = match store.read(move |tx| data_key::find_newest(tx, &wanted)).await {
         Err(error @ StoreError::Corrupt { .. }) => {
-            checked.damaged(vec![error]);
+            checked.damaged(&[error]);
             return Ok(());
         }
         newest => newest.map_err(|error| error.to_string())?,
@@ -172,7 +169,7 @@ async fn check_account(
     loop {
         let (account, from) = (account.clone(), after.clone());
         let page = read(store, move |tx| totp::list(tx, &account, from.as_ref(), PAGE)).await?;
-        checked.damaged(page.damaged);
+        checked.damaged(&page.damaged);
         let ids = page.rows.into_iter().map(|totp| totp.id).collect();
         check_secrets(store, &key, ids, checked).await?;
         let Some(last) = page.last else {
@@ -202,7 +199,7 @@ async fn check_secrets(
                 checked.opened += 1;
             }
             Ok(Some(_)) => checked.does_not_open("totp", id.to_string(), "secret"),
-            Err(error @ StoreError::Corrupt { .. }) => checked.damaged(vec![error]),
+            Err(error @ StoreError::Corrupt { .. }) => checked.damaged(&[error]),
             Err(error) => return Err(error.to_string()),
         }
     }

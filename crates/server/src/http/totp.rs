@@ -145,7 +145,7 @@ fn repeat(headers: &HeaderMap) -> Result<Repeat, Error> {
 /// with a warning at the end: they must not hide the others.
 pub(crate) async fn list(State(broker): State<Broker>, caller: Caller) -> Result<Response, Error> {
     let page = broker.list_totp(&caller, None).await?;
-    let first = Sending { page, is_first: true, damaged: 0 };
+    let first = Sending { page, has_begun: false, sent: 0, damaged: 0 };
     let pages = stream::try_unfold(Some(first), move |sending| {
         let (broker, caller) = (broker.clone(), caller.clone());
         async move {
@@ -162,8 +162,9 @@ pub(crate) async fn list(State(broker): State<Broker>, caller: Caller) -> Result
 struct Sending {
     /// What is next.
     page: Page<Totp, TotpId>,
-    is_first: bool,
-    /// Entries that were left out so far.
+    has_begun: bool,
+    /// Entries that were sent, and left out, so far.
+    sent: usize,
     damaged: usize,
 }
 
@@ -171,24 +172,24 @@ struct Sending {
 async fn next_chunk(
     broker: &Broker,
     caller: &Caller,
-    Sending { page, is_first, damaged }: Sending,
+    Sending { page, has_begun, mut sent, mut damaged }: Sending,
 ) -> Result<(BytesMut, Option<Sending>), Error> {
     let mut chunk = BytesMut::new();
-    if is_first {
+    if !has_begun {
         chunk.put_slice(br#"{"status":"OK","totp_secrets":["#);
     }
-    let damaged = damaged + page.damaged.len();
-    let mut separate = !is_first;
+    damaged += page.damaged.len();
     for totp in page.rows {
-        if std::mem::replace(&mut separate, true) {
+        if sent > 0 {
             chunk.put_u8(b',');
         }
+        sent += 1;
         serde_json::to_writer((&mut chunk).writer(), &shape(totp)).map_err(Error::internal)?;
     }
     if page.last.is_some() {
         let page = broker.list_totp(caller, page.last).await?;
         if page.last.is_some() {
-            return Ok((chunk, Some(Sending { page, is_first: !separate, damaged })));
+            return Ok((chunk, Some(Sending { page, has_begun: true, sent, damaged })));
         }
     }
     chunk.put_u8(b']');

@@ -62,6 +62,20 @@ async fn a_child_account_may_have_children_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_childs_key_does_not_outlive_the_key_that_made_it() {
+    let app = TestApp::new().await;
+    let end = (app.clock.seconds() + 60) * 1000;
+    let body = json!({"role": "owner", "expiresAt": end});
+    let ends = Key::from_answer(&app.owner().post("/api/v1/key/create", body).await.ok());
+    let ends = app.anonymous().with_token(&ends);
+    let answer = ends.post(CREATE, json!({})).await.ok();
+    let child = app.anonymous().with_token(&Key::from_answer(&answer["key"]));
+    child.get(SECRETS).await.ok();
+    app.clock.advance_seconds(60);
+    child.get(SECRETS).await.error(401, "invalid_credentials");
+}
+
+#[tokio::test]
 async fn a_child_account_works_after_a_restart() {
     let mut app = TestApp::new().await;
     let answer = app.owner().post(CREATE, json!({})).await.ok();

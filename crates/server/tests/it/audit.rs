@@ -254,13 +254,53 @@ async fn in_buffered_mode_an_orderly_end_loses_no_event() {
 }
 
 #[tokio::test]
-async fn in_buffered_mode_a_step_is_noted_as_given_out_with_its_event() {
+async fn in_buffered_mode_what_is_left_for_later_is_not_lost_when_the_database_refuses_it() {
+    let app = TestApp::with(setup(Audit::Buffered)).await;
+    let id = app.entry().await;
+    app.agent().get(code_path(&id, "")).await.ok();
+    app.database().execute("ALTER TABLE event RENAME TO event_away");
+    let mut answered = 1;
+    // Until the service has noticed that it cannot keep its trail.
+    while app.agent().get(code_path(&id, "")).await.status == 200 {
+        answered += 1;
+    }
+    app.agent().get(code_path(&id, "")).await.error(500, "internal_server_error");
+    app.database().execute("ALTER TABLE event_away RENAME TO event");
+    app.until_code_events("ok", answered).await;
+    app.agent().get(code_path(&id, "")).await.ok();
+}
+
+/// Whenever the clock moves on during a call: what leaves is what the trail says.
+#[tokio::test]
+async fn a_code_that_was_not_handed_out_after_all_is_told_to_be_withheld() {
+    let mut withheld = 0;
+    for read in 1..=12 {
+        let mut app = TestApp::new().await;
+        let id = app.entry().await;
+        app.clock.advance_before(read, std::time::Duration::from_secs(30));
+        let code = app.agent().get(code_path(&id, "")).await.ok();
+        let step = code["valid_from"].as_i64().unwrap() / 30;
+        // What is left for later is written at the latest when the vault is closed.
+        app.restart().await;
+        let told = app.code_events("ok").await.len();
+        let taken_back = app.code_events("withheld").await;
+        assert_eq!(told - taken_back.len(), 1, "the clock moved on before read {read}");
+        for event in &taken_back {
+            let reason = event.reason.as_deref().unwrap();
+            assert!(reason.contains(&format!("time step {} ", step - 1)), "{reason}");
+        }
+        withheld += taken_back.len();
+    }
+    assert_eq!(withheld, 1, "one of the reads is that after the commit");
+}
+
+#[tokio::test]
+async fn in_buffered_mode_a_step_is_noted_as_given_out_before_its_code_leaves() {
     let app = TestApp::with(setup(Audit::Buffered)).await;
     let id = app.entry().await;
     for query in ["", "", "?include=next"] {
         app.agent().get(code_path(&id, query)).await.ok();
     }
-    app.until_code_events("ok", 3).await;
     let refused = app.agent().get(code_path(&id, "?unique=true")).await;
     refused.error(429, "queue_full");
 }

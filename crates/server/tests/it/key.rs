@@ -269,3 +269,32 @@ async fn take_is_1_to_100_and_more_is_100() {
         answer.error(400, "bad_request");
     }
 }
+
+#[tokio::test]
+async fn a_key_that_ends_makes_none_that_ends_later() {
+    let app = TestApp::new().await;
+    let end = (app.clock.seconds() + 60) * 1000;
+    let make = |caller: &crate::call::Caller, expires_at: Value| {
+        caller.post(CREATE, json!({"role": "owner", "expiresAt": expires_at}))
+    };
+    let ends = Key::from_answer(&make(&app.owner(), json!(end)).await.ok());
+    let ends = app.anonymous().with_token(&ends);
+    for later in [json!(end + 1), json!(null)] {
+        let refused = make(&ends, later).await;
+        let body = refused.error(400, "invalid_expires_at");
+        assert!(body["message"].as_str().unwrap().contains(&end.to_string()), "{body}");
+    }
+    for until in [end, end - 1] {
+        make(&ends, json!(until)).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_key_hides_no_other() {
+    let (app, all) = with_keys(2).await;
+    let damage = format!("UPDATE key SET role = 'emperor' WHERE id = '{}'", all[4]);
+    app.database().execute(&damage);
+    let list = app.owner().get(format!("{LIST}?order=asc")).await.ok();
+    assert_eq!(ids(&list), all[..4]);
+    assert_eq!(list["cursor"], json!(all[4]));
+}

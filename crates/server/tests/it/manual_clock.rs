@@ -1,6 +1,9 @@
 //! A clock that only tests move.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use keyfob_core::time::Timestamp;
 use keyfob_server::clock::{Clock, Wait};
@@ -13,6 +16,8 @@ pub(crate) const START: i64 = 1_775_390_400;
 pub(crate) struct ManualClock {
     now: watch::Sender<Timestamp>,
     waiting: watch::Sender<usize>,
+    /// Moves on by itself when it has been read so often.
+    jump: Mutex<Option<(usize, Duration)>>,
 }
 
 impl ManualClock {
@@ -20,6 +25,23 @@ impl ManualClock {
         Self {
             now: watch::Sender::new(Timestamp::from_seconds(START)),
             waiting: watch::Sender::new(0),
+            jump: Mutex::new(None),
+        }
+    }
+
+    /// Moves the clock on by itself, just before it is read for the `read`th time from now on.
+    pub(crate) fn advance_before(&self, read: usize, span: Duration) {
+        *self.jump.lock().unwrap() = Some((read, span));
+    }
+
+    fn jump(&self) {
+        let mut jump = self.jump.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((reads, span)) = &mut *jump {
+            *reads -= 1;
+            if *reads == 0 {
+                self.advance(*span);
+                *jump = None;
+            }
         }
     }
 
@@ -55,6 +77,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
+        self.jump();
         *self.now.borrow()
     }
 

@@ -93,3 +93,31 @@ async fn a_list_of_exactly_one_page_ends_well() {
     join_all((0..200).map(|_| app.entry())).await;
     assert_eq!(ids(&app.owner().get(SECRETS).await.ok()).len(), 200);
 }
+
+#[tokio::test]
+async fn damaged_entries_are_left_out_with_a_warning_wherever_they_are() {
+    let app = TestApp::new().await;
+    let mut made = join_all((0..401).map(|_| app.entry())).await;
+    made.sort();
+    // The first page's first, one in the middle, and the only one of the last page.
+    for at in [400, 250, 0] {
+        let id = made.remove(at);
+        app.database().execute(&format!("UPDATE totp SET kind = 'hotp' WHERE id = '{id}'"));
+        let logged = format!("totp row {id}: column kind is damaged");
+        let list = app.owner().get(SECRETS).await.ok();
+        assert_eq!(ids(&list), made);
+        let warning = list["warnings"][0].as_str().unwrap();
+        assert!(warning.starts_with(&format!("{} damaged", 401 - made.len())), "{warning}");
+        assert!(crate::guard::logs().contains(&logged));
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_damaged_entries_only_is_an_empty_list_with_a_warning() {
+    let app = TestApp::new().await;
+    join_all((0..201).map(|_| app.entry())).await;
+    app.database().execute("UPDATE totp SET kind = 'hotp'");
+    let list = app.owner().get(SECRETS).await.ok();
+    assert_eq!(list["totp_secrets"], json!([]));
+    assert!(list["warnings"][0].as_str().unwrap().starts_with("201 damaged"), "{list}");
+}

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use keyfob_server::config::Audit;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
-    app::{TestApp, canary_code, code_path, entry_path},
+    app::{Setup, TestApp, canary_code, code_path, entry_path},
     call::{Answer, Caller},
     manual_clock::START,
 };
@@ -178,6 +179,25 @@ async fn a_caller_that_goes_away_gives_its_step_back() {
     let call = queued(&app, &app.agent(), &id, 1).await;
     app.clock.advance_seconds(30);
     assert_eq!(call.await.unwrap().ok()["valid_from"], START + 30);
+}
+
+#[tokio::test]
+async fn a_step_whose_code_was_told_meanwhile_is_not_given_back() {
+    for audit in [Audit::Durable, Audit::Buffered] {
+        let app = TestApp::with(Setup { audit, ..Setup::default() }).await;
+        let id = app.entry().await;
+        at_once(&app, &id).await;
+        let gone = queued(&app, &app.agent(), &id, 1).await;
+        let plain = app.agent().get(code_path(&id, "?include=next")).await.ok();
+        gone.abort();
+        app.until_code_events("abandoned", 1).await;
+        app.clock.advance_seconds(30);
+        let call = queued(&app, &app.agent(), &id, 1).await;
+        app.clock.advance_seconds(30);
+        let unique = call.await.unwrap().ok();
+        assert_eq!(unique["valid_from"], START + 60);
+        assert_ne!(unique["code"], plain["next_code"]);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,58 @@
+//! The doctor.
+
+use keyfob_server::doctor::{Finding, examine};
+
+use crate::app::{SECRETS, TestApp};
+
+async fn findings(app: &mut TestApp) -> Vec<Finding> {
+    let clock = app.clock.clone();
+    examine(app.config(), &*clock).await
+}
+
+#[tokio::test]
+async fn a_vault_that_is_well_has_nothing_wrong() {
+    let mut app = TestApp::new().await;
+    app.entry().await;
+    for Finding { what, result } in findings(&mut app).await {
+        assert!(result.is_ok(), "{what}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_damaged_row_is_named_with_its_column_and_the_remedy() {
+    let mut app = TestApp::new().await;
+    let (kind, secret, copied) = (app.entry().await, app.entry().await, app.entry().await);
+    app.entry().await;
+    let database = app.database();
+    database.execute(&format!("UPDATE totp SET kind = 'hotp' WHERE id = '{kind}'"));
+    database.change_secret(&secret, Vec::clear);
+    let from = format!("SELECT secret FROM totp WHERE id = '{kind}'");
+    database.execute(&format!("UPDATE totp SET secret = ({from}) WHERE id = '{copied}'"));
+    let findings = findings(&mut app).await;
+    let Finding { what, result } = findings.last().unwrap();
+    assert_eq!(*what, "sealed values");
+    let text = result.clone().unwrap_err();
+    for (id, column) in
+        [(&kind, "column kind"), (&secret, "column secret"), (&copied, "column secret")]
+    {
+        let line = text.lines().find(|line| line.contains(id.as_str())).unwrap();
+        assert!(line.contains("totp row") && line.contains(column), "{line}");
+        assert!(line.contains("estore"), "{line}");
+    }
+    assert!(text.starts_with("1 one-time-password secrets open, 3 rows do not"), "{text}");
+    app.owner().get(SECRETS).await.ok();
+}
+
+#[tokio::test]
+async fn a_damaged_account_keeps_no_other_from_being_looked_at() {
+    let mut app = TestApp::new().await;
+    let id = app.entry().await;
+    app.other_account().await;
+    app.database().execute(
+        "UPDATE data_key SET id = -1 WHERE account_id IN
+        (SELECT id FROM account WHERE parent_id IS NOT NULL)",
+    );
+    app.database().change_secret(&id, Vec::clear);
+    let text = findings(&mut app).await.pop().unwrap().result.unwrap_err();
+    assert!(text.contains("data_key row") && text.contains(&id), "{text}");
+}
