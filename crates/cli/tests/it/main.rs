@@ -17,6 +17,7 @@ mod vault;
 mod at_most_once;
 mod cli;
 mod crash;
+mod full_disk;
 mod help;
 mod keys;
 mod ledger;

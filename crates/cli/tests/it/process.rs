@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::api::Api;
 
@@ -110,8 +110,11 @@ impl Running {
     }
 
     pub(crate) fn send(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap()
     }
 
     /// Waits until it ends by itself.
@@ -196,6 +199,12 @@ impl Server {
     /// `127.0.0.1:PORT`
     pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// The largest file it may write from now on, in bytes; `None` is any.
+    pub(crate) fn limit_files(&self, size: Option<u64>) {
+        let limit = Rlimit { current: size, maximum: None };
+        prlimit(Some(self.process.pid()), Resource::Fsize, limit).unwrap();
     }
 
     /// `kill -9`.
