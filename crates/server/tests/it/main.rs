@@ -19,6 +19,7 @@ mod manual_clock;
 mod account;
 mod audit;
 mod clock;
+mod connections;
 mod errors;
 mod isolation;
 mod key;
