@@ -25,6 +25,7 @@ mod isolation;
 mod key;
 mod limits;
 mod metrics;
+mod runas;
 mod sealing;
 mod totp_code;
 mod totp_create;
