@@ -159,15 +159,26 @@ const LONGEST_RETRY_AFTER: u64 = 60;
 /// Which API a path belongs to. Each has its own words for a caller it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// `/api/v1` and everything that is not `/api/v2`.
+    /// `/api/v1`.
     V1,
     /// `/api/v2`.
     V2,
+    /// Everything else, in the words of `/api/v1`.
+    Other,
 }
 
 impl Dialect {
     pub(crate) fn of(path: &str) -> Self {
-        if path.starts_with("/api/v2") { Self::V2 } else { Self::V1 }
+        let is_under = |prefix| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if is_under("/api/v1") {
+            Self::V1
+        } else if is_under("/api/v2") {
+            Self::V2
+        } else {
+            Self::Other
+        }
     }
 }
 

@@ -74,6 +74,18 @@ fn a_head_that_is_too_large_is_refused_and_its_connection_closed() {
     assert_eq!(status(&mut send(&server, HEALTH)), "HTTP/1.1 200");
 }
 
+#[test]
+fn an_answer_to_head_has_the_status_and_no_body() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    for (path, status) in [("/readyz", 200), ("/nothing", 404), ("/api/v2/totp/secrets", 405)] {
+        let request = format!("HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = rest(send(&server, &request));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{path}: {answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_more_than_64_kib_is_refused() {
     const LIMIT: usize = 64 * 1024;

@@ -54,6 +54,28 @@ async fn a_known_path_with_another_method_is_405() {
 }
 
 #[tokio::test]
+async fn a_405_names_the_methods_that_the_path_does_have() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    for (path, allowed) in [
+        (SECRETS, "GET,POST"),
+        (&format!("{SECRETS}/{id}"), "GET,PATCH,DELETE"),
+        (&code_path(&id, ""), "GET"),
+        ("/api/v1/key/create", "POST"),
+    ] {
+        let mut methods = vec!["PUT", "TRACE"];
+        if path.starts_with("/api/v2") {
+            methods.extend(["HEAD", "OPTIONS"]);
+        }
+        for method in methods {
+            let answer = app.owner().call(method, path, Vec::new()).await;
+            assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+            answer.error(405, "method_not_allowed");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_credentials_are_403_in_v2_and_401_in_v1() {
     let app = TestApp::new().await;
     let v2 = app.anonymous().get(SECRETS).await;
@@ -225,6 +247,35 @@ async fn head_and_options_of_v1_answer_without_a_key() {
     assert_eq!((head.status, head.body.len()), (200, 0));
     let options = app.anonymous().call("OPTIONS", KEYS, Vec::new()).await;
     assert_eq!(options.ok(), json!({}));
+}
+
+#[tokio::test]
+async fn head_outside_the_api_says_what_get_would_say() {
+    let app = TestApp::new().await;
+    let head = |caller: &Caller, path: &str| caller.call("HEAD", path, Vec::new());
+    for path in ["/healthz", "/readyz"] {
+        for caller in [app.anonymous(), app.operator()] {
+            let answer = head(&caller, path).await;
+            assert_eq!((answer.status, answer.body.len()), (200, 0), "{path}");
+        }
+    }
+    assert_eq!(head(&app.operator(), "/metrics").await.status, 200);
+    for path in ["/metrics", "/", "/nothing", "/api", "/api/v3/x", "/api/v1x", "/api/v2/x"] {
+        head(&app.anonymous(), path).await.error(404, "not_found");
+    }
+    app.close();
+    assert_eq!(head(&app.anonymous(), "/healthz").await.status, 200);
+    for caller in [app.anonymous(), app.operator()] {
+        head(&caller, "/readyz").await.error(503, "service_unavailable");
+    }
+}
+
+#[tokio::test]
+async fn options_outside_the_api_is_a_method_like_any_other() {
+    let app = TestApp::new().await;
+    let options = |path: &str| app.anonymous().call("OPTIONS", path, Vec::new());
+    options("/readyz").await.error(405, "method_not_allowed");
+    options("/nothing").await.error(404, "not_found");
 }
 
 #[tokio::test]
