@@ -192,6 +192,37 @@ async fn a_body_that_is_not_a_json_object_is_refused_everywhere() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_there_twice_is_named_and_its_values_are_not_repeated() {
+    let app = TestApp::new().await;
+    let entry = format!("{SECRETS}/{}", app.entry().await);
+    let (key, _) = app.new_caller("agent").await;
+    let update = format!("/api/v1/key/{}/update", key.id);
+    let twice = |field: &str| format!(r#"{{"{field}":"{CANARY}","{field}":"{CANARY}"}}"#);
+    for (method, path, body, field) in [
+        ("POST", SECRETS, twice("label"), "label"),
+        ("POST", SECRETS, twice("secret"), "secret"),
+        ("POST", SECRETS, twice("uri"), "uri"),
+        ("POST", SECRETS, r#"{"label":"x","digits":6,"digits":null}"#.into(), "digits"),
+        ("PATCH", &entry, twice("label"), "label"),
+        ("PATCH", &entry, twice("issuer"), "issuer"),
+        ("PATCH", &entry, r#"{"policy":{"unique":true,"unique":false}}"#.into(), "unique"),
+        ("POST", "/api/v1/key/create", twice("role"), "role"),
+        ("POST", "/api/v1/key/create", r#"{"expiresAt":1,"expiresAt":2}"#.into(), "expiresAt"),
+        ("POST", &update, twice("name"), "name"),
+        ("POST", "/api/v1/account/create", twice("email"), "email"),
+    ] {
+        // The guard looks for the canary in the answer.
+        let answer = app.owner().call(method, path, body.into()).await;
+        let message = answer.error(400, "bad_request")["message"].clone();
+        let text = format!("`{field}` is in the body more than once; send it once");
+        assert_eq!(message, text, "{method} {path}");
+    }
+    let list = app.agent().get(SECRETS).await.ok();
+    assert_eq!(list["totp_secrets"][0]["label"], "GitHub");
+    assert_eq!(list["totp_secrets"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_bodys_content_type_does_not_matter() {
     let app = TestApp::new().await;
     let call = app.backend().post(SECRETS, json!({"label": "x"}));
