@@ -95,11 +95,14 @@ fn announce(format: LogFormat, what: &str, address: SocketAddr) {
     say(format, &format!("{what} http://{address}"));
 }
 
+/// The target of what is said whatever the log's filter: scripts wait for it.
+const SAID: &str = "keyfob::said";
+
 /// Says something to a person, in a way that does not break the log they share stderr with.
 fn say(format: LogFormat, line: &str) {
     match format {
         LogFormat::Text => output::say(line),
-        LogFormat::Json => tracing::info!("{line}"),
+        LogFormat::Json => tracing::info!(target: SAID, "{line}"),
     }
 }
 
@@ -115,6 +118,8 @@ fn show_first_key(format: LogFormat, key: &NewKey) -> Result<(), Failure> {
 fn start_log(args: &LogArgs) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Failure::Usage(format!("KEYFOB_LOG is not a filter: {error}")))?;
+    let said = format!("{SAID}=info").parse().context("letting through what is said")?;
+    let filter = filter.add_directive(said);
     let ansi = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
