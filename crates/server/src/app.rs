@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     response::{IntoResponse, Response},
     routing::future::RouteFuture,
 };
@@ -27,6 +27,8 @@ use crate::{
 
 /// Names the request in the log and in the answer.
 const REQUEST_ID: &str = "x-request-id";
+/// The largest request line and headers, in bytes.
+const LARGEST_HEAD: usize = 16 * 1024;
 /// A longer id from a caller is not echoed.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -90,6 +92,9 @@ impl App {
     }
 
     fn answer(&self, mut request: Request, dialect: Dialect) -> Answer {
+        if head_size(&request) > LARGEST_HEAD {
+            return Either::Left(at_once(Error::HeadersTooLarge));
+        }
         match *request.method() {
             // Contract/contacts-and-secrets, section 1.2.
             Method::HEAD if dialect == Dialect::V1 => return Either::Left(at_once(())),
@@ -104,6 +109,18 @@ impl App {
         // The router is always ready, so there is no need to ask it.
         Either::Right(self.inner.router.clone().call(request))
     }
+}
+
+/// The bytes of a request's first line and headers, as they are usually written.
+fn head_size(request: &Request) -> usize {
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + uri.authority().map_or(0, |authority| authority.as_str().len());
+    let line = request.method().as_str().len() + target + "  HTTP/1.1\r\n".len();
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + ": \r\n".len()
+    };
+    line + request.headers().iter().map(field).sum::<usize>() + "\r\n".len()
 }
 
 /// An answer that is there, or one that the router is working on.

@@ -44,6 +44,9 @@ pub enum Error {
     /// The body is larger than the server takes.
     #[error("the body is too large")]
     TooLarge,
+    /// The request line and headers are larger than the server takes.
+    #[error("the headers are too large")]
+    HeadersTooLarge,
     /// The body did not come in time.
     #[error("the request did not come in time")]
     Timeout,
@@ -208,6 +211,11 @@ impl Error {
             Self::TooLarge => {
                 (S::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 64 KiB".into())
             }
+            Self::HeadersTooLarge => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "The request line and headers are larger than 16 KiB; send shorter ones".into(),
+            ),
             Self::Timeout => {
                 (S::REQUEST_TIMEOUT, "timeout", "The request's body did not come in time".into())
             }

@@ -19,8 +19,9 @@ use crate::app::App;
 
 /// A request's headers, and the next request on an idle connection, must come within this.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// The largest request line and headers, in bytes; more, or more than 100 headers, is answered 431.
-const LARGEST_HEADERS: usize = 16 * 1024;
+/// After so many bytes of a request line and headers hyper reads no further: far more than the
+/// service takes, because hyper's own 431 has no body. Neither has that for more than 100 headers.
+const LARGEST_READ: usize = 64 * 1024;
 /// A caller who takes nothing of its answer for this long is given up.
 const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 /// What was accepted is finished within this after the signal to stop: callers wait 55 s at most.
@@ -82,7 +83,7 @@ pub async fn serve(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_WITHIN)
-            .max_buf_size(LARGEST_HEADERS)
+            .max_buf_size(LARGEST_READ)
             .serve_connection(TokioIo::new(bounded(stream, bounds)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

@@ -223,6 +223,27 @@ async fn a_field_that_is_there_twice_is_named_and_its_values_are_not_repeated() 
 }
 
 #[tokio::test]
+async fn request_line_and_headers_have_16_kib_at_most() {
+    const LIMIT: usize = 16 * 1024;
+    let app = TestApp::new().await;
+    for path in [SECRETS, "/api/v2/nothing", KEYS, "/healthz", "/nothing"] {
+        let head = format!("GET {path} HTTP/1.1\r\nx: \r\n\r\n").len();
+        let call = |length: usize| app.anonymous().get(path).header("x", &"a".repeat(length));
+        let fits = call(LIMIT - head).await;
+        assert_ne!(fits.status, 431, "{path}");
+        call(LIMIT - head + 1).await.error(431, "headers_too_large");
+    }
+    let long = format!("{SECRETS}/{}", "a".repeat(LIMIT));
+    for caller in [app.anonymous(), app.owner()] {
+        caller.get(&long).await.error(431, "headers_too_large");
+        caller.get(format!("{KEYS}?cursor={long}")).await.error(431, "headers_too_large");
+    }
+    let many = (0..90).fold(app.owner(), |caller, n| caller.with(&format!("x-{n}"), &long[..200]));
+    many.post(SECRETS, json!({"label": "x"})).await.error(431, "headers_too_large");
+    assert_eq!(app.owner().get(SECRETS).await.ok()["totp_secrets"], json!([]));
+}
+
+#[tokio::test]
 async fn a_bodys_content_type_does_not_matter() {
     let app = TestApp::new().await;
     let call = app.backend().post(SECRETS, json!({"label": "x"}));
