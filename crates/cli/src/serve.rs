@@ -11,7 +11,7 @@ use keyfob_server::{
     jobs,
     metrics::Metrics,
     random::SystemRandom,
-    serve::{bind, serve},
+    serve::{Bounds, bind, serve},
     vault,
 };
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -43,6 +43,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     start_log(&args.log)?;
     let mut config = args.serve.config();
     config.limits.connections = raise_file_limit(config.limits.connections);
+    let bounds = Bounds::of(config.limits.connections);
     let (broker, metrics) = open(&config).await?;
     if let Some(key) = broker.make_first_account().await? {
         show_first_key(args.log.log_format, &key)?;
@@ -56,12 +57,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let api = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
     let mut servers = tokio::task::JoinSet::new();
-    servers.spawn(serve(listener, api, config.limits.connections, wait(stopped.clone())));
+    servers.spawn(serve(listener, api, bounds, wait(stopped.clone())));
     if let Some(admin) = config.admin_listen {
         let listener = bind_to(admin)?;
         announce(args.log.log_format, "admin on", listener.local_addr()?);
         let app = App::admin(broker.clone(), metrics, &SystemRandom);
-        servers.spawn(serve(listener, app, config.limits.connections, wait(stopped)));
+        servers.spawn(serve(listener, app, bounds, wait(stopped)));
     }
     let jobs = tokio::spawn(jobs::run(broker.clone()));
     // Before anyone is told that it listens: from then on it may be told to stop.
@@ -94,11 +95,14 @@ fn announce(format: LogFormat, what: &str, address: SocketAddr) {
     say(format, &format!("{what} http://{address}"));
 }
 
+/// The target of what is said whatever the log's filter: scripts wait for it.
+const SAID: &str = "keyfob::said";
+
 /// Says something to a person, in a way that does not break the log they share stderr with.
 fn say(format: LogFormat, line: &str) {
     match format {
         LogFormat::Text => output::say(line),
-        LogFormat::Json => tracing::info!("{line}"),
+        LogFormat::Json => tracing::info!(target: SAID, "{line}"),
     }
 }
 
@@ -114,6 +118,8 @@ fn show_first_key(format: LogFormat, key: &NewKey) -> Result<(), Failure> {
 fn start_log(args: &LogArgs) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Failure::Usage(format!("KEYFOB_LOG is not a filter: {error}")))?;
+    let said = format!("{SAID}=info").parse().context("letting through what is said")?;
+    let filter = filter.add_directive(said);
     let ansi = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {

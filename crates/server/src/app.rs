@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     response::{IntoResponse, Response},
     routing::future::RouteFuture,
 };
@@ -27,6 +27,8 @@ use crate::{
 
 /// Names the request in the log and in the answer.
 const REQUEST_ID: &str = "x-request-id";
+/// The largest request line and headers, in bytes.
+const LARGEST_HEAD: usize = 16 * 1024;
 /// A longer id from a caller is not echoed.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -89,19 +91,36 @@ impl App {
         }
     }
 
-    fn answer(&self, request: Request, dialect: Dialect) -> Answer {
-        match (request.method(), dialect) {
-            // Axum would answer HEAD by running the GET: a code would be released, and lost.
-            (&Method::HEAD, Dialect::V2) => Either::Left(at_once(Error::MethodNotAllowed)),
-            // Contract/contacts-and-secrets, section 1.2.
-            (&Method::HEAD, Dialect::V1) => Either::Left(at_once(())),
-            (&Method::OPTIONS, Dialect::V1) => {
-                Either::Left(at_once(axum::Json(serde_json::json!({}))))
-            }
-            // The router is always ready, so there is no need to ask it.
-            _ => Either::Right(self.inner.router.clone().call(request)),
+    fn answer(&self, mut request: Request, dialect: Dialect) -> Answer {
+        if head_size(&request) > LARGEST_HEAD {
+            return Either::Left(at_once(Error::HeadersTooLarge));
         }
+        match *request.method() {
+            // Contract/contacts-and-secrets, section 1.2.
+            Method::HEAD if dialect == Dialect::V1 => return Either::Left(at_once(())),
+            Method::OPTIONS if dialect == Dialect::V1 => {
+                return Either::Left(at_once(axum::Json(serde_json::json!({}))));
+            }
+            // Axum would answer HEAD by running the GET: a code would be released, and lost. No
+            // route has TRACE, so that the router refuses it, and names what the path does have.
+            Method::HEAD if dialect == Dialect::V2 => *request.method_mut() = Method::TRACE,
+            _ => {}
+        }
+        // The router is always ready, so there is no need to ask it.
+        Either::Right(self.inner.router.clone().call(request))
     }
+}
+
+/// The bytes of a request's first line and headers, as they are usually written.
+fn head_size(request: &Request) -> usize {
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + uri.authority().map_or(0, |authority| authority.as_str().len());
+    let line = request.method().as_str().len() + target + "  HTTP/1.1\r\n".len();
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + ": \r\n".len()
+    };
+    line + request.headers().iter().map(field).sum::<usize>() + "\r\n".len()
 }
 
 /// An answer that is there, or one that the router is working on.
@@ -125,7 +144,8 @@ fn finish(mut response: Response, dialect: Dialect, request_id: &str) -> Respons
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = render(&error, dialect, request_id);
-        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+        let allow = allow.map(|allow| (header::ALLOW, allowed(allow, dialect)));
+        response.headers_mut().extend(allow);
     }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -133,6 +153,16 @@ fn finish(mut response: Response, dialect: Dialect, request_id: &str) -> Respons
         headers.insert(REQUEST_ID, id);
     }
     response
+}
+
+/// The methods that a path has. The router takes HEAD for granted wherever there is GET.
+fn allowed(allow: HeaderValue, dialect: Dialect) -> HeaderValue {
+    if dialect != Dialect::V2 {
+        return allow;
+    }
+    let methods = allow.to_str().unwrap_or_default().split(',');
+    let methods: Vec<_> = methods.filter(|method| *method != "HEAD").collect();
+    HeaderValue::from_str(&methods.join(",")).unwrap_or(allow)
 }
 
 /// One of the few methods that are counted apart, so that a caller cannot invent labels.

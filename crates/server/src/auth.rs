@@ -21,8 +21,22 @@ impl FromRequestParts<Broker> for Caller {
             // A request has one handler, and so one route.
             let _ = passport.route.set(path);
         }
+        refuse_run_as(&parts.headers)?;
         broker.authenticate(&credentials(&parts.headers)?, passport.origin).await
     }
+}
+
+/// What asks to act as a child account (contract/contacts-and-secrets, section 1.3).
+const RUN_AS: [&str; 3] = ["x-runas-user-id", "x-runas-userid", "x-runas-child-user-email"];
+
+/// Refuses what would be done to the key's own account although it is meant for another one.
+fn refuse_run_as(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(name) = RUN_AS.into_iter().find(|name| headers.contains_key(*name)) else {
+        return Ok(());
+    };
+    let text =
+        format!("{name} is not supported: leave it out and use a key of the account that is meant");
+    Err(Error::invalid("runas_not_supported", text))
 }
 
 /// The key pair of the Sendblue clients, or a bearer token. Of `Authorization` the scheme is not

@@ -44,6 +44,9 @@ pub enum Error {
     /// The body is larger than the server takes.
     #[error("the body is too large")]
     TooLarge,
+    /// The request line and headers are larger than the server takes.
+    #[error("the headers are too large")]
+    HeadersTooLarge,
     /// The body did not come in time.
     #[error("the request did not come in time")]
     Timeout,
@@ -159,15 +162,26 @@ const LONGEST_RETRY_AFTER: u64 = 60;
 /// Which API a path belongs to. Each has its own words for a caller it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// `/api/v1` and everything that is not `/api/v2`.
+    /// `/api/v1`.
     V1,
     /// `/api/v2`.
     V2,
+    /// Everything else, in the words of `/api/v1`.
+    Other,
 }
 
 impl Dialect {
     pub(crate) fn of(path: &str) -> Self {
-        if path.starts_with("/api/v2") { Self::V2 } else { Self::V1 }
+        let is_under = |prefix| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if is_under("/api/v1") {
+            Self::V1
+        } else if is_under("/api/v2") {
+            Self::V2
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -197,6 +211,11 @@ impl Error {
             Self::TooLarge => {
                 (S::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 64 KiB".into())
             }
+            Self::HeadersTooLarge => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "The request line and headers are larger than 16 KiB; send shorter ones".into(),
+            ),
             Self::Timeout => {
                 (S::REQUEST_TIMEOUT, "timeout", "The request's body did not come in time".into())
             }

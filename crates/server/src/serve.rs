@@ -1,6 +1,6 @@
 //! Connections: accept, bound, serve, and end them in order.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use futures_util::FutureExt;
@@ -13,19 +13,41 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutWriter;
 
 use crate::app::App;
 
 /// A request's headers, and the next request on an idle connection, must come within this.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// The largest request line and headers, in bytes; more, or more than 100 headers, is answered 431.
-const LARGEST_HEADERS: usize = 16 * 1024;
+/// After so many bytes of a request line and headers hyper reads no further: far more than the
+/// service takes, because hyper's own 431 has no body. Neither has that for more than 100 headers.
+const LARGEST_READ: usize = 64 * 1024;
+/// A caller who takes nothing of its answer for this long is given up.
+const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 /// What was accepted is finished within this after the signal to stop: callers wait 55 s at most.
 const FINISH_WITHIN: Duration = Duration::from_mins(1);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// The pause after a failed accept: it fails when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What connections may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many there are at a time; further ones wait to be accepted.
+    pub connections: usize,
+    /// A connection ends when there is something to write and no byte of it can be written for so
+    /// long: who never reads its answers would keep its place, and hold up a stop.
+    pub taken_within: Duration,
+}
+
+impl Bounds {
+    /// So many connections, and 20 s for each to take something of its answer.
+    #[must_use]
+    pub fn of(connections: usize) -> Self {
+        Self { connections, taken_within: TAKEN_WITHIN }
+    }
+}
 
 /// Listens on `address`.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -39,10 +61,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     app: App,
-    connections: usize,
+    bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(connections));
+    let places = Arc::new(Semaphore::new(bounds.connections));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -61,8 +83,8 @@ pub async fn serve(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_WITHIN)
-            .max_buf_size(LARGEST_HEADERS)
-            .serve_connection(TokioIo::new(stream), service);
+            .max_buf_size(LARGEST_READ)
+            .serve_connection(TokioIo::new(bounded(stream, bounds)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -77,6 +99,13 @@ pub async fn serve(
             "some requests were cut off: they took longer than {FINISH_WITHIN:?} to finish"
         );
     }
+}
+
+/// The connection with its bound on writes. In a box, because the timer in it must not move.
+fn bounded(stream: TcpStream, bounds: Bounds) -> Pin<Box<TimeoutWriter<TcpStream>>> {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(bounds.taken_within));
+    Box::pin(stream)
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);

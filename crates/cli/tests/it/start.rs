@@ -233,6 +233,26 @@ async fn every_line_of_a_json_log_is_json(kind: Kind) {
 }
 
 #[test]
+fn what_scripts_wait_for_is_said_whatever_the_log_leaves_out() {
+    for filter in ["warn", "off", "keyfob=error", "keyfob_server=debug"] {
+        for format in ["text", "json"] {
+            let vault = Vault::new(Kind::Sqlite);
+            // This waits for it.
+            let server = vault.serve_with(&[
+                ("KEYFOB_LOG", filter),
+                ("KEYFOB_LOG_FORMAT", format),
+                ("KEYFOB_ADMIN_LISTEN", "127.0.0.1:0"),
+            ]);
+            assert!(server.admin.is_some(), "{filter} {format}");
+            let ended = server.stop();
+            assert!(ended.stderr.contains("first owner key"), "{filter}: {}", ended.stderr);
+            let says = ended.stderr.contains("stopping");
+            assert!(!says, "{filter} {format} lets through more: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let vault = Vault::new(Kind::Sqlite);
     vault.key("owner");

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -54,7 +54,7 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 impl Bytes {
     /// The body as a JSON object of this shape. The error says what is wrong, and repeats no value.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_json::from_slice(self.braced()?).map_err(|error| {
             let text = match error.classify() {
                 serde_json::error::Category::Data => without_value(&error.to_string()),
@@ -62,11 +62,6 @@ impl Bytes {
             };
             Error::invalid("bad_request", text)
         })
-    }
-
-    /// The body as a JSON object whose fields are read one by one.
-    pub(crate) fn object<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(self.braced()?).map_err(|_| not_an_object())
     }
 
     /// The body, if it can be an object: serde would also take a list of an object's values.
@@ -82,7 +77,11 @@ fn not_an_object() -> Error {
 
 /// What serde says of a wrong field, without the value it found there.
 fn without_value(text: &str) -> String {
-    let names_fields_only = ["missing field", "unknown field", "duplicate field"];
+    if let Some(field) = text.strip_prefix("duplicate field ") {
+        let (name, _) = field.split_once(" at line ").unwrap_or((field, ""));
+        return format!("{name} is in the body more than once; send it once");
+    }
+    let names_fields_only = ["missing field", "unknown field"];
     if names_fields_only.iter().any(|is| text.starts_with(is)) {
         return text.to_owned();
     }

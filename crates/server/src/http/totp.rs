@@ -41,7 +41,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let content = content(&body.object()?)?;
+    let content = content(&body.json()?)?;
     let draft = Draft { content, repeat: repeat(&headers)? };
     let CreatedTotp { totp, secret, is_weak } = broker.create_totp(&caller, draft).await?;
     let mut totp_secret = shape(totp);
@@ -115,10 +115,11 @@ fn parameters(
 ) -> Result<Parameters, Error> {
     let algorithm: Option<String> = field(algorithm, Invalid::Algorithm)?;
     let algorithm = algorithm.map(|name| Algorithm::parse(&name)).transpose()?;
-    let digits: u32 = field(digits, Invalid::Digits)?.unwrap_or(6);
-    // Seven digits come from imports only: the API's own enumeration has 6 and 8.
-    if digits == 7 {
-        return Err(Invalid::Digits.into());
+    // Seven digits come from URIs and imports only: the API's own enumeration has 6 and 8.
+    let invalid = Error::invalid("invalid_digits", "`digits` must be 6 or 8; most sites use 6.");
+    let digits: u32 = field(digits, invalid.clone())?.unwrap_or(6);
+    if ![6, 8].contains(&digits) {
+        return Err(invalid);
     }
     let period: u32 = field(period, Invalid::Period)?.unwrap_or(30);
     Ok(Parameters::new(Kind::Totp, algorithm.unwrap_or(Algorithm::Sha1), digits, period)?)

@@ -54,6 +54,28 @@ async fn a_known_path_with_another_method_is_405() {
 }
 
 #[tokio::test]
+async fn a_405_names_the_methods_that_the_path_does_have() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    for (path, allowed) in [
+        (SECRETS, "GET,POST"),
+        (&format!("{SECRETS}/{id}"), "GET,PATCH,DELETE"),
+        (&code_path(&id, ""), "GET"),
+        ("/api/v1/key/create", "POST"),
+    ] {
+        let mut methods = vec!["PUT", "TRACE"];
+        if path.starts_with("/api/v2") {
+            methods.extend(["HEAD", "OPTIONS"]);
+        }
+        for method in methods {
+            let answer = app.owner().call(method, path, Vec::new()).await;
+            assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+            answer.error(405, "method_not_allowed");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_credentials_are_403_in_v2_and_401_in_v1() {
     let app = TestApp::new().await;
     let v2 = app.anonymous().get(SECRETS).await;
@@ -170,6 +192,58 @@ async fn a_body_that_is_not_a_json_object_is_refused_everywhere() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_there_twice_is_named_and_its_values_are_not_repeated() {
+    let app = TestApp::new().await;
+    let entry = format!("{SECRETS}/{}", app.entry().await);
+    let (key, _) = app.new_caller("agent").await;
+    let update = format!("/api/v1/key/{}/update", key.id);
+    let twice = |field: &str| format!(r#"{{"{field}":"{CANARY}","{field}":"{CANARY}"}}"#);
+    for (method, path, body, field) in [
+        ("POST", SECRETS, twice("label"), "label"),
+        ("POST", SECRETS, twice("secret"), "secret"),
+        ("POST", SECRETS, twice("uri"), "uri"),
+        ("POST", SECRETS, r#"{"label":"x","digits":6,"digits":null}"#.into(), "digits"),
+        ("PATCH", &entry, twice("label"), "label"),
+        ("PATCH", &entry, twice("issuer"), "issuer"),
+        ("PATCH", &entry, r#"{"policy":{"unique":true,"unique":false}}"#.into(), "unique"),
+        ("POST", "/api/v1/key/create", twice("role"), "role"),
+        ("POST", "/api/v1/key/create", r#"{"expiresAt":1,"expiresAt":2}"#.into(), "expiresAt"),
+        ("POST", &update, twice("name"), "name"),
+        ("POST", "/api/v1/account/create", twice("email"), "email"),
+    ] {
+        // The guard looks for the canary in the answer.
+        let answer = app.owner().call(method, path, body.into()).await;
+        let message = answer.error(400, "bad_request")["message"].clone();
+        let text = format!("`{field}` is in the body more than once; send it once");
+        assert_eq!(message, text, "{method} {path}");
+    }
+    let list = app.agent().get(SECRETS).await.ok();
+    assert_eq!(list["totp_secrets"][0]["label"], "GitHub");
+    assert_eq!(list["totp_secrets"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn request_line_and_headers_have_16_kib_at_most() {
+    const LIMIT: usize = 16 * 1024;
+    let app = TestApp::new().await;
+    for path in [SECRETS, "/api/v2/nothing", KEYS, "/healthz", "/nothing"] {
+        let head = format!("GET {path} HTTP/1.1\r\nx: \r\n\r\n").len();
+        let call = |length: usize| app.anonymous().get(path).header("x", &"a".repeat(length));
+        let fits = call(LIMIT - head).await;
+        assert_ne!(fits.status, 431, "{path}");
+        call(LIMIT - head + 1).await.error(431, "headers_too_large");
+    }
+    let long = format!("{SECRETS}/{}", "a".repeat(LIMIT));
+    for caller in [app.anonymous(), app.owner()] {
+        caller.get(&long).await.error(431, "headers_too_large");
+        caller.get(format!("{KEYS}?cursor={long}")).await.error(431, "headers_too_large");
+    }
+    let many = (0..90).fold(app.owner(), |caller, n| caller.with(&format!("x-{n}"), &long[..200]));
+    many.post(SECRETS, json!({"label": "x"})).await.error(431, "headers_too_large");
+    assert_eq!(app.owner().get(SECRETS).await.ok()["totp_secrets"], json!([]));
+}
+
+#[tokio::test]
 async fn a_bodys_content_type_does_not_matter() {
     let app = TestApp::new().await;
     let call = app.backend().post(SECRETS, json!({"label": "x"}));
@@ -225,6 +299,35 @@ async fn head_and_options_of_v1_answer_without_a_key() {
     assert_eq!((head.status, head.body.len()), (200, 0));
     let options = app.anonymous().call("OPTIONS", KEYS, Vec::new()).await;
     assert_eq!(options.ok(), json!({}));
+}
+
+#[tokio::test]
+async fn head_outside_the_api_says_what_get_would_say() {
+    let app = TestApp::new().await;
+    let head = |caller: &Caller, path: &str| caller.call("HEAD", path, Vec::new());
+    for path in ["/healthz", "/readyz"] {
+        for caller in [app.anonymous(), app.operator()] {
+            let answer = head(&caller, path).await;
+            assert_eq!((answer.status, answer.body.len()), (200, 0), "{path}");
+        }
+    }
+    assert_eq!(head(&app.operator(), "/metrics").await.status, 200);
+    for path in ["/metrics", "/", "/nothing", "/api", "/api/v3/x", "/api/v1x", "/api/v2/x"] {
+        head(&app.anonymous(), path).await.error(404, "not_found");
+    }
+    app.close();
+    assert_eq!(head(&app.anonymous(), "/healthz").await.status, 200);
+    for caller in [app.anonymous(), app.operator()] {
+        head(&caller, "/readyz").await.error(503, "service_unavailable");
+    }
+}
+
+#[tokio::test]
+async fn options_outside_the_api_is_a_method_like_any_other() {
+    let app = TestApp::new().await;
+    let options = |path: &str| app.anonymous().call("OPTIONS", path, Vec::new());
+    options("/readyz").await.error(405, "method_not_allowed");
+    options("/nothing").await.error(404, "not_found");
 }
 
 #[tokio::test]

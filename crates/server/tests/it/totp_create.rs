@@ -124,8 +124,14 @@ async fn seven_digits_are_taken_from_a_uri_and_refused_in_the_body() {
     let app = TestApp::new().await;
     let uri = format!("otpauth://totp/x?secret={CANARY}&digits=7");
     assert_eq!(created(&app, json!({"uri": uri})).await["digits"], 7);
-    let body = json!({"label": "x", "secret": CANARY, "digits": 7});
-    create(&app, body).await.error(400, "invalid_digits");
+    for digits in [json!(7), json!(5), json!("8")] {
+        let body = json!({"label": "x", "secret": CANARY, "digits": digits});
+        let error = create(&app, body).await.error(400, "invalid_digits");
+        assert_eq!(error["message"], "`digits` must be 6 or 8; most sites use 6.", "{digits}");
+    }
+    let uri = format!("otpauth://totp/x?secret={CANARY}&digits=9");
+    let error = create(&app, json!({"uri": uri})).await.error(400, "invalid_digits");
+    assert!(error["message"].as_str().unwrap().starts_with("`digits` must be 6, 7 or 8;"));
 }
 
 #[tokio::test]

@@ -1,0 +1,129 @@
+//! Connections: how many there may be, and how long a silent one keeps its place.
+
+use std::{net::SocketAddr, time::Duration};
+
+use keyfob_server::serve::{Bounds, serve};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    app::{SECRETS, TestApp},
+    call::Key,
+};
+
+/// Longer than anything here takes, and less than any bound of production.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Small, so that what nobody reads does not disappear in buffers.
+const BUFFER: u32 = 16 * 1024;
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// A service that listens.
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+impl Server {
+    fn start(app: &TestApp, connections: usize) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(BUFFER).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(16).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let bounds = Bounds { connections, taken_within: Duration::from_millis(200) };
+        let stopped = async move { stopped.await.unwrap_or_default() };
+        let ended = tokio::spawn(serve(listener, app.anonymous().app, bounds, stopped));
+        Self { address, stop, ended }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(BUFFER).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    /// Tells it to stop, and ends when it has.
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        within_patience(self.ended).await.unwrap();
+    }
+}
+
+/// Sends requests and reads no answer, until the connection is cut.
+fn flood(mut stream: TcpStream) -> JoinHandle<()> {
+    tokio::spawn(async move { while stream.write_all(HEALTH.as_bytes()).await.is_ok() {} })
+}
+
+async fn within_patience<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("it still hangs")
+}
+
+/// The beginning of the next answer.
+async fn status(stream: &mut TcpStream) -> String {
+    let mut head = [0; 12];
+    within_patience(stream.read_exact(&mut head)).await.unwrap();
+    String::from_utf8(head.into()).unwrap()
+}
+
+/// Asks for health and reads the whole answer.
+async fn check_health(stream: &mut TcpStream) {
+    stream.write_all(HEALTH.as_bytes()).await.unwrap();
+    assert_eq!(status(stream).await, "HTTP/1.1 200");
+    let mut rest = Vec::new();
+    while !rest.ends_with(br#"{"status":"OK"}"#) {
+        assert_ne!(within_patience(stream.read_buf(&mut rest)).await.unwrap(), 0);
+    }
+}
+
+fn list(key: &Key) -> String {
+    format!("GET {SECRETS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", key.token)
+}
+
+#[tokio::test]
+async fn a_caller_who_never_reads_gives_its_place_to_the_next_one() {
+    let app = TestApp::new().await;
+    let server = Server::start(&app, 1);
+    let flood = flood(server.connect().await);
+    let mut next = server.connect().await;
+    check_health(&mut next).await;
+    within_patience(flood).await.unwrap();
+    drop(next);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_who_never_reads_does_not_hold_up_a_stop() {
+    let app = TestApp::new().await;
+    let long = "🔑".repeat(255);
+    for _ in 0..150 {
+        app.entry_with(json!({"label": long, "issuer": long})).await;
+    }
+    let server = Server::start(&app, 10);
+    let mut mute = server.connect().await;
+    let (key, _) = app.new_caller("agent").await;
+    mute.write_all(list(&key).as_bytes()).await.unwrap();
+    assert_eq!(status(&mut mute).await, "HTTP/1.1 200");
+    // The rest of the answer is larger than all buffers.
+    server.stop().await;
+    drop(mute);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_nothing_to_say_is_kept_when_a_silent_one_is_cut() {
+    let app = TestApp::new().await;
+    let server = Server::start(&app, 2);
+    let mut idle = server.connect().await;
+    check_health(&mut idle).await;
+    within_patience(flood(server.connect().await)).await.unwrap();
+    check_health(&mut idle).await;
+    drop(idle);
+    server.stop().await;
+}
