@@ -16,6 +16,7 @@
 mod conn;
 mod error;
 mod link;
+mod look;
 mod migrate;
 mod queue;
 mod reader;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long SQLite waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prepared statements kept by each SQLite connection: all there are.
 const STATEMENTS: usize = 64;

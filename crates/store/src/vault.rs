@@ -2,12 +2,16 @@
 
 use keyfob_core::{crypto::MasterKeyId, time::Timestamp};
 
-use crate::{ReadTx, StoreError, WriteTx, conn::sql};
+use crate::{
+    ReadTx, StoreError, WriteTx,
+    conn::{Sql, sql},
+};
+
+pub(crate) const FIND: Sql = sql!("SELECT master_key_id FROM vault WHERE id = 1");
 
 /// The id of the master key, or `None` for a database that is new.
 pub fn find(tx: &mut ReadTx<'_>) -> Result<Option<MasterKeyId>, StoreError> {
-    let find = sql!("SELECT master_key_id FROM vault WHERE id = 1");
-    tx.one(find, &[], |row| Ok(MasterKeyId::from_stored(row.get(0)?)))
+    tx.one(FIND, &[], |row| Ok(MasterKeyId::from_stored(row.get(0)?)))
 }
 
 /// Binds a new database to a master key. `false` if it is bound already.

@@ -39,6 +39,7 @@ mod vault;
 mod batch;
 mod later;
 mod lock;
+mod look;
 mod lost;
 mod lost_commit;
 mod migration;
