@@ -9,6 +9,7 @@ use keyfob_server::{
     broker::{Broker, Caller, Surroundings},
     clock::SystemClock,
     config::{Audit, Limits},
+    error::Error,
     local,
     metrics::Metrics,
     random::SystemRandom,
@@ -90,7 +91,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let expires_at = expires_at.map(jiff::Timestamp::as_millisecond);
             let wanted = CreateKey { role: role.name().into(), name, expires_at };
             let json = at.json;
-            let key = match at.open().await? {
+            let key = match at.open(Missing::Make).await? {
                 Keys::Remote(client) => client.create_key(&wanted).await?,
                 Keys::Local(broker, caller) => local::create_key(&broker, &caller, wanted).await?,
             };
@@ -98,14 +99,14 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
         Command::List { at } => {
             let json = at.json;
-            let keys = match at.open().await? {
+            let keys = match at.open(Missing::Refuse).await? {
                 Keys::Remote(client) => list(&client).await?,
                 Keys::Local(broker, caller) => local::list_keys(&broker, &caller).await?,
             };
             show_list(&keys, json)
         }
         Command::Revoke { id, at } => {
-            match at.open().await? {
+            match at.open(Missing::Refuse).await? {
                 Keys::Remote(client) => client.revoke_key(&id).await?,
                 Keys::Local(broker, caller) => local::revoke_key(&broker, &caller, &id).await?,
             }
@@ -121,20 +122,44 @@ enum Keys {
     Local(Broker, Caller),
 }
 
+/// What becomes of a vault that is not there: with its first key it is made, but what is in it can
+/// only be asked where it is.
+enum Missing {
+    Make,
+    Refuse,
+}
+
 impl Where {
-    async fn open(self) -> Result<Keys, Failure> {
+    async fn open(self, missing: Missing) -> Result<Keys, Failure> {
         if !self.vault.is_given() && self.remote.is_given() {
             return Ok(Keys::Remote(self.remote.client()?));
         }
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let config = self.vault.config();
-        let vault = vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?;
+        let vault = match missing {
+            Missing::Make => vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?,
+            Missing::Refuse => {
+                vault::open_existing(&config, &*clock, &*random, Arc::new(|_| ())).await?
+            }
+        };
         let surroundings = Surroundings { clock, random, metrics: Arc::new(Metrics::default()) };
         let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
-        // A new vault gets its first account here; its first owner key would help nobody now.
-        broker.make_first_account().await?;
-        let caller = broker.operator().await?;
+        if matches!(missing, Missing::Make) {
+            // A new vault gets its first account here; its first owner key would help nobody now.
+            broker.make_first_account().await?;
+        }
+        let caller = broker.operator().await.map_err(no_account)?;
         Ok(Keys::Local(broker, caller))
+    }
+}
+
+/// What a start that was killed leaves behind.
+fn no_account(error: Error) -> Failure {
+    match error {
+        Error::NotFound => Failure::Failed(anyhow::anyhow!(
+            "the vault has no account yet: `keyfob serve` makes its first one"
+        )),
+        error => error.into(),
     }
 }
 
