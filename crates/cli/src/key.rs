@@ -7,7 +7,7 @@ use keyfob_api::key::{CreateKey, CreatedKey, Key};
 use keyfob_client::Client;
 use keyfob_server::{
     broker::{Broker, Caller, Surroundings},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{Audit, Limits},
     error::Error,
     local,
@@ -19,9 +19,12 @@ use secrecy::ExposeSecret;
 
 use crate::{config::VaultArgs, failure::Failure, output, remote::RemoteArgs};
 
-/// With a data directory or a database URL these work straight on the database, also while the
-/// server runs; otherwise, with a token, over HTTP; otherwise on ./keyfob-data.
+const WAYS: &str = "\
+With a data directory or a database URL this works straight on the database, also while the server
+runs; otherwise, with a token, over HTTP; otherwise on ./keyfob-data.";
+
 #[derive(clap::Args)]
+#[command(after_help = WAYS)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +44,7 @@ struct Where {
 #[derive(Subcommand)]
 enum Command {
     /// Make a key and show its secret, once
+    #[command(after_help = WAYS)]
     Create {
         /// What it may do: agent = use (list, read codes); backend = also manage; owner = also keys
         #[arg(long, value_enum)]
@@ -55,11 +59,13 @@ enum Command {
         at: Where,
     },
     /// List keys, newest first
+    #[command(after_help = WAYS)]
     List {
         #[command(flatten)]
         at: Where,
     },
     /// End a key, at once here and within a second on other nodes
+    #[command(after_help = WAYS)]
     Revoke {
         /// The key's id, `key_…`
         id: String,
@@ -146,7 +152,12 @@ impl Where {
         let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
         if matches!(missing, Missing::Make) {
             // A new vault gets its first account here; its first owner key would help nobody now.
-            broker.make_first_account().await?;
+            if broker.make_first_account().await?.is_some() {
+                output::say(&format!(
+                    "There was no vault in {}: this is a new one.",
+                    config.place()
+                ));
+            }
         }
         let caller = broker.operator().await.map_err(no_account)?;
         Ok(Keys::Local(broker, caller))
@@ -190,13 +201,15 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
     if json {
         return Ok(output::print_json(&keys)?);
     }
-    let rows: Vec<_> = keys.iter().map(row).collect();
+    let now = SystemClock.now().as_millis();
+    let rows: Vec<_> = keys.iter().map(|key| row(key, now)).collect();
     Ok(output::print_table(&["ID", "ROLE", "STATE", "CREATED", "NAME"], &rows)?)
 }
 
-fn row(key: &Key) -> Vec<String> {
+fn row(key: &Key, now: i64) -> Vec<String> {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {}", time(at)),
+        (None, Some(at)) if at <= now => format!("expired {}", time(at)),
         (None, Some(at)) => format!("until {}", time(at)),
         (None, None) => "live".into(),
     };

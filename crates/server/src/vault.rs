@@ -46,6 +46,15 @@ impl VaultConfig {
         self.database_url.clone().unwrap_or_else(file)
     }
 
+    /// Where the database is, for people; without a server's URL, which may hold a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.url().parse() {
+            Ok(Target::Sqlite(path)) => path.display().to_string(),
+            _ => "this PostgreSQL database".into(),
+        }
+    }
+
     /// The master key's file, the default one included.
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
@@ -82,17 +91,14 @@ pub async fn open_existing(
 ) -> Result<Vault, OpenError> {
     let target: Target = config.url().parse()?;
     let Some(bound) = Store::bound_to(&target)? else {
-        return Err(OpenError::Refused(none_in(&target)));
+        return Err(OpenError::Refused(none_in(config)));
     };
     open_bound(config, &target, Some(bound), clock, random, observe).await
 }
 
-/// What to do where there is no vault. Does not show the URL of a server: it may hold a password.
-fn none_in(target: &Target) -> String {
-    let place = match target {
-        Target::Sqlite(path) => path.display().to_string(),
-        Target::Postgres(_) => "this PostgreSQL database".into(),
-    };
+/// What to do where there is no vault.
+fn none_in(config: &VaultConfig) -> String {
+    let place = config.place();
     format!(
         "there is no vault in {place}: `keyfob serve` makes one. Name another one with --data-dir or --database-url; or, to ask a running server, give neither of them (nor their variables) and set KEYFOB_URL and KEYFOB_TOKEN"
     )

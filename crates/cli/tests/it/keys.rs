@@ -117,7 +117,12 @@ async fn where_there_is_no_vault_none_is_made_to_list_or_revoke_keys(kind: Kind)
         }
     }
     // But with its first key it is.
-    let made = vault.key("owner");
+    let made = vault.run(&["key", "create", "--role", "owner", "--json"]);
+    assert!(made.stderr.contains("this is a new one"), "{}", made.stderr);
+    assert!(!made.stderr.contains("postgres://"), "{}", made.stderr);
+    let made: Key = serde_json::from_value(made.json()).unwrap();
+    let second = vault.run(&["key", "create", "--role", "owner", "--json"]);
+    assert_eq!((second.status, second.stderr.as_str()), (Some(0), ""));
     assert!(vault.run(&["key", "list"]).ok().contains(&made.id));
 }
 
@@ -167,6 +172,21 @@ fn what_a_key_may_not_do_and_what_is_not_there_have_their_exit_statuses() {
         assert_eq!(here.status, Some(4), "{id:?}: {}", here.stderr);
     }
     assert_eq!(vault.run(&[&["key"], &past[..]].concat()).status, Some(1));
+}
+
+#[test]
+fn a_key_whose_time_is_over_is_listed_as_expired() {
+    let vault = Vault::new(Kind::Sqlite);
+    let id = vault.key("agent").id;
+    let state = || {
+        let table = vault.run(&["key", "list"]);
+        let line = table.ok().lines().find(|line| line.starts_with(&id)).unwrap().to_owned();
+        line.split_whitespace().nth(2).unwrap().to_owned()
+    };
+    for (expires_at, word) in [("NULL", "live"), ("4102444800000", "until"), ("1", "expired")] {
+        vault.database.rows(&format!("UPDATE key SET expires_at = {expires_at} WHERE id = '{id}'"));
+        assert_eq!(state(), word);
+    }
 }
 
 #[test]

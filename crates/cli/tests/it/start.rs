@@ -271,7 +271,7 @@ fn a_database_url_that_does_not_work_is_refused_without_its_password() {
         ("postgres://me:hunter2@localhost:port/keyfob", "malformed"),
         ("postgres://me:hunter2@127.0.0.1:1/keyfob", "cannot be opened"),
         ("sqlite:", "names no file"),
-        ("sqlite:/nowhere/at/all/hunter2/keyfob.db", "cannot be"),
+        ("sqlite:/nowhere/at/all/hunter2/keyfob.db", "cannot be locked"),
     ];
     for (url, text) in cases {
         for command in [&["serve"][..], &["key", "create", "--role", "agent"]] {
@@ -280,6 +280,7 @@ fn a_database_url_that_does_not_work_is_refused_without_its_password() {
             command.env("KEYFOB_DATABASE_URL", url).env("KEYFOB_LISTEN", "127.0.0.1:0");
             let ended = refused(command);
             says(&ended, &[text]);
+            assert_eq!(ended.stderr.matches(text).count(), 1, "{}", ended.stderr);
             let hides = url.starts_with("sqlite:") || !ended.stderr.contains("hunter2");
             assert!(hides, "{url}: {}", ended.stderr);
         }
