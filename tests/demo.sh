@@ -52,7 +52,9 @@ heading "Start a server on the embedded database"
 export KEYFOB_DATA_DIR=$work/data KEYFOB_LISTEN=127.0.0.1:0
 echo '$ export KEYFOB_DATA_DIR=$(mktemp -d) KEYFOB_LISTEN=127.0.0.1:0'
 echo '$ keyfob serve &'
-"$bin" serve >"$work/out" 2>"$work/log" &
+# It is looked into before the server may have made it.
+: >"$work/log"
+"$bin" serve >"$work/out" 2>>"$work/log" &
 server=$!
 url=
 for ((try = 0; try < 600; try += 1)); do

@@ -74,7 +74,9 @@ if [ "$database" = postgres ]; then
 fi
 
 # --- a fresh server; at `debug`, because nothing secret may be in the log at any level people use ---
-KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>"$work/server.log" &
+# The log is looked into before the server may have made it.
+: >"$work/server.log"
+KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
 server=$!
 address=
 for ((try = 0; try < 600; try += 1)); do

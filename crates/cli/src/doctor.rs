@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::{config::VaultArgs, failure::Failure, output};
 
-/// Looks at a vault and changes nothing. Works while the server runs.
 #[derive(clap::Args)]
+#[command(after_help = "Changes nothing, and works while the server runs.")]
 pub(crate) struct Args {
     #[command(flatten)]
     vault: VaultArgs,

@@ -1,8 +1,9 @@
 //! How a command fails: what it says, and with which exit status.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
 use keyfob_client::Error;
+use keyfob_server::vault::OpenError;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -32,6 +33,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether who reads the output has gone, as `head` does: there is nothing to say about it.
+    pub(crate) fn is_unheard(&self) -> bool {
+        let Self::Failed(error) = self else {
+            return false;
+        };
+        let cause = error.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -45,16 +57,26 @@ impl fmt::Display for Failure {
                     _ => Ok(()),
                 }
             }
+            Self::Refused(Error::Transport(error)) => write!(
+                f,
+                "the server could not be reached: {} (is `keyfob serve` running, and KEYFOB_URL its URL?)",
+                innermost(error),
+            ),
             Self::Refused(error) => write!(f, "{error}"),
             Self::NotFound => f.write_str("Not found"),
         }
     }
 }
 
+/// The cause that says what happened; those around it say what was being done.
+fn innermost(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    error.source().map_or(error, innermost)
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Url(_) => Self::Usage(error.to_string()),
+            Error::Url(_) | Error::Token => Self::Usage(error.to_string()),
             error => Self::Refused(error),
         }
     }
@@ -66,9 +88,15 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-impl From<keyfob_server::vault::OpenError> for Failure {
-    fn from(error: keyfob_server::vault::OpenError) -> Self {
-        Self::Failed(error.into())
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::Failed(match error {
+            // Its own text repeats that of its cause, which is shown after it.
+            OpenError::Store(cause) => {
+                anyhow::Error::new(cause).context("the database cannot be opened")
+            }
+            error @ OpenError::Refused(_) => error.into(),
+        })
     }
 }
 
@@ -81,8 +109,8 @@ impl From<keyfob_server::error::Error> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
         Self::Failed(error.into())
     }
 }

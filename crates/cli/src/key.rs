@@ -7,8 +7,9 @@ use keyfob_api::key::{CreateKey, CreatedKey, Key};
 use keyfob_client::Client;
 use keyfob_server::{
     broker::{Broker, Caller, Surroundings},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{Audit, Limits},
+    error::Error,
     local,
     metrics::Metrics,
     random::SystemRandom,
@@ -18,9 +19,12 @@ use secrecy::ExposeSecret;
 
 use crate::{config::VaultArgs, failure::Failure, output, remote::RemoteArgs};
 
-/// With a data directory or a database URL these work straight on the database, also while the
-/// server runs; otherwise, with a token, over HTTP; otherwise on ./keyfob-data.
+const WAYS: &str = "\
+With a data directory or a database URL this works straight on the database, also while the server
+runs; otherwise, with a token, over HTTP; otherwise on ./keyfob-data.";
+
 #[derive(clap::Args)]
+#[command(after_help = WAYS)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -40,6 +44,7 @@ struct Where {
 #[derive(Subcommand)]
 enum Command {
     /// Make a key and show its secret, once
+    #[command(after_help = WAYS)]
     Create {
         /// What it may do: agent = use (list, read codes); backend = also manage; owner = also keys
         #[arg(long, value_enum)]
@@ -54,11 +59,13 @@ enum Command {
         at: Where,
     },
     /// List keys, newest first
+    #[command(after_help = WAYS)]
     List {
         #[command(flatten)]
         at: Where,
     },
     /// End a key, at once here and within a second on other nodes
+    #[command(after_help = WAYS)]
     Revoke {
         /// The key's id, `key_…`
         id: String,
@@ -90,7 +97,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let expires_at = expires_at.map(jiff::Timestamp::as_millisecond);
             let wanted = CreateKey { role: role.name().into(), name, expires_at };
             let json = at.json;
-            let key = match at.open().await? {
+            let key = match at.open(Missing::Make).await? {
                 Keys::Remote(client) => client.create_key(&wanted).await?,
                 Keys::Local(broker, caller) => local::create_key(&broker, &caller, wanted).await?,
             };
@@ -98,14 +105,14 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
         Command::List { at } => {
             let json = at.json;
-            let keys = match at.open().await? {
+            let keys = match at.open(Missing::Refuse).await? {
                 Keys::Remote(client) => list(&client).await?,
                 Keys::Local(broker, caller) => local::list_keys(&broker, &caller).await?,
             };
             show_list(&keys, json)
         }
         Command::Revoke { id, at } => {
-            match at.open().await? {
+            match at.open(Missing::Refuse).await? {
                 Keys::Remote(client) => client.revoke_key(&id).await?,
                 Keys::Local(broker, caller) => local::revoke_key(&broker, &caller, &id).await?,
             }
@@ -121,20 +128,49 @@ enum Keys {
     Local(Broker, Caller),
 }
 
+/// What becomes of a vault that is not there: with its first key it is made, but what is in it can
+/// only be asked where it is.
+enum Missing {
+    Make,
+    Refuse,
+}
+
 impl Where {
-    async fn open(self) -> Result<Keys, Failure> {
+    async fn open(self, missing: Missing) -> Result<Keys, Failure> {
         if !self.vault.is_given() && self.remote.is_given() {
             return Ok(Keys::Remote(self.remote.client()?));
         }
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let config = self.vault.config();
-        let vault = vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?;
+        let vault = match missing {
+            Missing::Make => vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?,
+            Missing::Refuse => {
+                vault::open_existing(&config, &*clock, &*random, Arc::new(|_| ())).await?
+            }
+        };
         let surroundings = Surroundings { clock, random, metrics: Arc::new(Metrics::default()) };
         let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
-        // A new vault gets its first account here; its first owner key would help nobody now.
-        broker.make_first_account().await?;
-        let caller = broker.operator().await?;
+        if matches!(missing, Missing::Make) {
+            // A new vault gets its first account here; its first owner key would help nobody now.
+            if broker.make_first_account().await?.is_some() {
+                output::say(&format!(
+                    "There was no vault in {}: this is a new one.",
+                    config.place()
+                ));
+            }
+        }
+        let caller = broker.operator().await.map_err(no_account)?;
         Ok(Keys::Local(broker, caller))
+    }
+}
+
+/// What a start that was killed leaves behind.
+fn no_account(error: Error) -> Failure {
+    match error {
+        Error::NotFound => Failure::Failed(anyhow::anyhow!(
+            "the vault has no account yet: `keyfob serve` makes its first one"
+        )),
+        error => error.into(),
     }
 }
 
@@ -165,13 +201,15 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
     if json {
         return Ok(output::print_json(&keys)?);
     }
-    let rows: Vec<_> = keys.iter().map(row).collect();
+    let now = SystemClock.now().as_millis();
+    let rows: Vec<_> = keys.iter().map(|key| row(key, now)).collect();
     Ok(output::print_table(&["ID", "ROLE", "STATE", "CREATED", "NAME"], &rows)?)
 }
 
-fn row(key: &Key) -> Vec<String> {
+fn row(key: &Key, now: i64) -> Vec<String> {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {}", time(at)),
+        (None, Some(at)) if at <= now => format!("expired {}", time(at)),
         (None, Some(at)) => format!("until {}", time(at)),
         (None, None) => "live".into(),
     };

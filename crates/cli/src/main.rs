@@ -53,7 +53,9 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::say(&format!("keyfob: {failure}"));
+            if !failure.is_unheard() {
+                output::say(&format!("keyfob: {failure}"));
+            }
             failure.exit_code()
         }
     }

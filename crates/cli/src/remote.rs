@@ -2,7 +2,7 @@
 
 use clap::Args;
 use keyfob_client::Client;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::failure::Failure;
 
@@ -20,13 +20,18 @@ pub(crate) struct RemoteArgs {
 impl RemoteArgs {
     /// Whether this says as whom to talk to a server.
     pub(crate) fn is_given(&self) -> bool {
-        self.token.is_some()
+        self.given_token().is_some()
     }
 
-    pub(crate) fn client(self) -> Result<Client, Failure> {
+    /// An empty variable is one that was left empty.
+    fn given_token(&self) -> Option<&SecretString> {
+        self.token.as_ref().filter(|token| !token.expose_secret().is_empty())
+    }
+
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
         let missing =
             "set KEYFOB_TOKEN to a key's token (keyfob key create --role backend makes one)";
-        let token = self.token.ok_or_else(|| Failure::Usage(missing.into()))?;
-        Ok(Client::new(&self.url, token)?)
+        let token = self.given_token().ok_or_else(|| Failure::Usage(missing.into()))?;
+        Ok(Client::new(&self.url, token.clone())?)
     }
 }

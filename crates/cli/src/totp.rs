@@ -93,9 +93,11 @@ struct Where {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Add { label, secret, uri, issuer, algorithm, digits, period, at } => {
+            // Before anyone is asked to paste a secret.
+            let client = at.remote.client()?;
             let (secret, uri) = (given(secret)?, given(uri)?);
             let wanted = CreateTotp { label, uri, secret, issuer, algorithm, digits, period };
-            add(at, &wanted).await
+            add(&client, &wanted, at.json).await
         }
         Command::List { at } => list(at).await,
         Command::Code { id, min_validity, unique, next, watch, at } => {
@@ -130,13 +132,13 @@ fn given(value: Option<String>) -> Result<Option<SecretString>, Failure> {
     }
 }
 
-async fn add(at: Where, wanted: &CreateTotp) -> Result<(), Failure> {
+async fn add(client: &Client, wanted: &CreateTotp, json: bool) -> Result<(), Failure> {
     let is_generated = wanted.secret.is_none() && wanted.uri.is_none();
-    let totp = at.remote.client()?.create_totp(wanted).await?;
+    let totp = client.create_totp(wanted).await?;
     if totp.warnings.iter().any(|warning| warning == "weak_secret") {
         output::say("Note: this secret has fewer than 128 bits (RFC 4226); it works all the same.");
     }
-    if at.json {
+    if json {
         return Ok(output::print_json(&totp)?);
     }
     output::print(&totp.id)?;

@@ -30,8 +30,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The base URL is not one of http or https.
-    #[error("{0} is not the URL of a server, such as http://127.0.0.1:7117")]
+    #[error("{0:?} is not the URL of a server, such as http://127.0.0.1:7117")]
     Url(String),
+    /// The token holds a line break, or what else no HTTP header can.
+    #[error("the token holds characters that no token has: copy it again")]
+    Token,
     /// The server refused.
     #[error("{}", body.message)]
     Api {
@@ -85,6 +88,7 @@ impl Client {
     pub fn new(base: &str, token: SecretString) -> Result<Self, Error> {
         let url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = url.ok_or_else(|| Error::Url(base.to_owned()))?;
+        header::HeaderValue::from_str(token.expose_secret()).map_err(|_| Error::Token)?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)

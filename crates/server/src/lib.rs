@@ -18,5 +18,6 @@ pub mod vault;
 
 mod auth;
 mod http;
+mod key_file;
 mod router;
 mod text;

@@ -4,22 +4,20 @@
 //! do, and nothing is overwritten.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use keyfob_core::{
-    crypto::{MasterKey, MasterKeyText},
+    crypto::{MasterKey, MasterKeyId},
     random::{self, Random},
+    time::Timestamp,
 };
 use keyfob_store::{Options, Store, StoreError, Target, vault};
-use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
-use crate::{clock::Clock, config::VaultConfig};
+use crate::{clock::Clock, config::VaultConfig, key_file};
 
 /// Why a vault cannot be opened. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +36,6 @@ pub struct Vault {
     pub store: Store,
     /// The master key.
     pub master: MasterKey,
-    /// Whether this call bound the database to the master key: its very first start.
-    pub is_new: bool,
 }
 
 impl VaultConfig {
@@ -48,6 +44,15 @@ impl VaultConfig {
     pub fn url(&self) -> String {
         let file = || format!("sqlite:{}", self.data_dir.join("keyfob.db").display());
         self.database_url.clone().unwrap_or_else(file)
+    }
+
+    /// Where the database is, for people; without a server's URL, which may hold a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.url().parse() {
+            Ok(Target::Sqlite(path)) => path.display().to_string(),
+            _ => "this PostgreSQL database".into(),
+        }
     }
 
     /// The master key's file, the default one included.
@@ -72,43 +77,87 @@ pub async fn open(
     random: &dyn Random,
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
-    make_data_dir(&config.data_dir)?;
     let target: Target = config.url().parse()?;
-    let options = Options { observe, ..Options::new(random::bytes(random)) };
-    let store = Store::open(&target, &options)?;
-    let bound: Option<_> = store.read(vault::find).await?;
-    let master = match (master_key(config)?, &bound) {
-        (Some(key), _) => key,
-        (None, None) => make_master_key(&config.key_file(), random)?,
-        (None, Some(id)) => {
-            return Err(OpenError::Refused(format!(
-                "the master key file {} is missing, and the database was sealed with master key {id}: put that file back, or name it with KEYFOB_MASTER_KEY_FILE. A new key would open nothing",
-                config.key_file().display(),
-            )));
-        }
-    };
-    let (id, now) = (master.id().clone(), clock.now());
-    let is_new = bound.is_none()
-        && store
-            .write(move |tx| {
-                let inserted = vault::insert(tx, &id, now)?;
-                Ok::<_, StoreError>(tx.commit_unaudited(inserted))
-            })
-            .await?;
-    check_key(&store, &master).await?;
-    Ok(Vault { store, master, is_new })
+    let bound = Store::bound_to(&target)?;
+    open_bound(config, &target, bound, clock, random, observe).await
 }
 
-async fn check_key(store: &Store, master: &MasterKey) -> Result<(), OpenError> {
-    let bound = store.read(vault::find).await?;
-    match bound {
-        Some(id) if id == *master.id() => Ok(()),
-        Some(id) => Err(OpenError::Refused(format!(
-            "the database was sealed with master key {id}, and the one given is {}: start with the right master key (KEYFOB_MASTER_KEY_FILE), or with another database. Nothing was changed",
-            master.id(),
-        ))),
-        None => Err(OpenError::Refused("the database does not keep what is written to it".into())),
+/// [`open`], for whom a new vault would be of no use: where there is none it makes nothing.
+pub async fn open_existing(
+    config: &VaultConfig,
+    clock: &dyn Clock,
+    random: &dyn Random,
+    observe: Arc<dyn Fn(usize) + Send + Sync>,
+) -> Result<Vault, OpenError> {
+    let target: Target = config.url().parse()?;
+    let Some(bound) = Store::bound_to(&target)? else {
+        return Err(OpenError::Refused(none_in(config)));
+    };
+    open_bound(config, &target, Some(bound), clock, random, observe).await
+}
+
+/// What to do where there is no vault.
+fn none_in(config: &VaultConfig) -> String {
+    let place = config.place();
+    format!(
+        "there is no vault in {place}: `keyfob serve` makes one. Name another one with --data-dir or --database-url; or, to ask a running server, give neither of them (nor their variables) and set KEYFOB_URL and KEYFOB_TOKEN"
+    )
+}
+
+/// Compares before it opens: opening brings the database to this version's schema.
+async fn open_bound(
+    config: &VaultConfig,
+    target: &Target,
+    bound: Option<MasterKeyId>,
+    clock: &dyn Clock,
+    random: &dyn Random,
+    observe: Arc<dyn Fn(usize) + Send + Sync>,
+) -> Result<Vault, OpenError> {
+    let given = master_key(config)?;
+    match &bound {
+        Some(id) => check_key(given.as_ref(), id, config)?,
+        None => make_data_dir(&config.data_dir)?,
     }
+    let options = Options { observe, ..Options::new(random::bytes(random)) };
+    let store = Store::open(target, &options)?;
+    let master = given.map_or_else(|| key_file::make(&config.key_file(), random), Ok)?;
+    if bound.is_none() {
+        bind(&store, &master, clock.now()).await?;
+    }
+    // Another process may have bound it since the look.
+    let bound: Option<_> = store.read(vault::find).await?;
+    let lost = || OpenError::Refused("the database does not keep what is written to it".into());
+    check_key(Some(&master), &bound.ok_or_else(lost)?, config)?;
+    Ok(Vault { store, master })
+}
+
+/// Refuses a master key that is not the one that the database was sealed with.
+fn check_key(
+    key: Option<&MasterKey>,
+    bound: &MasterKeyId,
+    config: &VaultConfig,
+) -> Result<(), OpenError> {
+    match key {
+        Some(key) if key.id() == bound => Ok(()),
+        Some(key) => Err(OpenError::Refused(format!(
+            "the database was sealed with master key {bound}, and the one given is {}: start with the right master key (KEYFOB_MASTER_KEY_FILE), or with another database. Nothing was changed",
+            key.id(),
+        ))),
+        None => Err(OpenError::Refused(format!(
+            "the master key file {} is missing, and the database was sealed with master key {bound}: put that file back, or name it with KEYFOB_MASTER_KEY_FILE. A new key would open nothing",
+            config.key_file().display(),
+        ))),
+    }
+}
+
+/// Says in the database which master key it is sealed with, unless it says so already.
+async fn bind(store: &Store, key: &MasterKey, now: Timestamp) -> Result<(), StoreError> {
+    let id = key.id().clone();
+    let bind = store.write(move |tx| {
+        vault::insert(tx, &id, now)?;
+        Ok::<_, StoreError>(tx.commit_unaudited(()))
+    });
+    bind.await
 }
 
 /// The data directory, made for its owner only.
@@ -123,45 +172,11 @@ fn make_data_dir(path: &Path) -> Result<(), OpenError> {
 pub fn master_key(config: &VaultConfig) -> Result<Option<MasterKey>, OpenError> {
     let (text, origin) = match &config.master_key {
         Some(text) => (text.clone(), "KEYFOB_MASTER_KEY".to_owned()),
-        None => match read_key_file(&config.key_file())? {
+        None => match key_file::read(&config.key_file())? {
             Some(text) => (text, config.key_file().display().to_string()),
             None => return Ok(None),
         },
     };
     let refused = |error| OpenError::Refused(format!("{origin}: {error}"));
     MasterKey::parse(&text).map(Some).map_err(refused)
-}
-
-fn read_key_file(path: &Path) -> Result<Option<MasterKeyText>, OpenError> {
-    let refused = |text: String| OpenError::Refused(format!("{}: {text}", path.display()));
-    let mode = match fs::metadata(path) {
-        Ok(metadata) => metadata.permissions().mode(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(refused(error.to_string())),
-    };
-    if mode & 0o077 != 0 {
-        let path = path.display();
-        return Err(refused(format!(
-            "others can read the master key (mode {:o}): run chmod 600 {path}, and consider whether it has been read",
-            mode & 0o777,
-        )));
-    }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| refused(e.to_string()))?);
-    Ok(Some(SecretString::from(text.as_str())))
-}
-
-/// Writes a new master key; on stable storage before anything is sealed with it.
-fn make_master_key(path: &Path, random: &dyn Random) -> Result<MasterKey, OpenError> {
-    let refused = |error: std::io::Error| {
-        OpenError::Refused(format!("the master key cannot be kept in {}: {error}", path.display()))
-    };
-    let text = MasterKey::generate(random);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(refused)?;
-    file.write_all(text.expose_secret().as_bytes()).map_err(refused)?;
-    file.write_all(b"\n").and_then(|()| file.sync_all()).map_err(refused)?;
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(refused)?;
-    }
-    MasterKey::parse(&text).map_err(|error| OpenError::Refused(error.to_string()))
 }

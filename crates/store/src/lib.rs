@@ -17,6 +17,7 @@ mod conn;
 mod error;
 mod left;
 mod link;
+mod look;
 mod migrate;
 mod postgres;
 mod queue;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long SQLite waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long each host of PostgreSQL may take to take the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A TCP connection is given up when what was sent is not acknowledged for so long, and asked for a

@@ -1,6 +1,8 @@
 //! `keyfob totp` and `keyfob doctor`: data on stdout, words on stderr, and the exit statuses
 //! 0 done, 1 failed, 2 wrong usage, 3 not authenticated or not permitted, 4 not found.
 
+use std::{io::Read, process::Stdio};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -207,12 +209,16 @@ fn failures_have_their_exit_statuses_and_print_no_data() {
     shell.token = agent.token;
     assert_eq!(shell.totp(&["add", "--label", "x"]).status, Some(3), "an agent stores nothing");
     shell.totp(&["code", &id]).ok();
-    shell.token = String::new();
-    assert_ne!(shell.totp(&["list"]).status, Some(0));
+    shell.token = format!("{backend}\r");
+    let torn = shell.totp(&["list"]);
+    assert_eq!(torn.status, Some(2));
+    assert!(torn.stderr.contains("copy it again"), "{}", torn.stderr);
 
-    let without = run(keyfob(&["totp", "list"]));
-    assert_eq!(without.status, Some(2));
-    assert!(without.stderr.contains("KEYFOB_TOKEN"), "{}", without.stderr);
+    shell.token = String::new();
+    for without in [run(keyfob(&["totp", "list"])), shell.totp(&["list"])] {
+        assert_eq!(without.status, Some(2));
+        assert!(without.stderr.contains("set KEYFOB_TOKEN"), "{}", without.stderr);
+    }
     shell.token = backend;
     let Shell { server, token, vault: _vault } = shell;
     let mut command = keyfob(&["totp", "list"]);
@@ -220,7 +226,35 @@ fn failures_have_their_exit_statuses_and_print_no_data() {
     drop(server);
     let gone = run(command);
     assert_eq!(gone.status, Some(1));
-    assert!(gone.stderr.contains("could not be reached"), "{}", gone.stderr);
+    for words in ["could not be reached: Connection refused", "KEYFOB_URL", "keyfob serve"] {
+        assert!(gone.stderr.contains(words), "{}", gone.stderr);
+    }
+}
+
+#[test]
+fn nobody_is_asked_for_a_secret_that_cannot_be_stored() {
+    let mut command = keyfob(&["totp", "add", "--label", "x", "--secret", "-"]);
+    // Whoever types never ends.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let typing = child.stdin.take();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("set KEYFOB_TOKEN"), "{said}");
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    drop(typing);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_told_nothing() {
+    let shell = Shell::new();
+    let mut command = keyfob(&["totp", "list"]);
+    command.env("KEYFOB_URL", &shell.server.url).env("KEYFOB_TOKEN", &shell.token);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 async fn the_doctor_finds_a_vault_well_and_says_what_is_wrong(kind: Kind) {

@@ -17,6 +17,7 @@ fn the_help_of_every_command_is_as_it_was() {
         ("serve", &["serve", "--help"]),
         ("key", &["key", "--help"]),
         ("key_create", &["key", "create", "--help"]),
+        ("key_list", &["key", "list", "--help"]),
         ("totp", &["totp", "--help"]),
         ("totp_add", &["totp", "add", "--help"]),
         ("totp_code", &["totp", "code", "--help"]),

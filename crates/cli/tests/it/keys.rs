@@ -17,6 +17,7 @@ on_both_databases!(
     a_key_revoked_on_the_database_ends_within_a_second_on_the_running_server,
     a_key_revoked_over_http_ends_at_once,
     keys_are_listed_both_ways_alike,
+    where_there_is_no_vault_none_is_made_to_list_or_revoke_keys,
 );
 
 const LIST: &str = "/api/v2/totp/secrets";
@@ -96,6 +97,63 @@ async fn keys_are_listed_both_ways_alike(kind: Kind) {
     }
 }
 
+const NO_KEY: &str = "key_00000000000000000000000000";
+
+async fn where_there_is_no_vault_none_is_made_to_list_or_revoke_keys(kind: Kind) {
+    let vault = Vault::new(kind);
+    for args in [&["key", "list"][..], &["key", "list", "--json"], &["key", "revoke", NO_KEY]] {
+        let ended = vault.run(args);
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(1), ""), "{args:?}");
+        let advice =
+            ["there is no vault in", "keyfob serve", "--data-dir", "KEYFOB_URL", "KEYFOB_TOKEN"];
+        for words in advice {
+            assert!(ended.stderr.contains(words), "{args:?}: {}", ended.stderr);
+        }
+        assert!(!ended.stderr.contains("postgres://"), "{}", ended.stderr);
+        assert!(!vault.data_dir().exists(), "{args:?}");
+        if kind == Kind::Postgres {
+            let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
+            assert_eq!(vault.database.rows(tables), Vec::<Vec<String>>::new());
+        }
+    }
+    // But with its first key it is.
+    let made = vault.run(&["key", "create", "--role", "owner", "--json"]);
+    assert!(made.stderr.contains("this is a new one"), "{}", made.stderr);
+    assert!(!made.stderr.contains("postgres://"), "{}", made.stderr);
+    let made: Key = serde_json::from_value(made.json()).unwrap();
+    let second = vault.run(&["key", "create", "--role", "owner", "--json"]);
+    assert_eq!((second.status, second.stderr.as_str()), (Some(0), ""));
+    assert!(vault.run(&["key", "list"]).ok().contains(&made.id));
+}
+
+#[test]
+fn without_a_token_and_a_vault_nothing_is_made_in_the_working_directory() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut command = keyfob(&["key", "list"]);
+    command.current_dir(dir.path());
+    let ended = run(command);
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no vault in ./keyfob-data/keyfob.db"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_vault_without_an_account_gets_none_to_list_its_keys() {
+    let vault = Vault::new(Kind::Sqlite);
+    vault.key("owner");
+    for table in ["event", "key", "data_key", "account"] {
+        vault.database.rows(&format!("DELETE FROM {table}"));
+    }
+    for args in [&["key", "list"][..], &["key", "revoke", NO_KEY]] {
+        let ended = vault.run(args);
+        assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains("no account yet: `keyfob serve`"), "{}", ended.stderr);
+    }
+    assert_eq!(vault.database.rows("SELECT id FROM account"), Vec::<Vec<String>>::new());
+    // So the server still shows the first key.
+    assert!(vault.serve().stop().stdout.contains("token  "));
+}
+
 #[test]
 fn what_a_key_may_not_do_and_what_is_not_there_have_their_exit_statuses() {
     let vault = Vault::new(Kind::Sqlite);
@@ -107,13 +165,28 @@ fn what_a_key_may_not_do_and_what_is_not_there_have_their_exit_statuses() {
     assert_eq!(status(&owner.token, &["create", "--role", "king"]), Some(2));
     let past = ["create", "--role", "agent", "--expires-at", "2020-01-01T00:00:00Z"];
     assert_eq!(status(&owner.token, &past), Some(1));
-    let unknown = ["revoke", "key_00000000000000000000000000"];
+    let unknown = ["revoke", NO_KEY];
     for id in [unknown, ["revoke", "nonsense"]] {
         assert_eq!(status(&owner.token, &id), Some(4), "{id:?}");
         let here = vault.run(&["key", id[0], id[1]]);
         assert_eq!(here.status, Some(4), "{id:?}: {}", here.stderr);
     }
     assert_eq!(vault.run(&[&["key"], &past[..]].concat()).status, Some(1));
+}
+
+#[test]
+fn a_key_whose_time_is_over_is_listed_as_expired() {
+    let vault = Vault::new(Kind::Sqlite);
+    let id = vault.key("agent").id;
+    let state = || {
+        let table = vault.run(&["key", "list"]);
+        let line = table.ok().lines().find(|line| line.starts_with(&id)).unwrap().to_owned();
+        line.split_whitespace().nth(2).unwrap().to_owned()
+    };
+    for (expires_at, word) in [("NULL", "live"), ("4102444800000", "until"), ("1", "expired")] {
+        vault.database.rows(&format!("UPDATE key SET expires_at = {expires_at} WHERE id = '{id}'"));
+        assert_eq!(state(), word);
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ mod batch;
 mod frozen;
 mod later;
 mod lock;
+mod look;
 mod lost;
 mod lost_commit;
 mod migration;
