@@ -7,6 +7,8 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 BIN := target/debug/keyfob
+# Most tests wait for a database, a disk or a clock: more of them at once than there are cores.
+TEST := RUST_TEST_THREADS=6 $(CARGO) test
 
 heading = @printf '\n== %s\n' '$(1)'
 
@@ -35,9 +37,9 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	$(call heading,documentation)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	$(call heading,tests)
-	$(CARGO) test --workspace --locked
+	$(TEST) --workspace --locked
 	$(call heading,service tests on PostgreSQL)
-	KEYFOB_TEST_DATABASE=postgres $(CARGO) test --locked -p keyfob-server
+	KEYFOB_TEST_DATABASE=postgres $(TEST) --locked -p keyfob-server
 	$(call heading,the binary)
 	$(CARGO) build --locked -p keyfob
 	$(call heading,published clients on SQLite)
