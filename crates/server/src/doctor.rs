@@ -5,11 +5,17 @@
 use keyfob_core::{
     crypto::{DataKey, MasterKey, OpenError},
     id::{AccountId, TotpId},
+    time::Timestamp,
 };
-use keyfob_store::{ReadTx, Store, StoreError, account, data_key, totp, vault};
+use keyfob_store::{
+    ReadTx, Store, StoreError, account, data_key,
+    totp::{self, SealedTotp},
+    vault,
+};
 
 use crate::{
-    clock::Clock, config::VaultConfig, error::Damaged, random::SystemRandom, vault as files,
+    broker::code::reach, clock::Clock, config::VaultConfig, error::Damaged, random::SystemRandom,
+    vault as files,
 };
 
 /// One thing that was looked at.
@@ -43,7 +49,10 @@ pub async fn examine(config: &VaultConfig, clock: &dyn Clock) -> Vec<Finding> {
     };
     findings.push(finding("their match", check_match(&store, &key).await));
     if findings.iter().all(|finding| finding.result.is_ok()) {
-        findings.push(finding("sealed values", check_values(&store, key).await));
+        let checked = check_values(&store, key, clock.now()).await;
+        let values = checked.as_ref().map_err(Clone::clone);
+        findings.push(finding("sealed values", values.and_then(Checked::values)));
+        findings.push(finding("time steps", checked.and_then(|checked| checked.steps())));
     }
     store.close();
     findings
@@ -81,14 +90,7 @@ fn describe(config: &VaultConfig) -> String {
 }
 
 fn open(config: &VaultConfig) -> Result<Store, String> {
-    let url = config.url();
-    if let Some(path) = url.strip_prefix("sqlite:")
-        && !std::path::Path::new(path.strip_prefix("//").unwrap_or(path)).exists()
-    {
-        return Err(format!("there is no database {path}: `keyfob serve` makes one"));
-    }
-    let store = files::open_as_is(config, &SystemRandom);
-    store.map_err(|error| error.to_string())
+    files::open_as_is(config, &SystemRandom).map_err(|error| error.to_string())
 }
 
 async fn check_match(store: &Store, key: &MasterKey) -> Result<String, String> {
@@ -105,8 +107,8 @@ async fn check_match(store: &Store, key: &MasterKey) -> Result<String, String> {
 }
 
 /// Reads every row that holds a sealed value, opens it, and shows none.
-async fn check_values(store: &Store, master: MasterKey) -> Result<String, String> {
-    let mut checked = Checked::default();
+async fn check_values(store: &Store, master: MasterKey, now: Timestamp) -> Result<Checked, String> {
+    let mut checked = Checked { now, opened: 0, damage: Vec::new(), ahead: Vec::new() };
     let mut after: Option<AccountId> = None;
     loop {
         let page = read(store, move |tx| account::list(tx, after.as_ref(), PAGE)).await?;
@@ -114,28 +116,49 @@ async fn check_values(store: &Store, master: MasterKey) -> Result<String, String
         for account in page.rows {
             check_account(store, &master, &account.id, &mut checked).await?;
         }
-        let Some(last) = page.last else { break };
+        let Some(last) = page.last else {
+            return Ok(checked);
+        };
         after = Some(last);
     }
-    let Checked { opened, damage } = checked;
-    if damage.is_empty() {
-        return Ok(format!("{opened} one-time-password secrets open"));
-    }
-    let count = damage.len();
-    let shown: String = damage.iter().take(SHOWN).flat_map(|line| ["\n  ", line]).collect();
-    Err(format!("{opened} one-time-password secrets open, {count} rows do not:{shown}"))
 }
 
-/// Rows of damage that are named.
+/// Rows that are named; of more there is only the count.
 const SHOWN: usize = 20;
 
-#[derive(Default)]
+/// What was found in the rows.
 struct Checked {
+    now: Timestamp,
     opened: u64,
+    /// What is wrong with those that do not open.
     damage: Vec<String>,
+    /// Entries whose taken time steps are ahead of the clock.
+    ahead: Vec<TotpId>,
 }
 
 impl Checked {
+    fn values(&self) -> Result<String, String> {
+        let Self { opened, damage, .. } = self;
+        if damage.is_empty() {
+            return Ok(format!("{opened} one-time-password secrets open"));
+        }
+        let count = damage.len();
+        let shown: String = damage.iter().take(SHOWN).flat_map(|line| ["\n  ", line]).collect();
+        Err(format!("{opened} one-time-password secrets open, {count} rows do not:{shown}"))
+    }
+
+    fn steps(&self) -> Result<String, String> {
+        if self.ahead.is_empty() {
+            return Ok("none is taken that is yet to come".into());
+        }
+        let count = self.ahead.len();
+        let shown = self.ahead.iter().take(SHOWN).map(|id| format!("\n  totp row {id}"));
+        Err(format!(
+            "of {count} entries steps are taken that are far ahead, as after a clock that was wrong; `unique` waits for them to pass, unless the entry is PATCHed with {{\"policy\":{{\"forget_steps_ahead\":true}}}}:{}",
+            shown.collect::<String>(),
+        ))
+    }
+
     fn damaged(&mut self, errors: &[StoreError]) {
         self.damage.extend(errors.iter().map(StoreError::to_string));
     }
@@ -143,6 +166,16 @@ impl Checked {
     fn does_not_open(&mut self, table: &'static str, row: String, column: &'static str) {
         let damaged = Damaged { table, row, column, source: OpenError };
         self.damage.push(damaged.to_string());
+    }
+
+    fn secret(&mut self, key: &DataKey, id: TotpId, found: &SealedTotp) {
+        if !key.opens("totp", id.as_str(), "secret", &found.secret) {
+            return self.does_not_open("totp", id.to_string(), "secret");
+        }
+        self.opened += 1;
+        if reach(found.parameters, self.now).is_ok_and(|reach| found.last_step > reach) {
+            self.ahead.push(id);
+        }
     }
 }
 
@@ -195,10 +228,7 @@ async fn check_secrets(
         match sealed {
             // It was deleted meanwhile.
             Ok(None) => {}
-            Ok(Some(found)) if key.opens("totp", id.as_str(), "secret", &found.secret) => {
-                checked.opened += 1;
-            }
-            Ok(Some(_)) => checked.does_not_open("totp", id.to_string(), "secret"),
+            Ok(Some(found)) => checked.secret(key, id, &found),
             Err(error @ StoreError::Corrupt { .. }) => checked.damaged(&[error]),
             Err(error) => return Err(error.to_string()),
         }

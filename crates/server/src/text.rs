@@ -1,4 +1,6 @@
-//! Rules for texts that people give things as names.
+//! Rules for texts that people give things as names, and the form of moments.
+
+use keyfob_core::time::Timestamp;
 
 use crate::error::Error;
 
@@ -29,4 +31,9 @@ pub(crate) fn check(field: &'static str, text: &str, shortest: usize) -> Result<
         return Err(Error::invalid(code, format!("{field} must not contain control characters")));
     }
     Ok(())
+}
+
+/// A moment in RFC 3339, in UTC.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map(|at| at.to_string()).unwrap_or_default()
 }

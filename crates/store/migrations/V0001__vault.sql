@@ -7,7 +7,9 @@
 CREATE TABLE vault (
     id BIGINT NOT NULL PRIMARY KEY,
     master_key_id TEXT NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    -- When somebody last tried whether the database takes a write.
+    probed_at BIGINT NOT NULL
 );
 
 CREATE TABLE account (

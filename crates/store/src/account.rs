@@ -28,7 +28,7 @@ fn read(row: &Row<'_>) -> Result<Account, StoreError> {
         parent: row.get::<Option<String>>(1)?.map(|id| AccountId::from_stored(&id)),
         name: row.get(2)?,
         email: row.get(3)?,
-        created_at: Timestamp::from_millis(row.get(4)?),
+        created_at: row.time(4)?,
     })
 }
 

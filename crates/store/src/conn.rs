@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use keyfob_core::time::Timestamp;
 use tokio_postgres::types::ToSql;
 
 use crate::{
@@ -69,10 +70,27 @@ enum Values<'a> {
     Postgres(&'a tokio_postgres::Row),
 }
 
+/// 9999-12-31T23:59:59.999Z in unix milliseconds: no stored moment is later.
+const LATEST: i64 = 253_402_300_799_999;
+
 impl Row<'_> {
     /// The column number `index`, from 0. A value of another type is damage.
     pub(crate) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
         self.value(index).ok_or_else(|| self.damaged(self.column(index)))
+    }
+
+    /// The moment in column number `index`. One that no date has is damage.
+    pub(crate) fn time(&self, index: usize) -> Result<Timestamp, StoreError> {
+        let millis = self.get::<i64>(index)?;
+        if (-LATEST..=LATEST).contains(&millis) {
+            return Ok(Timestamp::from_millis(millis));
+        }
+        Err(self.damaged(self.column(index)))
+    }
+
+    /// The moment in column number `index`, if there is one.
+    pub(crate) fn time_if_any(&self, index: usize) -> Result<Option<Timestamp>, StoreError> {
+        self.get::<Option<i64>>(index)?.map(|_| self.time(index)).transpose()
     }
 
     fn value<T: Column>(&self, index: usize) -> Option<T> {

@@ -49,7 +49,7 @@ pub fn claim(
             fingerprint,
             content: content.try_into().map_err(|_| row.damaged("content"))?,
             object_id: row.get(1)?,
-            created_at: Timestamp::from_millis(row.get(2)?),
+            created_at: row.time(2)?,
         })
     })?;
     // It was there a statement ago, and only a clean-up of old rows removes it.

@@ -37,6 +37,19 @@ pub enum StoreError {
     Stopped,
 }
 
+impl StoreError {
+    /// The error and all that caused it, in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
 /// The driver's own error.
 pub type Cause = Box<dyn Error + Send + Sync>;
 

@@ -171,7 +171,7 @@ pub(crate) fn exists(conn: &mut Conn, row: &Row) -> Result<bool, Failure> {
 fn read(row: &ColumnRow<'_>) -> Result<Stored, StoreError> {
     Ok(Stored {
         id: EventId::from_stored(&row.get::<String>(0)?),
-        created_at: Timestamp::from_millis(row.get(1)?),
+        created_at: row.time(1)?,
         actor: (row.get(2)?, row.get(3)?, row.get(4)?),
         action: row.get(5)?,
         object: (row.get(6)?, row.get(7)?),

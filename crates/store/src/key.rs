@@ -44,7 +44,6 @@ impl Key {
 fn read(row: &Row<'_>) -> Result<Key, StoreError> {
     let id: String = row.get(1)?;
     let damaged = |column| row.damaged(column);
-    let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
     Ok(Key {
         account: AccountId::from_stored(&row.get::<String>(0)?),
         id: KeyId::from_stored(&id),
@@ -52,9 +51,9 @@ fn read(row: &Row<'_>) -> Result<Key, StoreError> {
         role: Role::parse(&row.get::<String>(3)?).ok_or_else(|| damaged("role"))?,
         hash: KeyHash::from_stored(&row.get::<Vec<u8>>(4)?)
             .ok_or_else(|| damaged("secret_hash"))?,
-        created_at: Timestamp::from_millis(row.get(5)?),
-        expires_at: time(row.get(6)?),
-        revoked_at: time(row.get(7)?),
+        created_at: row.time(5)?,
+        expires_at: row.time_if_any(6)?,
+        revoked_at: row.time_if_any(7)?,
     })
 }
 

@@ -41,7 +41,7 @@ impl Left {
         }
         if self.entries.is_empty() {
             tracing::error!(
-                error = chain(error),
+                error = error.chain(),
                 "units of work that nobody waits for, audit events among them, cannot be stored; they are kept in memory and tried again, and callers wait for their own",
             );
             self.due = now() + AGAIN_AFTER;
@@ -98,10 +98,4 @@ impl Left {
             );
         }
     }
-}
-
-/// The error and what caused it, in one line.
-fn chain(error: &StoreError) -> String {
-    let cause = std::error::Error::source(error);
-    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

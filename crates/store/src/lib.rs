@@ -19,6 +19,7 @@ mod left;
 mod link;
 mod look;
 mod migrate;
+mod place;
 mod postgres;
 mod queue;
 mod reader;
@@ -54,6 +55,7 @@ pub use crate::{
 use crate::{
     left::Left,
     link::Link,
+    place::Place,
     queue::{Queue, Refused},
     reader::{ReadEntry, Reads},
     writer::{Entry, EventIds, LaterUnit, Unit, Writer},
@@ -95,6 +97,8 @@ struct Inner {
     /// Tells the stores of one process apart.
     number: u64,
     target: Target,
+    /// SQLite only: where its file is.
+    place: Option<Arc<Place>>,
     writes: Arc<Queue<Entry>>,
     /// PostgreSQL only: SQLite reads on the caller's thread.
     reads: Option<Arc<Queue<ReadEntry>>>,
@@ -110,7 +114,12 @@ impl Store {
         let migrated = std::thread::scope(|scope| scope.spawn(|| prepare(target)).join());
         migrated.map_err(|_| StoreError::Stopped)??;
         let is_postgres = matches!(target, Target::Postgres(_));
+        let place = match target {
+            Target::Sqlite(path) => Some(Arc::new(Place::of(path)?)),
+            Target::Postgres(_) => None,
+        };
         let inner = Inner {
+            place,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             target: target.clone(),
             writes: Arc::new(Queue::new(QUEUE)),
@@ -129,6 +138,9 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let Some(reads) = &self.inner.reads else {
+            if let Some(place) = &self.inner.place {
+                place.check()?;
+            }
             return reader::here(self.inner.number, &self.inner.target, |tx| work(tx));
         };
         let (reply, answer) = oneshot::channel();
@@ -217,7 +229,8 @@ impl Inner {
         for number in 0..writers {
             let [a, b, c, d] = options.writer;
             let writer = Writer {
-                link: Link::new(self.target.clone()),
+                number,
+                link: Link::new(self.target.clone(), self.place.clone()),
                 queue: Arc::clone(&self.writes),
                 large: Arc::clone(&large),
                 ids: EventIds { writer: [a, b, c, d, number], made: 0 },
@@ -231,7 +244,7 @@ impl Inner {
         for queue in
             self.reads.iter().flat_map(|queue| std::iter::repeat_n(queue, POSTGRES_READERS))
         {
-            let (link, queue) = (Link::new(self.target.clone()), Arc::clone(queue));
+            let (link, queue) = (Link::new(self.target.clone(), None), Arc::clone(queue));
             self.spawn("reader", move || reader::run(link, &queue))?;
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! A connection that is made anew when it is lost, and the transaction on it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     conn::Conn,
     error::{Failure, Fault, StoreError},
     event,
+    place::Place,
     postgres::Backend,
     queue::now,
     target::Target,
@@ -22,13 +23,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The connection of one thread.
 pub(crate) struct Link {
     target: Target,
+    /// SQLite only: where its file is.
+    place: Option<Arc<Place>>,
     conn: Option<Conn>,
 }
 
 impl Link {
     /// A link that connects when it is first used.
-    pub(crate) const fn new(target: Target) -> Self {
-        Self { target, conn: None }
+    pub(crate) const fn new(target: Target, place: Option<Arc<Place>>) -> Self {
+        Self { target, place, conn: None }
     }
 
     /// The connection, made if there is none.
@@ -54,6 +57,9 @@ impl Link {
 
     /// Begins a transaction that may write.
     pub(crate) fn begin(&mut self) -> Result<&mut Conn, Failure> {
+        if let Some(place) = &self.place {
+            place.check().map_err(|error| Failure { fault: Fault::Unit, error })?;
+        }
         let conn = self.conn()?;
         match conn {
             // The write lock first: a read that turns into a write fails at once when another
@@ -69,7 +75,8 @@ impl Link {
     /// Commits. `Fault::Unknown` if the connection was lost and nobody can say what became of it.
     pub(crate) fn commit(&mut self, witness: Option<&event::Row>) -> Result<(), Failure> {
         let Err(failure) = self.open_conn()?.control("COMMIT") else {
-            return Ok(());
+            let looked = self.place.as_ref().map_or(Ok(()), |place| place.look());
+            return looked.map_err(|error| Failure { fault: Fault::Unit, error });
         };
         let (Fault::Lost, Some(Conn::Postgres(conn))) = (failure.fault, &self.conn) else {
             return Err(failure);

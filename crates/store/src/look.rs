@@ -61,7 +61,7 @@ fn find(conn: &mut Conn) -> Result<Option<MasterKeyId>, StoreError> {
         ),
         Conn::Postgres(_) => sql!(vault, "SELECT count(to_regclass('vault'))"),
     };
-    let mut tx = ReadTx { conn, fault: None };
+    let mut tx = ReadTx::new(conn);
     match tx.one(tables, &[], |row| row.get::<i64>(0))? {
         Some(1..) => vault::find(&mut tx),
         _ => Ok(None),

@@ -6,7 +6,7 @@ use crate::{
     conn::Conn,
     error::{Failure, StoreError},
     postgres::PostgresConn,
-    target::{Target, lock_file},
+    target::{Target, lock_file, make_file},
 };
 
 mod embedded {
@@ -20,7 +20,11 @@ const ADVISORY_LOCK: i64 = 0x6b65_7966_6f62;
 pub(crate) fn run(target: &Target) -> Result<(), StoreError> {
     // Before the first connection: two cannot turn on the write-ahead log of a new file at once.
     let _lock = match target {
-        Target::Sqlite(path) => Some(lock_file(path)?),
+        Target::Sqlite(path) => {
+            let lock = lock_file(path)?;
+            make_file(path)?;
+            Some(lock)
+        }
         Target::Postgres(_) => None,
     };
     match &mut target.connect().map_err(|failure| failure.error)? {
@@ -31,6 +35,12 @@ pub(crate) fn run(target: &Target) -> Result<(), StoreError> {
 
 /// Refuses a database that [`run`] would change.
 pub(crate) fn check(target: &Target) -> Result<(), StoreError> {
+    if let Target::Sqlite(path) = target
+        && !path.exists()
+    {
+        let text = format!("there is no database {}: `keyfob serve` makes one", path.display());
+        return Err(StoreError::Open(text));
+    }
     let runner = embedded::migrations::runner();
     let applied = match &mut target.connect().map_err(|failure| failure.error)? {
         Conn::Sqlite(conn) => runner.get_last_applied_migration(conn),

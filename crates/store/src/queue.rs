@@ -1,6 +1,7 @@
 //! The queue in front of a thread that owns a connection.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,6 +14,10 @@ use std::{
 const LINGER: Duration = Duration::from_millis(100);
 /// So many of them are done at once, company or not: about twenty milliseconds of work.
 const LATER_AT_ONCE: usize = 2048;
+
+/// A job that nobody waits for is done sooner than this, unless the database hangs. Far below the second
+/// within which audit events are promised to be stored.
+const SOON: Duration = Duration::from_millis(500);
 
 const LATER_PER_JOB: usize = 4;
 
@@ -28,6 +33,10 @@ pub(crate) struct Queue<J> {
 struct State<J> {
     jobs: Vec<J>,
     later: Vec<J>,
+    /// When the oldest of these was queued, at the latest.
+    since: Option<Instant>,
+    /// The threads that took some of these and are not done yet, with when the oldest was queued.
+    flights: BTreeMap<u8, Instant>,
     /// Threads that found nothing to do.
     idle: usize,
     closed: bool,
@@ -42,7 +51,14 @@ pub(crate) enum Refused<J> {
 impl<J> Queue<J> {
     /// An empty queue that holds at most `limit` jobs of each kind.
     pub(crate) const fn new(limit: usize) -> Self {
-        let state = State { jobs: Vec::new(), later: Vec::new(), idle: 0, closed: false };
+        let state = State {
+            jobs: Vec::new(),
+            later: Vec::new(),
+            since: None,
+            flights: BTreeMap::new(),
+            idle: 0,
+            closed: false,
+        };
         let left = AtomicUsize::new(0);
         Self { state: Mutex::new(state), filled: Condvar::new(), limit, left }
     }
@@ -59,7 +75,11 @@ impl<J> Queue<J> {
 
     /// Queues a job that nobody waits for, to be begun within [`LINGER`].
     pub(crate) fn push_later(&self, job: J) -> Result<(), Refused<J>> {
-        self.push_to(job, |state| &mut state.later, |queued| [1, LATER_AT_ONCE].contains(&queued))
+        fn later<J>(state: &mut State<J>) -> &mut Vec<J> {
+            state.since.get_or_insert_with(now);
+            &mut state.later
+        }
+        self.push_to(job, later, |queued| [1, LATER_AT_ONCE].contains(&queued))
     }
 
     fn push_to(
@@ -86,8 +106,14 @@ impl<J> Queue<J> {
     }
 
     /// Waits for work, `at_most` so long if that is given, and takes up to `most` jobs, and before them
-    /// up to four times as many that nobody waits for. `None`: closed and empty.
-    pub(crate) fn take(&self, most: usize, at_most: Option<Duration>) -> Option<Vec<J>> {
+    /// up to four times as many that nobody waits for. `None`: closed and empty. Each thread has a
+    /// number, and says when it is [`Queue::done`].
+    pub(crate) fn take(
+        &self,
+        thread: u8,
+        most: usize,
+        at_most: Option<Duration>,
+    ) -> Option<Vec<J>> {
         let until = at_most.map(|wait| now() + wait);
         let mut state = self.state();
         let mut timed_out = false;
@@ -115,6 +141,10 @@ impl<J> Queue<J> {
         let rest = state.jobs.len().saturating_sub(most);
         let taken = state.jobs.len() - rest;
         let later = state.later.len().min(most * LATER_PER_JOB);
+        if let Some(since) = state.since.filter(|_| later > 0) {
+            state.flights.entry(thread).or_insert(since);
+            state.since = (later < state.later.len()).then(now);
+        }
         let mut jobs: Vec<_> = state.later.drain(..later).collect();
         jobs.extend(state.jobs.drain(..taken));
         let wake = rest > 0 && state.idle > 0;
@@ -131,9 +161,20 @@ impl<J> Queue<J> {
     }
 
     /// Whether more jobs that nobody waits for are queued than a thread does at once, or some could not
-    /// be done yet.
+    /// be done yet, or a thread does not come back from them.
     pub(crate) fn is_behind(&self) -> bool {
-        self.left.load(Ordering::Relaxed) > 0 || self.state().later.len() > LATER_AT_ONCE
+        if self.left.load(Ordering::Relaxed) > 0 {
+            return true;
+        }
+        let state = self.state();
+        let oldest = state.flights.values().chain(&state.since).min();
+        let waited = oldest.map(|since| now().saturating_duration_since(*since));
+        state.later.len() > LATER_AT_ONCE || waited.is_some_and(|waited| waited > SOON)
+    }
+
+    /// A thread has done what it took, or keeps it to try it again.
+    pub(crate) fn done(&self, thread: u8) {
+        self.state().flights.remove(&thread);
     }
 
     /// A thread that could not do `before` jobs has `after` of them left.

@@ -35,7 +35,7 @@ pub(crate) fn here<T, E: From<StoreError>>(
         Some(conn) => conn,
         None => target.connect().map_err(|failure| failure.error)?,
     };
-    let mut tx = ReadTx { conn: &mut conn, fault: None };
+    let mut tx = ReadTx::new(&mut conn);
     // The panic hook has told the log. As in the other family, the caller is told too.
     let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(&mut tx))) else {
         return Err(StoreError::Stopped.into());
@@ -108,7 +108,7 @@ impl ReadEntry {
 
 /// Reads until the queue is closed and empty.
 pub(crate) fn run(mut link: Link, queue: &Arc<Queue<ReadEntry>>) {
-    while let Some(entries) = queue.take(1, None) {
+    while let Some(entries) = queue.take(0, 1, None) {
         for mut entry in entries {
             match read(&mut link, &mut entry) {
                 Ok(()) => entry.job.answer(),
@@ -121,7 +121,7 @@ pub(crate) fn run(mut link: Link, queue: &Arc<Queue<ReadEntry>>) {
 fn read(link: &mut Link, entry: &mut ReadEntry) -> Result<(), Failure> {
     loop {
         let fault = match link.conn() {
-            Ok(conn) => entry.job.run(&mut ReadTx { conn, fault: None }),
+            Ok(conn) => entry.job.run(&mut ReadTx::new(conn)),
             Err(failure) if now() > entry.deadline => return Err(failure),
             Err(failure) => Some(failure.fault),
         };

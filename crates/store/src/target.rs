@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::OpenFlags;
 use tokio_postgres::config::{Config, Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     conn::Conn,
-    error::{Cause, Failure, Fault, StoreError},
+    error::{Cause, Failure, StoreError},
     postgres::PostgresConn,
 };
 
@@ -107,21 +108,23 @@ fn has_tcp_host(config: &Config) -> bool {
     config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
 }
 
-/// Opens the file, made readable by its owner only if it is new.
-fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
-    let away = |error: std::io::Error| Failure {
-        fault: Fault::Unit,
-        error: StoreError::Open(format!("{} cannot be opened: {error}", path.display())),
-    };
+/// Makes the file, readable by its owner only, if there is none.
+pub(crate) fn make_file(path: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::Open(format!("{} cannot be made: {error}", path.display()));
     // Only if it is new: closing a file gives up every lock that this process has on it, those of
     // other connections too, and another process would delete the log under them.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     match options.open(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(away(error)),
-        _ => {}
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => Ok(()),
     }
-    let conn = rusqlite::Connection::open(path)?;
+}
+
+/// Opens the file. It has to be there: one that went away must not be made anew, empty.
+fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
+    let flags = OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE);
+    let conn = rusqlite::Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // The write-ahead log lets readers and the writer work at the same time; `FULL` waits for the

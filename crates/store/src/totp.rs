@@ -68,9 +68,11 @@ fn read_shape(row: &Row<'_>, at: usize) -> Result<(Parameters, Policy), StoreErr
         .map_err(|invalid| {
         damaged(if invalid == Invalid::Digits { "digits" } else { "period" })
     })?;
-    let policy =
-        Policy { unique: row.get(at + 4)?, min_validity: number(5, "policy_min_validity")? };
-    Ok((parameters, policy))
+    let min_validity = number(5, "policy_min_validity")?;
+    if min_validity > parameters.period() {
+        return Err(damaged("policy_min_validity"));
+    }
+    Ok((parameters, Policy { unique: row.get(at + 4)?, min_validity }))
 }
 
 fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
@@ -81,23 +83,22 @@ fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
         issuer: row.get(2)?,
         parameters,
         policy,
-        created_at: Timestamp::from_millis(row.get(9)?),
-        updated_at: Timestamp::from_millis(row.get(10)?),
+        created_at: row.time(9)?,
+        updated_at: row.time(10)?,
         id: TotpId::from_stored(&id),
     })
 }
 
+macro_rules! columns {
+    () => {
+        "id, label, issuer, kind, algorithm, digits, period, policy_unique, policy_min_validity,
+         created_at, updated_at"
+    };
+}
+
 macro_rules! select {
     ($rest:literal) => {
-        sql!(
-            totp,
-            concat!(
-                "SELECT id, label, issuer, kind, algorithm, digits, period, policy_unique,
-                    policy_min_validity, created_at, updated_at
-             FROM totp ",
-                $rest
-            )
-        )
+        sql!(totp, concat!("SELECT ", columns!(), " FROM totp ", $rest))
     };
 }
 
@@ -199,15 +200,32 @@ fn parts(parameters: Parameters) -> Parts {
     }
 }
 
-/// Changes label, issuer and policy to what `totp` holds. `false` if there is no such entry.
-pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<bool, StoreError> {
+/// Begins a change at `now`: what the entry holds, which nobody else changes until the unit ends.
+pub fn touch(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+    now: Timestamp,
+) -> Result<Option<Totp>, StoreError> {
+    // A read would not do: of two units that read and then write, one would undo the other.
+    let touch = sql!(
+        totp,
+        concat!(
+            "UPDATE totp SET updated_at = $3 WHERE account_id = $1 AND id = $2 RETURNING ",
+            columns!()
+        )
+    );
+    tx.change(touch, &[&account.as_str(), &id.as_str(), &now.as_millis()], read)
+}
+
+/// Changes label, issuer and policy to what `totp` holds, after [`touch`].
+pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<(), StoreError> {
     let update = sql!(
         totp,
-        "UPDATE totp SET label = $3, issuer = $4, policy_unique = $5, policy_min_validity = $6,
-                         updated_at = $7
+        "UPDATE totp SET label = $3, issuer = $4, policy_unique = $5, policy_min_validity = $6
          WHERE account_id = $1 AND id = $2"
     );
-    let changed = tx.execute(
+    tx.execute(
         update,
         &[
             &account.as_str(),
@@ -216,10 +234,29 @@ pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<
             &totp.issuer,
             &totp.policy.unique,
             &i64::from(totp.policy.min_validity),
-            &totp.updated_at.as_millis(),
         ],
-    )?;
-    Ok(changed == 1)
+    )
+    .map(drop)
+}
+
+/// Forgets the steps after `current` if one after `reach` is taken, further ahead than any queue: they
+/// were noted while the clock was ahead. Whether there were any.
+pub fn forget_steps_ahead(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &TotpId,
+    current: Step,
+    reach: Step,
+) -> Result<bool, StoreError> {
+    let forget = sql!(
+        totp,
+        "UPDATE totp SET last_step = $3,
+                         last_told = CASE WHEN last_told > $3 THEN $3 ELSE last_told END
+         WHERE account_id = $1 AND id = $2 AND last_step > $4"
+    );
+    let params: [&dyn crate::conn::Bind; 4] =
+        [&account.as_str(), &id.as_str(), &current.get(), &reach.get()];
+    Ok(tx.execute(forget, &params)? == 1)
 }
 
 /// Deletes the entry. `false` if there is none.

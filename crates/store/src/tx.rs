@@ -16,12 +16,21 @@ pub struct ReadTx<'c> {
     pub(crate) conn: &'c mut Conn,
     /// The first failure of this unit, whatever the unit made of it.
     pub(crate) fault: Option<Fault>,
+    /// What that failure was, for the log.
+    pub(crate) cause: Option<String>,
 }
 
-impl ReadTx<'_> {
+impl<'c> ReadTx<'c> {
+    pub(crate) const fn new(conn: &'c mut Conn) -> Self {
+        Self { conn, fault: None, cause: None }
+    }
+
     pub(crate) fn note<T>(&mut self, result: Result<T, Failure>) -> Result<T, StoreError> {
         result.map_err(|failure| {
-            self.fault.get_or_insert(failure.fault);
+            if self.fault.is_none() {
+                self.fault = Some(failure.fault);
+                self.cause = Some(failure.error.chain());
+            }
             failure.error
         })
     }
@@ -113,6 +122,8 @@ pub struct Page<T, Id> {
 pub struct WriteTx<'c> {
     read: ReadTx<'c>,
     savepoint: Savepoint,
+    /// Events beside the one that ends the unit.
+    pub(crate) also: Vec<Event>,
 }
 
 /// Where this unit can be rolled back to without its neighbours.
@@ -142,7 +153,7 @@ impl<'c> DerefMut for WriteTx<'c> {
 
 impl<'c> WriteTx<'c> {
     pub(crate) fn new(conn: &'c mut Conn, savepoint: Savepoint) -> Self {
-        Self { read: ReadTx { conn, fault: None }, savepoint }
+        Self { read: ReadTx::new(conn), savepoint, also: Vec::new() }
     }
 
     /// Runs a statement that changes rows; how many it changed.
@@ -194,6 +205,11 @@ impl<'c> WriteTx<'c> {
                 error: StoreError::Stopped,
             }),
         }
+    }
+
+    /// Tells of one more thing that the unit does, committed with its writes.
+    pub fn also(&mut self, event: Event) {
+        self.also.push(event);
     }
 
     /// Ends the unit: `value` is its answer, and `event` its audit row, committed with its writes.

@@ -166,6 +166,8 @@ impl EventIds {
 
 /// The writer's thread.
 pub(crate) struct Writer {
+    /// Tells it from the other writers of its store.
+    pub(crate) number: u8,
     pub(crate) link: Link,
     pub(crate) queue: Arc<Queue<Entry>>,
     /// Held during a transaction of many units that nobody waits for: two of these at a time would
@@ -185,7 +187,8 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        while let Some(mut entries) = self.queue.take(self.batch, self.left.patience()) {
+        while let Some(mut entries) = self.queue.take(self.number, self.batch, self.left.patience())
+        {
             self.gather(&mut entries);
             let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
             for entry in late {
@@ -195,6 +198,7 @@ impl Writer {
             self.settle(entries);
             self.try_again();
             self.queue.note_left(before, self.left.len());
+            self.queue.done(self.number);
         }
         let end = Left::end();
         while let Some(pause) = self.left.patience().filter(|_| now() < end) {
@@ -230,7 +234,8 @@ impl Writer {
         let expected = std::mem::replace(&mut self.crowd, entries.len());
         if expected >= CROWD && entries.len() < expected / 2 {
             std::thread::park_timeout(GATHER);
-            entries.extend(self.queue.take(self.batch, Some(Duration::ZERO)).into_iter().flatten());
+            let more = self.queue.take(self.number, self.batch, Some(Duration::ZERO));
+            entries.extend(more.into_iter().flatten());
             self.crowd = entries.len();
         }
     }
@@ -290,6 +295,7 @@ impl Writer {
             match entry.job.run(&mut tx) {
                 Ran::Keep(event) => {
                     tx.keep()?;
+                    events.append(&mut tx.also);
                     events.extend(event);
                     entry.settled = true;
                 }
@@ -327,18 +333,22 @@ impl Writer {
         let ran = entry.job.run(&mut tx);
         match (ran, tx.fault) {
             (_, Some(fault @ (Fault::Again | Fault::Lost))) => {
-                Err(Failure { fault, error: StoreError::Unavailable("lost a race".into()) })
+                let cause = tx.cause.take().unwrap_or_default();
+                Err(Failure { fault, error: StoreError::Unavailable(cause.into()) })
             }
             (Ran::Undo, _) => {
                 self.link.rollback(&Failure { fault: Fault::Unit, error: StoreError::Stopped });
                 Ok(())
             }
-            (Ran::Keep(event), _) => self.finish(event),
+            (Ran::Keep(event), _) => {
+                let events: Vec<_> = tx.also.drain(..).chain(event).collect();
+                self.finish(events)
+            }
         }
     }
 
     /// Writes the units' events and commits.
-    fn finish(&mut self, events: impl IntoIterator<Item = Event>) -> Result<(), Failure> {
+    fn finish(&mut self, events: Vec<Event>) -> Result<(), Failure> {
         let number = |event| EventRow { id: self.ids.next(&event), event };
         let events: Vec<_> = events.into_iter().map(number).collect();
         event::insert(self.link.open_conn()?, &events)?;

@@ -57,6 +57,8 @@ async fn in_durable_mode_nothing_is_released_and_nothing_stored() {
         assert_eq!(answer.status, 503, "{}", answer.text);
     }
     assert_eq!((events_of_codes(&vault), api.list().await.len()), (0, 1));
+    assert_eq!(api.get("/readyz").await.status, 503);
+    api.get("/healthz").await.ok();
     server.limit_files(None);
     is_back(&api, &path).await;
     assert_eq!(events_of_codes(&vault), 1);

@@ -75,6 +75,31 @@ async fn connections_that_postgresql_ends_are_made_anew_and_no_caller_notices() 
     check_end(server);
 }
 
+/// As after a fail-over to a server that only follows another.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_postgresql_may_only_be_read_nothing_is_released_and_the_server_is_not_ready() {
+    let vault = Vault::new(Kind::Postgres);
+    let server = vault.serve();
+    let api = server.api(&vault.key("backend").token);
+    let id = api.store("read", &secret_of("read"), 30).await;
+    let path = format!("/api/v2/totp/code/{id}");
+    vault.database.administer("ALTER DATABASE {} SET default_transaction_read_only = on");
+    end_connections(&vault);
+    for path in [path.as_str(), "/readyz"] {
+        assert_eq!(api.get(path).await.status, 503, "{path}");
+    }
+    vault.database.administer("ALTER DATABASE {} RESET default_transaction_read_only");
+    end_connections(&vault);
+    let back = Instant::now();
+    while api.get(&path).await.status != 200 || api.get("/readyz").await.status != 200 {
+        assert!(back.elapsed() < BACK_WITHIN, "it does not come back");
+    }
+    let ended = server.stop();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    // The log tells the operator why.
+    assert!(ended.stderr.contains("read-only transaction"), "{}", ended.stderr);
+}
+
 async fn check_code(api: &Api, id: &str, label: &str) {
     let released = api.code(id).await;
     assert_eq!(released.code, code(&secret_of(label), released.step, 6));

@@ -6,7 +6,7 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    WriteTx,
+    Event, WriteTx,
     account::{self, Account},
     vault,
 };
@@ -32,6 +32,7 @@ impl Broker {
                 Caller::operator(Grant::new(id.clone(), Role::Owner), "first-start".into());
             let plan = Plan { role: Role::Owner, name: "first owner key".into(), expires_at: None };
             let key = broker.insert_key(tx, &id, &plan, now)?;
+            tx.also(operator.event(now, Action::KeyCreate, "key", key.id.to_shared()));
             let event = operator.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, Some(key)))
         })
@@ -65,6 +66,8 @@ impl Broker {
             let expires_at = caller.grant().expires_at();
             let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at };
             let key = broker.insert_key(tx, &id, &plan, now)?;
+            let made = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
+            tx.also(Event { account: id.clone(), ..made });
             let event = caller.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, (id, key)))
         })

@@ -18,10 +18,15 @@ use keyfob_store::{
     totp::{self, SealedTotp},
 };
 
-use super::{Broker, Caller, totp::check_min_validity};
+use super::{
+    Broker, Caller,
+    reservation::{Reservation, Waiting},
+    totp::check_min_validity,
+};
 use crate::{
     config::Audit,
     error::{Damaged, Error},
+    text,
 };
 
 /// The longest a caller is kept waiting: the published clients give up after 60 s.
@@ -57,9 +62,9 @@ pub struct Released {
 
 /// One caller's request for a code.
 #[derive(Clone)]
-struct Request {
-    caller: Caller,
-    id: TotpId,
+pub(super) struct Request {
+    pub(super) caller: Caller,
+    pub(super) id: TotpId,
     wish: Wish,
     /// When the caller has waited long enough.
     patience_ends: Timestamp,
@@ -162,8 +167,8 @@ impl Broker {
             Ok(Some(broker.open(tx, &asked, &found, found.current, now)?))
         });
         let Some(released) = release.await? else { return Ok(None) };
-        let (request, at) = (request.clone(), released.at);
-        self.inner.store.write_later(move |tx| Ok::<_, Error>(tx.commit(request.event(at), ())))?;
+        let event = request.release(released.at, released.step);
+        self.inner.store.write_later(move |tx| Ok::<_, Error>(tx.commit(event.clone(), ())))?;
         Ok(Some(released))
     }
 
@@ -186,7 +191,7 @@ impl Broker {
             totp::note_told(tx, request.caller.account(), &request.id, told)?;
         }
         let released = self.open(tx, request, &found, found.current, now)?;
-        Ok(tx.commit(request.event(now), Turn::Released(released)))
+        Ok(tx.commit(request.release(now, found.current), Turn::Released(released)))
     }
 
     /// The turn of a caller whose step must be its own.
@@ -203,7 +208,7 @@ impl Broker {
             }
             Some(step) if step == found.current && found.earliest == step => {
                 let released = self.open(tx, request, found, step, now)?;
-                return Ok(tx.commit(request.event(now), Turn::Released(released)));
+                return Ok(tx.commit(request.release(now, step), Turn::Released(released)));
             }
             // None yet, or its step went by.
             _ => {}
@@ -212,11 +217,12 @@ impl Broker {
         let latest = parameters.step_at(request.patience_ends.as_seconds())?;
         let (account, id) = (request.caller.account(), &request.id);
         let Some(step) = totp::reserve_step(tx, account, id, found.earliest, latest)? else {
-            return Err(queue_full(found, latest, now));
+            let is_ahead = found.totp.last_step > reach(parameters, now)?;
+            return Err(if is_ahead { steps_ahead(found) } else { queue_full(found, latest, now) });
         };
         if step == found.current {
             let released = self.open(tx, request, found, step, now)?;
-            return Ok(tx.commit(request.event(now), Turn::Released(released)));
+            return Ok(tx.commit(request.release(now, step), Turn::Released(released)));
         }
         let mut event = request.event(now);
         event.result = "queued";
@@ -276,8 +282,20 @@ impl Request {
         Ok(Found { permit, totp, min_validity, unique, current, earliest })
     }
 
-    fn event(&self, now: Timestamp) -> keyfob_store::Event {
+    pub(super) fn event(&self, now: Timestamp) -> keyfob_store::Event {
         self.caller.event(now, Action::TotpCode, "totp", self.id.to_shared())
+    }
+
+    /// The event of a code that is handed out. It names the step, so that nobody needs to see codes to
+    /// know whether two callers were given the same.
+    fn release(&self, now: Timestamp, step: Step) -> keyfob_store::Event {
+        let mut event = self.event(now);
+        event.reason = Some(if self.wish.next {
+            format!("time steps {} and {}", step.get(), step.next().get())
+        } else {
+            format!("time step {}", step.get())
+        });
+        event
     }
 
     /// The last step whose code the caller is told, if it is given that of `current`.
@@ -312,73 +330,26 @@ fn too_long(wait: Duration) -> Error {
     }
 }
 
+/// The last step that can be taken now, be it told as the next one of the last of a queue, by a node
+/// whose clock is a little ahead. What is taken beyond that was taken with a wrong clock.
+pub(crate) fn reach(parameters: Parameters, now: Timestamp) -> Result<Step, Error> {
+    Ok(parameters.step_at(now.plus(PATIENCE).as_seconds())?.next().next())
+}
+
+/// Nothing is handed out twice, whatever the clock says: only a person can know that it was wrong.
+fn steps_ahead(found: &Found) -> Error {
+    let until = text::rfc3339(found.starts_at(found.totp.last_step.next()));
+    Error::Conflict {
+        code: "steps_ahead",
+        message: format!("the codes of all time steps up to {until} count as handed out, as after a clock that was ahead: if it was, PATCH the entry with {{\"policy\":{{\"forget_steps_ahead\":true}}}}").into(),
+    }
+}
+
 fn queue_full(found: &Found, latest: Step, now: Timestamp) -> Error {
     let free = found.totp.last_step.next().max(latest.next());
     Error::WaitTooLong {
         code: "queue_full",
         message: "every time step of the next 55 s is taken: ask again after Retry-After".into(),
         after: found.starts_at(free).since(now).saturating_sub(PATIENCE),
-    }
-}
-
-/// Counts a caller as waiting for as long as it lives.
-struct Waiting(prometheus_client::metrics::gauge::Gauge);
-
-impl Waiting {
-    fn new(gauge: prometheus_client::metrics::gauge::Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// A step reserved for a caller; given back if the caller goes away before it came.
-struct Reservation {
-    broker: Broker,
-    request: Request,
-    step: Option<Step>,
-    starts_at: Timestamp,
-}
-
-impl Reservation {
-    fn new(broker: &Broker, request: &Request, step: Step, starts_at: Timestamp) -> Self {
-        Self { broker: broker.clone(), request: request.clone(), step: Some(step), starts_at }
-    }
-
-    /// The step was handed out, or is past.
-    fn used(reservation: Option<Self>) {
-        if let Some(mut reservation) = reservation {
-            reservation.step = None;
-        }
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        let (Some(step), Ok(runtime)) = (self.step, tokio::runtime::Handle::try_current()) else {
-            return;
-        };
-        let (broker, request) = (self.broker.clone(), self.request.clone());
-        let starts_at = self.starts_at;
-        runtime.spawn(async move {
-            let unit = broker.clone();
-            let give_back = broker.write(move |tx| {
-                let (account, id, now) = (request.caller.account(), &request.id, unit.now()?);
-                // Once it has begun, plain callers may know its code.
-                let returned = now < starts_at && totp::return_step(tx, account, id, step)?;
-                let mut event = request.event(now);
-                event.result = if returned { "returned" } else { "abandoned" };
-                event.reason = Some(format!("time step {}", step.get()));
-                Ok(tx.commit(event, ()))
-            });
-            if let Err(error) = give_back.await {
-                tracing::warn!(%error, "a reserved time step could not be given back");
-            }
-        });
     }
 }

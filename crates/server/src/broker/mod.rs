@@ -5,9 +5,10 @@
 
 mod account;
 mod caller;
-mod code;
+pub(crate) mod code;
 mod key;
 mod keyring;
+mod reservation;
 mod totp;
 
 use std::{sync::Arc, time::Duration};
@@ -89,14 +90,16 @@ impl Broker {
         Ok(now)
     }
 
-    /// Whether the server could do its work now: the clock, the database and its writer.
+    /// Whether the server could do its work now: the clock, and the database, which has to take a
+    /// write: one whose disk is full, or that may only be read, is of no use.
     pub async fn check(&self) -> Result<(), Error> {
-        self.now()?;
-        let bound = self.write(|tx| {
-            let bound = vault::find(tx)?;
-            Ok(tx.commit_unaudited(bound))
+        let now = self.now()?;
+        let probe = self.write(move |tx| {
+            let is_bound = vault::probe(tx, now)?;
+            Ok(tx.commit_unaudited(is_bound))
         });
-        bound.await?.map(drop).ok_or_else(|| Error::internal("the database has lost its vault row"))
+        let lost = || Error::internal("the database has lost its vault row");
+        probe.await?.then_some(()).ok_or_else(lost)
     }
 
     /// Forgets creates that are too old to be repeated; how many. A few at a time, so that nobody

@@ -90,6 +90,8 @@ pub struct Change {
     pub unique: Option<bool>,
     /// Seconds a code must still be valid.
     pub min_validity: Option<u32>,
+    /// Whether steps that were handed out while the clock was ahead may be handed out again.
+    pub forget_steps_ahead: bool,
 }
 
 impl Broker {
@@ -258,13 +260,21 @@ impl Broker {
         }
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         self.write(move |tx| {
-            let mut totp = totp::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            let touched = totp::touch(tx, caller.account(), &id, now)?;
+            let mut totp = touched.ok_or(Error::NotFound)?;
             apply(&mut totp, &change)?;
-            totp.updated_at = now;
-            if !totp::update(tx, caller.account(), &totp)? {
-                return Err(Error::NotFound);
+            totp::update(tx, caller.account(), &totp)?;
+            let mut event = caller.event(now, Action::TotpUpdate, "totp", id.to_shared());
+            if change.forget_steps_ahead {
+                let (account, current) =
+                    (caller.account(), totp.parameters.step_at(now.as_seconds())?);
+                let reach = super::code::reach(totp.parameters, now)?;
+                if totp::forget_steps_ahead(tx, account, &id, current, reach)? {
+                    let text = format!("time steps after {} are forgotten", current.get());
+                    event.reason = Some(text);
+                }
             }
-            Ok(tx.commit(caller.event(now, Action::TotpUpdate, "totp", id.to_shared()), totp))
+            Ok(tx.commit(event, totp))
         })
         .await
     }
@@ -301,7 +311,7 @@ fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
 }
 
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
-    let Change { label, issuer, unique, min_validity } = change.clone();
+    let Change { label, issuer, unique, min_validity, .. } = change.clone();
     totp.label = label.unwrap_or_else(|| totp.label.clone());
     totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !issuer.is_empty());
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);

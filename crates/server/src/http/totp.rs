@@ -19,11 +19,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{body, rfc3339};
+use super::body;
 use crate::{
     app::json_stream,
     broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Repeat, Wish},
     error::Error,
+    text::rfc3339,
 };
 
 type Id = Result<Path<String>, PathRejection>;
@@ -231,6 +232,8 @@ struct UpdateBody {
 struct UpdatePolicy {
     unique: Option<bool>,
     min_validity: Option<u32>,
+    #[serde(default)]
+    forget_steps_ahead: bool,
 }
 
 fn null_as_empty<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
@@ -245,8 +248,8 @@ pub(crate) async fn update(
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
     let UpdateBody { label, issuer, policy } = body.json()?;
-    let UpdatePolicy { unique, min_validity } = policy.unwrap_or_default();
-    let change = Change { label, issuer, unique, min_validity };
+    let UpdatePolicy { unique, min_validity, forget_steps_ahead } = policy.unwrap_or_default();
+    let change = Change { label, issuer, unique, min_validity, forget_steps_ahead };
     let totp = broker.update_totp(&caller, &id(path)?, change).await?;
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }

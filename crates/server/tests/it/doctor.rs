@@ -9,6 +9,24 @@ async fn findings(app: &mut TestApp) -> Vec<Finding> {
     examine(app.config(), &*clock).await
 }
 
+/// What is wrong with this.
+fn wrong(findings: &[Finding], what: &str) -> String {
+    let finding = findings.iter().find(|finding| finding.what == what).unwrap();
+    finding.result.clone().unwrap_err()
+}
+
+#[tokio::test]
+async fn steps_taken_ahead_of_the_clock_are_named() {
+    let mut app = TestApp::new().await;
+    let id = app.entry().await;
+    let right = app.clock.seconds();
+    app.clock.advance_seconds(3600);
+    app.agent().get(crate::app::code_path(&id, "")).await.ok();
+    app.clock.set(keyfob_core::time::Timestamp::from_seconds(right));
+    let text = wrong(&findings(&mut app).await, "time steps");
+    assert!(text.contains(&id) && text.contains("forget_steps_ahead"), "{text}");
+}
+
 #[tokio::test]
 async fn a_vault_that_is_well_has_nothing_wrong() {
     let mut app = TestApp::new().await;
@@ -29,9 +47,7 @@ async fn every_damaged_row_is_named_with_its_column_and_the_remedy() {
     let from = format!("SELECT secret FROM totp WHERE id = '{kind}'");
     database.execute(&format!("UPDATE totp SET secret = ({from}) WHERE id = '{copied}'"));
     let findings = findings(&mut app).await;
-    let Finding { what, result } = findings.last().unwrap();
-    assert_eq!(*what, "sealed values");
-    let text = result.clone().unwrap_err();
+    let text = wrong(&findings, "sealed values");
     for (id, column) in
         [(&kind, "column kind"), (&secret, "column secret"), (&copied, "column secret")]
     {
@@ -53,6 +69,6 @@ async fn a_damaged_account_keeps_no_other_from_being_looked_at() {
         (SELECT id FROM account WHERE parent_id IS NOT NULL)",
     );
     app.database().change_secret(&id, Vec::clear);
-    let text = findings(&mut app).await.pop().unwrap().result.unwrap_err();
+    let text = wrong(&findings(&mut app).await, "sealed values");
     assert!(text.contains("data_key row") && text.contains(&id), "{text}");
 }

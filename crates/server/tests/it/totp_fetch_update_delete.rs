@@ -132,3 +132,21 @@ async fn what_was_stored_outlives_a_restart() {
     app.restart().await;
     assert_eq!(app.agent().get(entry_path(&id)).await.ok(), updated);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_changes_at_once_neither_undoes_the_other() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    for number in 0..20 {
+        let label = format!("label {number}");
+        let unique = number % 2 == 0;
+        let rename = app.backend().patch(entry_path(&id), json!({"label": label}));
+        let set = app.backend().patch(entry_path(&id), json!({"policy": {"unique": unique}}));
+        let (rename, set) = (tokio::spawn(rename.into_future()), tokio::spawn(set.into_future()));
+        rename.await.unwrap().ok();
+        set.await.unwrap().ok();
+        let after = app.agent().get(entry_path(&id)).await.ok();
+        assert_eq!(after["totp_secret"]["label"], label);
+        assert_eq!(after["totp_secret"]["policy"]["unique"], unique);
+    }
+}

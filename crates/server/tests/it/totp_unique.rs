@@ -309,3 +309,41 @@ async fn entries_have_steps_of_their_own() {
     assert_eq!(at_once(&app, &one).await["valid_from"], START);
     assert_eq!(at_once(&app, &two).await["valid_from"], START);
 }
+
+#[tokio::test]
+async fn steps_taken_while_the_clock_was_ahead_are_told_and_can_be_forgotten() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    let right = app.clock.seconds();
+    app.clock.advance_seconds(365 * 86_400);
+    app.agent().get(code_path(&id, "")).await.ok();
+    app.clock.set(keyfob_core::time::Timestamp::from_seconds(right));
+    let refused = app.agent().get(code_path(&id, UNIQUE)).await;
+    assert_eq!(refused.header("x-should-retry"), "false");
+    let body = refused.error(409, "steps_ahead");
+    assert!(body["message"].as_str().unwrap().contains("2027-04-05T12:00:30Z"), "{body}");
+    // A plain code needs no step of its own.
+    app.agent().get(code_path(&id, "")).await.ok();
+    let forget = json!({"policy": {"forget_steps_ahead": true}});
+    app.agent().patch(entry_path(&id), forget.clone()).await.error(403, "not_authorized");
+    app.backend().patch(entry_path(&id), forget).await.ok();
+    let events = app.events().await;
+    let event = events.iter().find(|event| event.action == "totp.update").unwrap();
+    assert!(event.reason.as_ref().unwrap().starts_with("time steps after "));
+    let call = queued(&app, &app.agent(), &id, 1).await;
+    app.clock.advance_seconds(30);
+    assert_eq!(call.await.unwrap().ok()["valid_from"], START + 30);
+}
+
+#[tokio::test]
+async fn steps_of_a_queue_are_not_forgotten() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    at_once(&app, &id).await;
+    let first = queued(&app, &app.agent(), &id, 1).await;
+    let forget = json!({"policy": {"forget_steps_ahead": true}});
+    app.backend().patch(entry_path(&id), forget).await.ok();
+    app.agent().get(code_path(&id, UNIQUE)).await.error(429, "queue_full");
+    app.clock.advance_seconds(30);
+    first.await.unwrap().ok();
+}

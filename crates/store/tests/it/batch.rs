@@ -106,7 +106,7 @@ on_both!(a_panic_harms_no_neighbour, async |bench| {
 });
 
 on_both!(a_failed_read_harms_no_neighbour, async |bench| {
-    let damage = "INSERT INTO vault VALUES (1, 'key', 0); ALTER TABLE vault RENAME TO safe";
+    let damage = "INSERT INTO vault VALUES (1, 'key', 0, 0); ALTER TABLE vault RENAME TO safe";
     bench.database.execute(damage);
     let spoiler = |tx: &mut WriteTx<'_>| keyfob_store::vault::find(tx).map(drop);
     let answer = among_neighbours(bench, spoiler).await;

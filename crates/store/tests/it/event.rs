@@ -128,3 +128,20 @@ on_both!(event_ids_of_two_stores_never_meet, async |bench| {
     other.close();
     assert_eq!(bench.database.number("SELECT count(*) FROM event"), 100);
 });
+
+on_both!(a_unit_may_tell_of_more_than_one_thing, async |bench| {
+    let tell = |fails: bool| {
+        bench.store.write(move |tx| {
+            tx.also(sample::event(1, "first"));
+            tx.also(Event { account: account_id(2), ..sample::event(1, "elsewhere") });
+            if fails {
+                return Err(StoreError::Overloaded);
+            }
+            Ok(tx.commit(sample::event(1, "last"), ()))
+        })
+    };
+    tell(true).await.unwrap_err();
+    tell(false).await.unwrap();
+    assert_eq!(objects(&list(bench, 1, None, 9).await), ["first", "last"]);
+    assert_eq!(objects(&list(bench, 2, None, 9).await), ["elsewhere"]);
+});

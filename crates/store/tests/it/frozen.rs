@@ -3,9 +3,9 @@
 use keyfob_store::{StoreError, account};
 
 use crate::{
-    bench::{change, run},
+    bench::{change, run, until},
     database::Database,
-    sample::{account_id, store_account},
+    sample::{self, account_id, store_account},
     wire::{Scissors, open},
 };
 
@@ -48,5 +48,23 @@ fn the_store_can_be_closed() {
         let (read, write, ()) = tokio::join!(read, write, close);
         assert!(read.is_err() && write.is_err());
         scissors.freeze(false);
+    });
+}
+
+#[test]
+fn what_was_left_for_later_is_known_to_be_behind_long_before_anything_times_out() {
+    run(Database::postgres(), async |bench| {
+        let scissors = Scissors::default();
+        let store = open(bench, &scissors).await;
+        change(store.clone(), |tx| store_account(tx, 1)).await.unwrap();
+        assert!(!store.is_behind());
+        scissors.freeze(true);
+        crate::bench::append(&store, sample::event(1, "appended")).unwrap();
+        until("the store notices", async || store.is_behind()).await;
+        assert_eq!(bench.database.number("SELECT count(*) FROM event"), 0);
+        scissors.freeze(false);
+        until("it has caught up", async || !store.is_behind()).await;
+        assert_eq!(bench.database.number("SELECT count(*) FROM event"), 1);
+        tokio::task::block_in_place(|| store.close());
     });
 }

@@ -116,3 +116,30 @@ fn a_directory_that_is_not_there_is_refused_in_words() {
     };
     assert!(text.contains("/nowhere/at/all/keyfob"), "{text}");
 }
+
+/// A restore under a running server, or a careless clean-up.
+#[test]
+fn a_file_that_is_removed_or_replaced_is_not_written_to_and_not_made_anew() {
+    for replaced in [false, true] {
+        run(Database::sqlite(), async |bench| {
+            bench.change(|tx| store_account(tx, 1)).await.unwrap();
+            let (file, aside) = (database::file(dir(bench)), dir(bench).join("aside"));
+            std::fs::rename(&file, &aside).unwrap();
+            if replaced {
+                std::fs::copy(&aside, &file).unwrap();
+            }
+            let write = bench.change(|tx| store_account(tx, 2)).await;
+            assert!(matches!(write, Err(StoreError::Unavailable(_))), "{write:?}");
+            until("reads are refused too", async || {
+                bench.store.read(keyfob_store::account::find_first).await.is_err()
+            })
+            .await;
+            assert_eq!(file.exists(), replaced);
+            // Neither comes back by itself: what is put in its place may hold anything.
+            if !replaced {
+                std::fs::rename(&aside, &file).unwrap();
+            }
+            bench.change(|tx| store_account(tx, 3)).await.unwrap_err();
+        });
+    }
+}

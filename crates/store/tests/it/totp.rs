@@ -61,8 +61,7 @@ on_both!(an_entry_reads_back_as_it_was_stored, async |bench| {
         Parameters::new(Kind::Totp, Algorithm::Sha512, 7, 3600).unwrap(),
     ];
     for (number, parameters) in (1..).zip(shapes) {
-        let policy =
-            Policy { unique: number == 2, min_validity: u32::MAX * u32::from(number == 3) };
+        let policy = Policy { unique: number == 2, min_validity: parameters.period() };
         let stored = Totp {
             issuer: (number == 1).then(|| "Bäckerei".into()),
             parameters,
@@ -115,28 +114,76 @@ on_both!(entries_are_listed_oldest_first_page_by_page, async |bench| {
     assert_eq!(page(2, None).await, []);
 });
 
+/// Begins a change at `at(millis)` and changes what `change` says.
+async fn change_entry(
+    bench: &Bench,
+    account: u32,
+    number: u32,
+    millis: i64,
+    change: impl Fn(&mut Totp) + Send + 'static,
+) -> bool {
+    let unit = bench.change(move |tx| {
+        let account = account_id(account);
+        let Some(mut totp) = totp::touch(tx, &account, &totp_id(number), at(millis))? else {
+            return Ok(false);
+        };
+        change(&mut totp);
+        totp::update(tx, &account, &totp)?;
+        Ok(true)
+    });
+    unit.await.unwrap()
+}
+
 on_both!(an_update_changes_label_issuer_and_policy_only, async |bench| {
     some_entries(bench).await;
     let before = find(bench, 1, 1).await.unwrap();
-    let wanted = Totp {
-        label: "renamed".into(),
-        issuer: None,
-        parameters: Parameters::steam(),
-        policy: Policy::default(),
-        created_at: at(1_000),
-        updated_at: at(2_000),
-        ..before.clone()
+    let policy = Policy { unique: true, min_validity: 7 };
+    let change = move |totp: &mut Totp| {
+        totp.label = "renamed".into();
+        totp.issuer = None;
+        totp.parameters = Parameters::steam();
+        totp.policy = policy;
+        totp.created_at = at(1_000);
     };
-    let update = |account, totp: &Totp| {
-        let totp = totp.clone();
-        bench.change(move |tx| totp::update(tx, &account_id(account), &totp))
-    };
-    assert!(update(1, &wanted).await.unwrap());
-    assert!(!update(2, &wanted).await.unwrap());
-    assert!(!update(1, &sample::totp(9)).await.unwrap());
-    let after = Totp { parameters: before.parameters, created_at: before.created_at, ..wanted };
+    assert!(change_entry(bench, 1, 1, 2_000, change).await);
+    assert!(!change_entry(bench, 2, 1, 2_000, change).await);
+    assert!(!change_entry(bench, 1, 9, 2_000, change).await);
+    let label = "renamed".into();
+    let after = Totp { label, issuer: None, policy, updated_at: at(2_000), ..before };
     assert_eq!(find(bench, 1, 1).await, Some(after));
     assert_eq!(find(bench, 1, 2).await, Some(sample::totp(2)));
+});
+
+on_both!(of_two_changes_at_once_neither_undoes_the_other, async |bench| {
+    some_entries(bench).await;
+    for number in 0..20 {
+        let label = format!("label {number}");
+        let expected = label.clone();
+        let rename = change_entry(bench, 1, 1, 1, move |totp| totp.label.clone_from(&label));
+        let unique = number % 2 == 0;
+        let set = change_entry(bench, 1, 1, 2, move |totp| totp.policy.unique = unique);
+        let (renamed, set) = tokio::join!(rename, set);
+        assert!(renamed && set);
+        let after = find(bench, 1, 1).await.unwrap();
+        assert_eq!((after.label, after.policy.unique), (expected, unique));
+    }
+});
+
+on_both!(steps_far_ahead_are_forgotten_and_others_are_not, async |bench| {
+    some_entries(bench).await;
+    note(bench, 1_000).await;
+    let forget = |current, reach| {
+        let (current, reach) = (Step::new(current), Step::new(reach));
+        let forget = move |tx: &mut WriteTx<'_>| {
+            totp::forget_steps_ahead(tx, &account_id(1), &totp_id(1), current, reach)
+        };
+        bench.change(forget)
+    };
+    assert!(!forget(100, 1_000).await.unwrap());
+    assert_eq!(last_step(bench, 1).await, 1_000);
+    assert!(forget(100, 999).await.unwrap());
+    assert_eq!(last_step(bench, 1).await, 100);
+    assert_eq!(reserve(bench, 100, 110).await, Some(101));
 });
 
 on_both!(an_entry_is_deleted_in_its_account_only_and_once, async |bench| {
@@ -243,6 +290,8 @@ on_both!(a_damaged_entry_is_left_out_of_a_list_and_named, async |bench| {
         ("period", "algorithm = 'SHA1', period = 0"),
         ("digits", "period = 30, digits = 5"),
         ("policy_min_validity", "digits = 6, policy_min_validity = -1"),
+        ("policy_min_validity", "policy_min_validity = 31"),
+        ("created_at", "policy_min_validity = 0, created_at = 9223372036854775807"),
     ] {
         let damage = format!("UPDATE totp SET {damage} WHERE id = '{second}'");
         bench.database.execute(&damage);
@@ -252,7 +301,7 @@ on_both!(a_damaged_entry_is_left_out_of_a_list_and_named, async |bench| {
         assert_eq!(page.last, Some(totp_id(3)));
         let damaged: Vec<_> = page.damaged.iter().map(named).collect();
         assert_eq!(damaged, [("totp", column, second.as_str())]);
-        let found = bench.store.read(|tx| totp::find_sealed(tx, &account_id(1), &totp_id(2))).await;
+        let found = bench.store.read(|tx| totp::find(tx, &account_id(1), &totp_id(2))).await;
         assert_eq!(named(&found.unwrap_err()), ("totp", column, second.as_str()));
     }
 });

@@ -35,3 +35,13 @@ on_both!(the_lock_changes_nothing, async |bench| {
     bench.change(vault::lock).await.unwrap();
     assert_eq!(bench.look(vault::find).await, Some(id("first")));
 });
+
+on_both!(a_probe_writes_and_tells_whether_the_database_is_bound, async |bench| {
+    let probe = |millis| bench.change(move |tx| vault::probe(tx, at(millis)));
+    assert!(!probe(1).await.unwrap());
+    let key = MasterKeyId::from_stored("0123456789abcdef".into());
+    bench.change(move |tx| vault::insert(tx, &key, at(2))).await.unwrap();
+    assert!(probe(3).await.unwrap());
+    let probed = bench.database.number("SELECT probed_at FROM vault");
+    assert_eq!(probed, at(3).as_millis());
+});
