@@ -64,19 +64,3 @@ pub struct Key {
     /// When it was revoked, in unix milliseconds.
     pub revoked_at: Option<i64>,
 }
-
-/// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// Where the next page begins; empty when this page is.
-    pub cursor: String,
-}
-
-/// The answer that only names what was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Id {
-    /// Its id.
-    pub id: String,
-}

@@ -4,6 +4,8 @@
 //! `/api/v1`, as each API has it, unless a field says otherwise.
 
 pub mod account;
+pub mod contact;
 pub mod error;
 pub mod key;
+pub mod list;
 pub mod totp;

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use keyfob_api::{
     error::ErrorBody,
-    key::{CreateKey, CreatedKey, Id, Key, Page},
+    key::{CreateKey, CreatedKey, Key},
+    list::{Id, Page},
     totp::{CodeAnswer, CreateTotp, Status, Totp, TotpAnswer, TotpList},
 };
 use reqwest::{Method, Response, StatusCode, Url, header};

@@ -110,6 +110,14 @@ ids! {
     AccountId = "acc_";
     /// Names an API key.
     KeyId = "key_";
+    /// Names a contact: an end user for whom an agent acts.
+    ContactId = "con_";
+    /// Names a secret: the definition of a credential.
+    SecretId = "sec_";
+    /// Names a connection: one contact's stored credential for one secret.
+    ConnectionId = "cxn_";
+    /// Names an authentication: a pending act of connecting.
+    AuthenticationId = "aut_";
     /// Names an audit event.
     EventId = "evt_";
 }

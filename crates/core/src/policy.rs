@@ -4,7 +4,7 @@
 //! is decrypted that nobody decided on.
 
 use crate::{
-    id::{AccountId, KeyId, TotpId},
+    id::{AccountId, ContactId, KeyId, TotpId},
     time::Timestamp,
 };
 
@@ -55,6 +55,18 @@ pub enum Action {
     KeyUpdate,
     /// End a key.
     KeyRevoke,
+    /// Store a contact, or find it again (`ensure`).
+    ContactCreate,
+    /// List contacts.
+    ContactList,
+    /// Read a contact.
+    ContactFetch,
+    /// Change a contact.
+    ContactUpdate,
+    /// Delete a contact with its connections.
+    ContactDelete,
+    /// Have all contacts in one file.
+    ContactExport,
     /// Store a one-time-password secret.
     TotpCreate,
     /// List one-time-password entries.
@@ -71,13 +83,19 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::AccountCreate,
         Self::KeyCreate,
         Self::KeyList,
         Self::KeyFetch,
         Self::KeyUpdate,
         Self::KeyRevoke,
+        Self::ContactCreate,
+        Self::ContactList,
+        Self::ContactFetch,
+        Self::ContactUpdate,
+        Self::ContactDelete,
+        Self::ContactExport,
         Self::TotpCreate,
         Self::TotpList,
         Self::TotpFetch,
@@ -96,6 +114,12 @@ impl Action {
             Self::KeyFetch => "key.fetch",
             Self::KeyUpdate => "key.update",
             Self::KeyRevoke => "key.revoke",
+            Self::ContactCreate => "contact.create",
+            Self::ContactList => "contact.list",
+            Self::ContactFetch => "contact.fetch",
+            Self::ContactUpdate => "contact.update",
+            Self::ContactDelete => "contact.delete",
+            Self::ContactExport => "contact.export",
             Self::TotpCreate => "totp.create",
             Self::TotpList => "totp.list",
             Self::TotpFetch => "totp.fetch",
@@ -113,8 +137,16 @@ impl Action {
             | Self::KeyList
             | Self::KeyFetch
             | Self::KeyUpdate
-            | Self::KeyRevoke => Role::Owner,
-            Self::TotpCreate | Self::TotpUpdate | Self::TotpDelete => Role::Backend,
+            | Self::KeyRevoke
+            | Self::ContactExport => Role::Owner,
+            Self::ContactCreate
+            | Self::ContactList
+            | Self::ContactFetch
+            | Self::ContactUpdate
+            | Self::ContactDelete
+            | Self::TotpCreate
+            | Self::TotpUpdate
+            | Self::TotpDelete => Role::Backend,
             Self::TotpList | Self::TotpFetch | Self::TotpCode => Role::Agent,
         }
     }
@@ -127,6 +159,8 @@ pub enum Object<'a> {
     Account,
     /// A key.
     Key(&'a KeyId),
+    /// A contact.
+    Contact(&'a ContactId),
     /// A one-time-password entry.
     Totp(&'a TotpId),
 }
@@ -138,6 +172,7 @@ impl Object<'_> {
         match self {
             Self::Account => "account",
             Self::Key(_) => "key",
+            Self::Contact(_) => "contact",
             Self::Totp(_) => "totp",
         }
     }
@@ -236,6 +271,7 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
     let row = match object {
         Object::Account => grant.account.as_str(),
         Object::Key(id) => id.as_str(),
+        Object::Contact(id) => id.as_str(),
         Object::Totp(id) => id.as_str(),
     };
     Ok(Permit { account: grant.account.clone(), table: object.noun(), row: row.to_owned() })
@@ -246,13 +282,19 @@ mod tests {
     use super::*;
 
     /// Contract/keyfob in full: what an agent, a backend and an owner key may do.
-    const TABLE: [(Action, [bool; 3]); 12] = [
+    const TABLE: [(Action, [bool; 3]); 18] = [
         (Action::AccountCreate, [false, false, true]),
         (Action::KeyCreate, [false, false, true]),
         (Action::KeyList, [false, false, true]),
         (Action::KeyFetch, [false, false, true]),
         (Action::KeyUpdate, [false, false, true]),
         (Action::KeyRevoke, [false, false, true]),
+        (Action::ContactCreate, [false, true, true]),
+        (Action::ContactList, [false, true, true]),
+        (Action::ContactFetch, [false, true, true]),
+        (Action::ContactUpdate, [false, true, true]),
+        (Action::ContactDelete, [false, true, true]),
+        (Action::ContactExport, [false, false, true]),
         (Action::TotpCreate, [false, true, true]),
         (Action::TotpList, [true, true, true]),
         (Action::TotpFetch, [true, true, true]),

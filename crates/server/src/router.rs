@@ -10,7 +10,7 @@ use axum::{
 use crate::{
     broker::Broker,
     error::Error,
-    http::{account, health, key, totp},
+    http::{account, contact, health, key, totp},
     metrics::Metrics,
 };
 
@@ -20,6 +20,13 @@ pub(crate) const ROUTES: &[&str] = &[
     "/api/v2/totp/secrets",
     "/api/v2/totp/secrets/{id}",
     "/api/v1/account/create",
+    "/api/v1/contact/create",
+    "/api/v1/contact/ensure",
+    "/api/v1/contact/list",
+    "/api/v1/contact/export",
+    "/api/v1/contact/{contact}/fetch",
+    "/api/v1/contact/{contact}/update",
+    "/api/v1/contact/{contact}/delete",
     "/api/v1/key/create",
     "/api/v1/key/list",
     "/api/v1/key/{id}/fetch",
@@ -37,6 +44,13 @@ pub(crate) fn api(broker: Broker) -> Router {
         )
         .route("/api/v2/totp/code/{id}", get(totp::code))
         .route("/api/v1/account/create", post(account::create))
+        .route("/api/v1/contact/create", post(contact::create))
+        .route("/api/v1/contact/ensure", post(contact::ensure))
+        .route("/api/v1/contact/list", get(contact::list))
+        .route("/api/v1/contact/export", get(contact::export))
+        .route("/api/v1/contact/{contact}/fetch", get(contact::fetch))
+        .route("/api/v1/contact/{contact}/update", post(contact::update))
+        .route("/api/v1/contact/{contact}/delete", post(contact::delete))
         .route("/api/v1/key/create", post(key::create))
         .route("/api/v1/key/list", get(key::list).post(key::list))
         .route("/api/v1/key/{id}/fetch", get(key::fetch).post(key::fetch))

@@ -39,6 +39,34 @@ pub fn find(tx: &mut ReadTx<'_>, id: &AccountId) -> Result<Option<Account>, Stor
     tx.one(find, &[&id.as_str()], read)
 }
 
+/// The account with this id, if `parent` is its parent.
+pub fn find_child(
+    tx: &mut ReadTx<'_>,
+    parent: &AccountId,
+    id: &AccountId,
+) -> Result<Option<Account>, StoreError> {
+    let find = sql!(
+        account,
+        "SELECT id, parent_id, name, email, created_at FROM account
+         WHERE id = $2 AND parent_id = $1"
+    );
+    tx.one(find, &[&parent.as_str(), &id.as_str()], read)
+}
+
+/// The child of `parent` with this e-mail address.
+pub fn find_child_by_email(
+    tx: &mut ReadTx<'_>,
+    parent: &AccountId,
+    email: &str,
+) -> Result<Option<Account>, StoreError> {
+    let find = sql!(
+        account,
+        "SELECT id, parent_id, name, email, created_at FROM account
+         WHERE parent_id = $1 AND email = $2"
+    );
+    tx.one(find, &[&parent.as_str(), &email], read)
+}
+
 /// The first account, made at first start: the one without a parent.
 pub fn find_first(tx: &mut ReadTx<'_>) -> Result<Option<Account>, StoreError> {
     let find = sql!(

@@ -28,6 +28,7 @@ mod tx;
 mod writer;
 
 pub mod account;
+pub mod contact;
 pub mod creation;
 pub mod data_key;
 pub mod event;

@@ -6,22 +6,29 @@
 mod account;
 mod caller;
 pub(crate) mod code;
+mod contact;
+mod creation;
+mod given;
 mod key;
 mod keyring;
+mod person;
 mod reservation;
 mod totp;
 
 use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{random::Random, time::Timestamp};
-use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation, vault};
+use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation as creations, vault};
 
 use self::{caller::Callers, keyring::Keyring};
 pub use self::{
     caller::{Caller, Credentials, Origin},
     code::{Released, Wish},
+    contact::{ContactChange, MetaChange, MetaFilter},
+    creation::Repeat,
+    given::Given,
     key::{NewKey, Plan as KeyPlan, Slice},
-    totp::{Change, Content, CreatedTotp, Draft, Repeat},
+    totp::{Change, Content, CreatedTotp, Draft},
 };
 use crate::{
     clock::Clock,
@@ -109,7 +116,7 @@ impl Broker {
         let mut forgotten = 0;
         loop {
             let some = self.write(move |tx| {
-                let forgotten = creation::forget(tx, before, FORGOTTEN_AT_ONCE)?;
+                let forgotten = creations::forget(tx, before, FORGOTTEN_AT_ONCE)?;
                 Ok(tx.commit_unaudited(forgotten))
             });
             let some = some.await?;

@@ -1,7 +1,6 @@
 //! One-time-password entries: store, list, change, delete. Their codes are in `code`.
 
 use keyfob_core::{
-    crypto::DataKey,
     id::TotpId,
     policy::{Action, Object},
     random,
@@ -10,12 +9,14 @@ use keyfob_core::{
 };
 use keyfob_store::{
     Page, ReadTx, WriteTx, account,
-    creation::{self, Creation},
     totp::{self, Policy, Totp},
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Broker, CREATES_KEPT, Caller};
+use super::{
+    Broker, Caller,
+    creation::{Claim, Repeat},
+};
 use crate::{error::Error, text};
 
 /// Bytes of a secret that Keyfob makes itself: 160 bits (RFC 4226 section 4, R6).
@@ -47,17 +48,6 @@ impl Content {
         let Enrolment { seed, parameters, issuer, .. } = uri;
         Self { label, issuer, parameters, seed: Some(seed) }
     }
-}
-
-/// How a request says that it may be one that was sent before.
-#[derive(Clone, Debug)]
-pub enum Repeat {
-    /// It does not.
-    No,
-    /// It is a retry of a client that sends no key.
-    Retry,
-    /// It names itself (`Idempotency-Key`).
-    Key(String),
 }
 
 /// A request to store an entry.
@@ -166,8 +156,7 @@ impl Broker {
         Ok(CreatedTotp { totp, secret, is_weak: seed.is_weak() })
     }
 
-    /// The entry that an earlier request like this one made, if this one repeats it. Otherwise
-    /// remembers that this one makes `id`.
+    /// The entry that an earlier request like this one made, if this one repeats it.
     fn first_like(
         &self,
         tx: &mut WriteTx<'_>,
@@ -176,34 +165,24 @@ impl Broker {
         id: &TotpId,
         now: Timestamp,
     ) -> Result<Option<CreatedTotp>, Error> {
-        let account = caller.account();
-        let key = self.inner.keyring.newest(tx, account)?;
-        let sender = caller.key().map_or("", |key| key.as_str()).as_bytes();
-        let content = fingerprint(&key, &draft.content, sender);
-        let fingerprint = match &draft.repeat {
-            Repeat::Key(name) => key.fingerprint(&[b"idempotency key", sender, name.as_bytes()]),
-            Repeat::No | Repeat::Retry => content,
-        };
-        let object_id = id.to_string();
-        let creation = Creation { fingerprint, content, object_id, created_at: now };
-        if matches!(draft.repeat, Repeat::No) {
-            creation::replace(tx, account, &creation)?;
-            return Ok(None);
-        }
-        let since = now.minus(CREATES_KEPT);
-        let Some(first) = creation::claim(tx, account, &creation, since)? else {
+        let Content { label, issuer, parameters, seed } = &draft.content;
+        let content: [&[u8]; 8] = [
+            b"totp.create",
+            label.as_bytes(),
+            issuer.as_deref().unwrap_or_default().as_bytes(),
+            parameters.kind().as_str().as_bytes(),
+            parameters.algorithm().as_str().as_bytes(),
+            &[parameters.digits()],
+            &parameters.period().to_be_bytes(),
+            seed.as_ref().map_or(b"", |seed| seed.as_bytes()),
+        ];
+        let claim = Claim { repeat: &draft.repeat, content: &content, object_id: id.as_str(), now };
+        let Some(first) = self.claim_creation(tx, caller, &claim)? else {
             return Ok(None);
         };
-        if first.content != content {
-            return Err(Error::Conflict {
-                code: "idempotency_key_reused",
-                message: "this Idempotency-Key was sent with other content in the last ten minutes: use a new one".into(),
-            });
-        }
-        let found = self.created(tx, caller, &TotpId::from_stored(&first.object_id))?;
+        let found = self.created(tx, caller, &TotpId::from_stored(&first))?;
         if found.is_none() {
-            // It was deleted since: this is a new one.
-            creation::replace(tx, account, &creation)?;
+            self.reclaim_creation(tx, caller, &claim)?;
         }
         Ok(found)
     }
@@ -292,22 +271,6 @@ impl Broker {
         })
         .await
     }
-}
-
-/// What makes two creates the same: who sends it, and all that it says.
-fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
-    let parameters = content.parameters;
-    key.fingerprint(&[
-        b"totp.create",
-        sender,
-        content.label.as_bytes(),
-        content.issuer.as_deref().unwrap_or_default().as_bytes(),
-        parameters.kind().as_str().as_bytes(),
-        parameters.algorithm().as_str().as_bytes(),
-        &[parameters.digits()],
-        &parameters.period().to_be_bytes(),
-        content.seed.as_ref().map_or(b"", |seed| seed.as_bytes()),
-    ])
 }
 
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {

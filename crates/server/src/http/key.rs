@@ -2,20 +2,18 @@
 
 use axum::{
     Json,
-    body::Body,
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::Response,
 };
-use futures_util::stream;
-use keyfob_api::key as wire;
+use keyfob_api::{key as wire, list::Id as Changed};
 use keyfob_core::{id::KeyId, policy::Role, time::Timestamp};
-use keyfob_store::key::Key;
+use keyfob_store::{Page, key::Key};
 
-use super::{body, list::ListQuery};
+use super::{
+    body,
+    list::{self, Format, List, ListQuery},
+};
 use crate::{
     broker::{Broker, Caller, KeyPlan, NewKey, Slice},
     error::Error,
@@ -59,45 +57,36 @@ pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,
     headers: HeaderMap,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let Query(query) = query.map_err(|_| Error::invalid("bad_request", "malformed query"))?;
-    let after = query.cursor().map(KeyId::parse).transpose();
-    let after =
-        after.map_err(|_| Error::invalid("bad_request", "\"cursor\" is not one of a list"))?;
-    let slice = Slice { after, oldest_first: query.oldest_first()?, take: query.take()? };
-    if headers.get(header::ACCEPT).is_some_and(|accept| accept == JSONL) {
-        return lines(broker, caller, slice).await;
-    }
-    let page = broker.list_keys(&caller, slice).await?;
-    let cursor = page.last.map(|id| id.to_string()).unwrap_or_default();
-    let items: Vec<_> = page.rows.into_iter().map(shape).collect();
-    Ok(Json(wire::Page { items, cursor }).into_response())
+    let query = ListQuery::parse(query.as_deref().unwrap_or_default());
+    let (slice, format) = (query.slice(KeyId::parse)?, Format::of(&headers, false)?);
+    let keys = Keys { broker, caller: caller.clone() };
+    list::answer(keys, slice, &query, format, &caller).await
 }
 
-const JSONL: &str = "application/jsonl";
+#[derive(Clone)]
+struct Keys {
+    broker: Broker,
+    caller: Caller,
+}
 
-/// The whole list, a line for each key, a page at a time.
-async fn lines(broker: Broker, caller: Caller, slice: Slice<KeyId>) -> Result<Response, Error> {
-    let first = broker.list_keys(&caller, slice.clone()).await?;
-    let pages = stream::try_unfold((first, slice), move |(page, mut slice)| {
-        let (broker, caller) = (broker.clone(), caller.clone());
-        async move {
-            let Some(last) = page.last else {
-                return Ok::<_, Error>(None);
-            };
-            slice.after = Some(last);
-            let mut chunk = Vec::new();
-            for key in page.rows {
-                let line = serde_json::json!({"type": "item", "data": shape(key)});
-                serde_json::to_writer(&mut chunk, &line).map_err(Error::internal)?;
-                chunk.push(b'\n');
-            }
-            let next = broker.list_keys(&caller, slice.clone()).await?;
-            Ok(Some((chunk, (next, slice))))
-        }
-    });
-    Ok(([(header::CONTENT_TYPE, JSONL)], Body::from_stream(pages)).into_response())
+impl List for Keys {
+    type Row = Key;
+    type Id = KeyId;
+    type Item = wire::Key;
+
+    async fn page(&self, slice: Slice<KeyId>) -> Result<Page<Key, KeyId>, Error> {
+        self.broker.list_keys(&self.caller, slice).await
+    }
+
+    fn id(row: &Key) -> KeyId {
+        row.id.clone()
+    }
+
+    fn shape(row: Key) -> wire::Key {
+        shape(row)
+    }
 }
 
 /// `GET /api/v1/key/{id}/fetch`
@@ -115,11 +104,11 @@ pub(crate) async fn update(
     caller: Caller,
     path: Id,
     body: body::Bytes,
-) -> Result<Json<wire::Id>, Error> {
+) -> Result<Json<Changed>, Error> {
     let wire::UpdateKey { name } = body.json()?;
     let id = id(path)?;
     broker.update_key(&caller, &id, name).await?;
-    Ok(Json(wire::Id { id: id.to_string() }))
+    Ok(Json(Changed { id: id.to_string() }))
 }
 
 /// `POST /api/v1/key/{id}/revoke`
@@ -127,10 +116,10 @@ pub(crate) async fn revoke(
     State(broker): State<Broker>,
     caller: Caller,
     path: Id,
-) -> Result<Json<wire::Id>, Error> {
+) -> Result<Json<Changed>, Error> {
     let id = id(path)?;
     broker.revoke_key(&caller, &id).await?;
-    Ok(Json(wire::Id { id: id.to_string() }))
+    Ok(Json(Changed { id: id.to_string() }))
 }
 
 /// A key as `fetch` and `list` show it.

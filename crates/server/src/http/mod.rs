@@ -2,7 +2,11 @@
 
 pub(crate) mod account;
 pub(crate) mod body;
+pub(crate) mod contact;
+pub(crate) mod fields;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod repeat;
+mod stream;
 pub(crate) mod totp;

@@ -19,10 +19,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::body;
+use super::{body, repeat::repeat};
 use crate::{
     app::json_stream,
-    broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Repeat, Wish},
+    broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Wish},
     error::Error,
     text::rfc3339,
 };
@@ -124,21 +124,6 @@ fn parameters(
     }
     let period: u32 = field(period, Invalid::Period)?.unwrap_or(30);
     Ok(Parameters::new(Kind::Totp, algorithm.unwrap_or(Algorithm::Sha1), digits, period)?)
-}
-
-/// How this create says that it may have been sent before.
-fn repeat(headers: &HeaderMap) -> Result<Repeat, Error> {
-    if let Some(key) = headers.get("idempotency-key") {
-        let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-        let key = key.ok_or_else(|| {
-            let text = "Idempotency-Key must have 1 to 255 visible ASCII characters";
-            Error::invalid("invalid_idempotency_key", text)
-        })?;
-        return Ok(Repeat::Key(key.to_owned()));
-    }
-    let count = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
-    let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-    Ok(if count > 0 { Repeat::Retry } else { Repeat::No })
 }
 
 /// `GET /api/v2/totp/secrets`

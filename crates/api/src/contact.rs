@@ -1,0 +1,67 @@
+//! `/api/v1/contact`: contacts (contract/contacts-and-secrets, section 2).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What `create`, `ensure` and `update` take. Everything may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactFields {
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// More about it, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What the account itself calls it by, at least 16 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// An e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// A phone number; one without a country code is taken to be of the United States.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// A nickname.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nick: Option<String>,
+    /// What it prefers, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferences: Option<String>,
+    /// Since when the account vouches for it, in unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<i64>,
+    /// A JSON object of the account's own; in an update `{"$update": {…}}` changes single keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Map<String, Value>>,
+}
+
+/// A contact as `fetch`, `list` and `export` show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contact {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// More about it, for people.
+    pub description: String,
+    /// What the account itself calls it by.
+    pub fingerprint: String,
+    /// An e-mail address.
+    pub email: Option<String>,
+    /// A phone number, E.164.
+    pub phone: Option<String>,
+    /// A nickname.
+    pub nick: Option<String>,
+    /// What it prefers, in its own words.
+    pub preferences: Option<String>,
+    /// Since when the account vouches for it, in unix milliseconds.
+    pub verified_at: Option<i64>,
+    /// A JSON object of the account's own.
+    pub meta: Option<Map<String, Value>>,
+    /// When it was made, in unix milliseconds.
+    pub created_at: i64,
+    /// When it last changed, in unix milliseconds.
+    pub updated_at: i64,
+}

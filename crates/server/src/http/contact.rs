@@ -1,0 +1,197 @@
+//! `/api/v1/contact`: contacts (contract/contacts-and-secrets, section 2).
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::Response,
+};
+use keyfob_api::{contact as wire, list::Id as Changed};
+use keyfob_core::{id::ContactId, policy::Action, time::Timestamp};
+use keyfob_store::{Page, contact::Contact};
+
+use super::{
+    body,
+    fields::Fields,
+    list::{self, Format, List, ListQuery},
+    repeat::repeat,
+};
+use crate::{
+    broker::{Broker, Caller, ContactChange, MetaChange, MetaFilter, Slice},
+    error::Error,
+};
+
+pub(crate) type Id = Result<Path<String>, PathRejection>;
+
+/// A malformed id is answered like one that does not exist.
+pub(crate) fn id(path: Id) -> Result<ContactId, Error> {
+    let Path(text) = path.map_err(|_| Error::NotFound)?;
+    ContactId::parse(text.trim()).map_err(|_| Error::NotFound)
+}
+
+fn change(body: &body::Bytes) -> Result<ContactChange, Error> {
+    let mut fields: Fields<'_> = body.json()?;
+    let change = ContactChange {
+        name: fields.text("name")?,
+        description: fields.text("description")?,
+        fingerprint: fields.text("fingerprint")?,
+        email: fields.text("email")?,
+        phone: fields.text("phone")?,
+        nick: fields.text("nick")?,
+        preferences: fields.text("preferences")?,
+        verified_at: fields.time("verifiedAt")?,
+        meta: fields.object("meta")?.try_map(|meta| MetaChange::parse(meta).map(Some))?,
+    };
+    fields.end()?;
+    Ok(change)
+}
+
+fn changed(id: &ContactId) -> Json<Changed> {
+    Json(Changed { id: id.to_string() })
+}
+
+/// `POST /api/v1/contact/create`
+pub(crate) async fn create(
+    State(broker): State<Broker>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: body::Bytes,
+) -> Result<Json<Changed>, Error> {
+    let id = broker.create_contact(&caller, change(&body)?, repeat(&headers)?).await?;
+    Ok(changed(&id))
+}
+
+/// `POST /api/v1/contact/ensure`
+pub(crate) async fn ensure(
+    State(broker): State<Broker>,
+    caller: Caller,
+    body: body::Bytes,
+) -> Result<Json<Changed>, Error> {
+    Ok(changed(&broker.ensure_contact(&caller, change(&body)?).await?))
+}
+
+/// `GET /api/v1/contact/{contact}/fetch`
+pub(crate) async fn fetch(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+) -> Result<Json<wire::Contact>, Error> {
+    Ok(Json(shape(broker.fetch_contact(&caller, &id(path)?).await?)))
+}
+
+/// `POST /api/v1/contact/{contact}/update`
+pub(crate) async fn update(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+    body: body::Bytes,
+) -> Result<Json<Changed>, Error> {
+    let change = change(&body)?;
+    let id = id(path)?;
+    broker.update_contact(&caller, &id, change).await?;
+    Ok(changed(&id))
+}
+
+/// `POST /api/v1/contact/{contact}/delete`
+pub(crate) async fn delete(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Id,
+) -> Result<Json<Changed>, Error> {
+    let id = id(path)?;
+    broker.delete_contact(&caller, &id).await?;
+    Ok(changed(&id))
+}
+
+/// `GET /api/v1/contact/list`
+pub(crate) async fn list(
+    State(broker): State<Broker>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    let format = Format::of(&headers, false)?;
+    answer(broker, caller, Action::ContactList, query.as_deref(), format).await
+}
+
+/// `GET /api/v1/contact/export`
+pub(crate) async fn export(
+    State(broker): State<Broker>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    let format = Format::of(&headers, true)?;
+    answer(broker, caller, Action::ContactExport, query.as_deref(), format).await
+}
+
+async fn answer(
+    broker: Broker,
+    caller: Caller,
+    action: Action,
+    query: Option<&str>,
+    format: Format,
+) -> Result<Response, Error> {
+    let query = ListQuery::parse(query.unwrap_or_default());
+    let slice = query.slice(ContactId::parse)?;
+    let contacts = Contacts { broker, caller: caller.clone(), action, filter: query.meta() };
+    list::answer(contacts, slice, &query, format, &caller).await
+}
+
+#[derive(Clone)]
+struct Contacts {
+    broker: Broker,
+    caller: Caller,
+    action: Action,
+    filter: MetaFilter,
+}
+
+impl List for Contacts {
+    type Row = Contact;
+    type Id = ContactId;
+    type Item = wire::Contact;
+
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "description",
+        "fingerprint",
+        "email",
+        "phone",
+        "nick",
+        "preferences",
+        "verifiedAt",
+        "meta",
+        "createdAt",
+        "updatedAt",
+    ];
+
+    async fn page(&self, slice: Slice<ContactId>) -> Result<Page<Contact, ContactId>, Error> {
+        self.broker.list_contacts(&self.caller, self.action, slice, self.filter.clone()).await
+    }
+
+    fn id(row: &Contact) -> ContactId {
+        row.id.clone()
+    }
+
+    fn shape(row: Contact) -> wire::Contact {
+        shape(row)
+    }
+}
+
+fn shape(contact: Contact) -> wire::Contact {
+    wire::Contact {
+        id: contact.id.to_string(),
+        name: contact.name,
+        description: contact.description,
+        fingerprint: contact.fingerprint,
+        email: contact.email,
+        phone: contact.phone,
+        nick: contact.nick,
+        preferences: contact.preferences,
+        verified_at: contact.verified_at.map(Timestamp::as_millis),
+        meta: contact.meta.and_then(|meta| serde_json::from_str(&meta).ok()),
+        created_at: contact.created_at.as_millis(),
+        updated_at: contact.updated_at.as_millis(),
+    }
+}
