@@ -10,7 +10,10 @@ use axum::{
     Router,
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Uri, header,
+        uri::{Parts, PathAndQuery},
+    },
     response::{IntoResponse, Response},
     routing::future::RouteFuture,
 };
@@ -72,6 +75,7 @@ impl App {
         peer: Option<Arc<str>>,
     ) -> impl Future<Output = Response> + Send + use<> {
         let started = metrics::start();
+        expand(&mut request);
         let request_id = self.inner.request_ids.of(request.headers());
         let method = method(request.method());
         let dialect = Dialect::of(request.uri().path());
@@ -108,6 +112,19 @@ impl App {
         }
         // The router is always ready, so there is no need to ask it.
         Either::Right(self.inner.router.clone().call(request))
+    }
+}
+
+/// `/v1/…` is `/api/v1/…` (contract/contacts-and-secrets, section 1.1).
+fn expand(request: &mut Request) {
+    let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    if !path.starts_with("/v1/") {
+        return;
+    }
+    if let Ok(path) = PathAndQuery::try_from(format!("/api{path}")) {
+        let mut parts = Parts::default();
+        parts.path_and_query = Some(path);
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     }
 }
 

@@ -2,13 +2,14 @@
 
 use axum::{
     extract::{FromRequestParts, MatchedPath},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
 };
+use keyfob_core::id::AccountId;
 
 use crate::{
     app::Passport,
-    broker::{Broker, Caller, Credentials},
-    error::Error,
+    broker::{Broker, Caller, Credentials, RunAs},
+    error::{Dialect, Error},
 };
 
 impl FromRequestParts<Broker> for Caller {
@@ -21,22 +22,34 @@ impl FromRequestParts<Broker> for Caller {
             // A request has one handler, and so one route.
             let _ = passport.route.set(path);
         }
-        refuse_run_as(&parts.headers)?;
-        broker.authenticate(&credentials(&parts.headers)?, passport.origin).await
+        if parts.method == Method::POST && Dialect::of(parts.uri.path()) == Dialect::V1 {
+            expect_json(&parts.headers)?;
+        }
+        let (credentials, run_as) = (credentials(&parts.headers)?, run_as(&parts.headers)?);
+        broker.authenticate(&credentials, run_as.as_ref(), passport.origin).await
     }
 }
 
-/// What asks to act as a child account (contract/contacts-and-secrets, section 1.3).
-const RUN_AS: [&str; 3] = ["x-runas-user-id", "x-runas-userid", "x-runas-child-user-email"];
-
-/// Refuses what would be done to the key's own account although it is meant for another one.
-fn refuse_run_as(headers: &HeaderMap) -> Result<(), Error> {
-    let Some(name) = RUN_AS.into_iter().find(|name| headers.contains_key(*name)) else {
+/// A body of `/api/v1` is JSON, whatever is made of it (contract/contacts-and-secrets, section 1.2). A
+/// page in somebody's browser cannot send that without asking first.
+fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());
+    let media_type = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
         return Ok(());
-    };
-    let text =
-        format!("{name} is not supported: leave it out and use a key of the account that is meant");
-    Err(Error::invalid("runas_not_supported", text))
+    }
+    Err(Error::invalid("bad_request", "Content-Type must be application/json"))
+}
+
+/// Which child account the caller acts as, if it does: the id counts before the e-mail address
+/// (contract/contacts-and-secrets, section 1.3).
+fn run_as(headers: &HeaderMap) -> Result<Option<RunAs>, Error> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(id) = text("x-runas-user-id").or_else(|| text("x-runas-userid")) {
+        let id = AccountId::parse(id.trim()).map_err(|_| Error::InvalidCredentials)?;
+        return Ok(Some(RunAs::Account(id)));
+    }
+    Ok(text("x-runas-child-user-email").map(|email| RunAs::Email(email.trim().to_owned())))
 }
 
 /// The key pair of the Sendblue clients, or a bearer token. Of `Authorization` the scheme is not

@@ -40,16 +40,30 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).map(|at| at.to_string()).unwrap_or_default()
 }
 
+/// Refuses a line of more than 255 characters, or with control characters; as `/api/v1` says it.
+pub(crate) fn check_line(field: &'static str, text: &str) -> Result<(), Error> {
+    check_length(field, text, LONGEST)?;
+    check_controls(field, text, &[])
+}
+
 /// Refuses a text of more than 10,000 characters, or with control characters other than line breaks and
-/// tabs.
+/// tabs; as `/api/v1` says it.
 pub(crate) fn check_prose(field: &'static str, text: &str) -> Result<(), Error> {
-    if text.chars().count() > LONGEST_PROSE {
-        let message = format!("\"{field}\" must have at most {LONGEST_PROSE} characters");
-        return Err(Error::invalid("bad_request", message));
+    check_length(field, text, LONGEST_PROSE)?;
+    check_controls(field, text, &['\n', '\r', '\t'])
+}
+
+fn check_length(field: &'static str, text: &str, longest: usize) -> Result<(), Error> {
+    if text.chars().count() <= longest {
+        return Ok(());
     }
-    if text.chars().any(|c| c.is_control() && !['\n', '\r', '\t'].contains(&c)) {
-        let message = format!("\"{field}\" must not contain control characters");
-        return Err(Error::invalid("bad_request", message));
+    let message = format!("\"{field}\" must have at most {longest} characters");
+    Err(Error::invalid("bad_request", message))
+}
+
+fn check_controls(field: &'static str, text: &str, allowed: &[char]) -> Result<(), Error> {
+    if !text.chars().any(|c| c.is_control() && !allowed.contains(&c)) {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::invalid("bad_request", format!("\"{field}\" must not contain control characters")))
 }

@@ -92,7 +92,8 @@ pub fn list(
     tx.page(list, &[&after, &i64::from(limit)], (0, AccountId::from_stored), read)
 }
 
-/// Stores a new account, without entries.
+/// Stores a new account, without entries. [`StoreError::Conflict`] if a child of its parent has its
+/// e-mail address.
 pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError> {
     let insert = sql!(
         account,

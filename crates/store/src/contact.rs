@@ -49,10 +49,10 @@ fn read(row: &Row<'_>) -> Result<Contact, StoreError> {
         phone: row.get(5)?,
         nick: row.get(6)?,
         preferences: row.get(7)?,
-        verified_at: row.get::<Option<i64>>(8)?.map(Timestamp::from_millis),
+        verified_at: row.time_if_any(8)?,
         meta: row.get(9)?,
-        created_at: Timestamp::from_millis(row.get(10)?),
-        updated_at: Timestamp::from_millis(row.get(11)?),
+        created_at: row.time(10)?,
+        updated_at: row.time(11)?,
     })
 }
 

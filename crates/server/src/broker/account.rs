@@ -6,7 +6,7 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    Event, WriteTx,
+    Event, StoreError, WriteTx,
     account::{self, Account},
     vault,
 };
@@ -86,7 +86,13 @@ impl Broker {
         let id = AccountId::generate(now, random);
         let account =
             Account { id: id.clone(), parent, name: name.to_owned(), email, created_at: now };
-        account::insert(tx, &account)?;
+        account::insert(tx, &account).map_err(|error| match error {
+            StoreError::Conflict => Error::Conflict {
+                code: "conflict",
+                message: "a child account with this e-mail address exists".into(),
+            },
+            error => error.into(),
+        })?;
         self.inner.keyring.make(tx, &id, now, random)?;
         Ok(id)
     }

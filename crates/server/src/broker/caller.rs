@@ -10,12 +10,12 @@ use std::{
 
 use keyfob_core::{
     id::{AccountId, KeyId},
-    policy::{Action, Grant, Object, Permit, decide},
+    policy::{Action, Grant, Object, Permit, Role, decide},
     time::Timestamp,
     token::{KeySecret, parse_token},
 };
 use keyfob_store::{
-    Event, Page,
+    Event, Page, account,
     event::Actor,
     key::{self, Key},
 };
@@ -48,6 +48,15 @@ impl Credentials {
         let secret = KeySecret::parse(secret).map_err(|_| Error::InvalidCredentials)?;
         Ok(Self { id, secret })
     }
+}
+
+/// The child account that a caller acts as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAs {
+    /// The one with this id.
+    Account(AccountId),
+    /// The one with this e-mail address.
+    Email(String),
 }
 
 /// Where a request came from, for the audit trail.
@@ -176,6 +185,7 @@ impl Broker {
     pub async fn authenticate(
         &self,
         credentials: &Credentials,
+        run_as: Option<&RunAs>,
         origin: Origin,
     ) -> Result<Caller, Error> {
         let known = self.known(&credentials.id).await?.ok_or(Error::InvalidCredentials)?;
@@ -184,12 +194,37 @@ impl Broker {
             return Err(Error::InvalidCredentials);
         }
         let Key { account, id, role, expires_at, .. } = &known.key;
+        let account = match run_as {
+            None => account.clone(),
+            Some(child) => self.child(account, *role, child).await?,
+        };
         Ok(Caller(Arc::new(Identity {
-            grant: Grant::new(account.clone(), *role).until(*expires_at),
+            grant: Grant::new(account, *role).until(*expires_at),
             actor: known.actor.clone(),
             origin,
             key: Some(id.clone()),
         })))
+    }
+
+    /// The account that a key of `parent` acts as: a direct child. An agent's key is for its own
+    /// account only.
+    async fn child(
+        &self,
+        parent: &AccountId,
+        role: Role,
+        child: &RunAs,
+    ) -> Result<AccountId, Error> {
+        if role == Role::Agent {
+            return Err(Error::Forbidden);
+        }
+        let (parent, child) = (parent.clone(), child.clone());
+        let found = self.read(move |tx| {
+            Ok(match &child {
+                RunAs::Account(id) => account::find_child(tx, &parent, id)?,
+                RunAs::Email(email) => account::find_child_by_email(tx, &parent, email)?,
+            })
+        });
+        Ok(found.await?.ok_or(Error::InvalidCredentials)?.id)
     }
 
     /// Refuses a caller whose key has ended since it was recognised.

@@ -79,15 +79,19 @@ impl MetaChange {
         }
     }
 
-    fn over(self, before: Option<&str>) -> Option<Map<String, Value>> {
+    fn over(self, before: Option<&str>) -> Map<String, Value> {
         match self {
-            Self::Replace(map) => Some(map),
+            Self::Replace(map) => map,
             Self::Update(update) => {
                 let mut map = parse_meta(before).unwrap_or_default();
                 for (key, value) in update {
-                    if value.is_null() { map.remove(&key) } else { map.insert(key, value) };
+                    if value.is_null() {
+                        map.remove(&key)
+                    } else {
+                        map.insert(key, value)
+                    };
                 }
-                Some(map)
+                map
             }
         }
     }
@@ -128,9 +132,9 @@ impl ContactChange {
         Ok(Self {
             name: short("name", self.name)?,
             description: self.description.try_map(|text| prose("description", text))?,
-            fingerprint: self.fingerprint.try_map(fingerprint)?,
+            fingerprint: self.fingerprint.try_map(|text| fingerprint(&text))?,
             email: self.email.try_map(person::email)?,
-            phone: self.phone.try_map(person::phone)?,
+            phone: self.phone.try_map(|text| person::phone(&text))?,
             nick: short("nick", self.nick)?,
             preferences: self.preferences.try_map(|text| prose("preferences", text))?,
             ..self
@@ -142,7 +146,7 @@ impl ContactChange {
             Given::Absent => before.meta,
             Given::Null => None,
             Given::Value(change) => {
-                change.over(before.meta.as_deref()).map(|meta| Value::Object(meta).to_string())
+                Some(Value::Object(change.over(before.meta.as_deref())).to_string())
             }
         };
         Contact {
@@ -173,7 +177,7 @@ impl ContactChange {
 }
 
 fn name(field: &'static str, value: String) -> Result<Option<String>, Error> {
-    text::check(field, &value, 0)?;
+    text::check_line(field, &value)?;
     Ok(Some(value).filter(|text| !text.is_empty()))
 }
 
@@ -182,9 +186,9 @@ fn prose(field: &'static str, value: String) -> Result<Option<String>, Error> {
     Ok(Some(value).filter(|text| !text.is_empty()))
 }
 
-fn fingerprint(value: String) -> Result<Option<String>, Error> {
+fn fingerprint(value: &str) -> Result<Option<String>, Error> {
     let value = value.trim();
-    text::check("fingerprint", value, 0)?;
+    text::check_line("fingerprint", value)?;
     if value.is_empty() {
         return Ok(None);
     }

@@ -22,7 +22,7 @@ use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation as creations, vault}
 
 use self::{caller::Callers, keyring::Keyring};
 pub use self::{
-    caller::{Caller, Credentials, Origin},
+    caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
     contact::{ContactChange, MetaChange, MetaFilter},
     creation::Repeat,

@@ -59,7 +59,10 @@ impl Fields<'_> {
     }
 
     /// A JSON object.
-    pub(crate) fn object(&mut self, name: &'static str) -> Result<Given<Map<String, Value>>, Error> {
+    pub(crate) fn object(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Given<Map<String, Value>>, Error> {
         self.take(name, "an object")
     }
 

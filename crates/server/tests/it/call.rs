@@ -118,6 +118,9 @@ impl Call {
         for (name, value) in &caller.headers {
             request = request.header(name, value);
         }
+        if method == "POST" && !caller.headers.iter().any(|(name, _)| name == "Content-Type") {
+            request = request.header("Content-Type", "application/json");
+        }
         let request = request.body(Body::from(body)).unwrap();
         let response = caller.app.handle(request, Some(PEER.to_string().into())).await;
         let (parts, body) = response.into_parts();
@@ -198,6 +201,7 @@ impl Answer {
         assert!(!self.header("x-request-id").is_empty(), "{call}");
         match (self.body.is_empty(), self.header("content-type")) {
             (true, "") | (false, "application/json" | "application/jsonl") => {}
+            (true, "application/jsonl") | (false, "text/csv; charset=utf-8") => {}
             (false, _) if call == "GET /metrics" => {}
             (true, _) if call.starts_with("HEAD ") => {}
             (_, kind) => panic!("{call}: content type {kind:?}, {:?}", self.text()),

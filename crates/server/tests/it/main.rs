@@ -20,6 +20,8 @@ mod account;
 mod audit;
 mod clock;
 mod connections;
+mod contact;
+mod contact_list;
 mod doctor;
 mod errors;
 mod isolation;

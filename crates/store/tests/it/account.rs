@@ -114,3 +114,29 @@ on_both!(the_limit_holds_under_concurrent_creates, async |bench| {
     let count = "SELECT totp_count FROM account";
     assert_eq!(bench.database.number(count), 10);
 });
+
+on_both!(a_child_is_found_by_its_parent_only, async |bench| {
+    bench.change(|tx| store_account(tx, 1)).await.unwrap();
+    bench.change(|tx| store_account(tx, 2)).await.unwrap();
+    let child = |number, email: &str| Account {
+        parent: Some(account_id(1)),
+        email: Some(email.into()),
+        ..sample::account(number)
+    };
+    let insert = |account: Account| bench.change(move |tx| account::insert(tx, &account));
+    insert(child(3, "ann@example.com")).await.unwrap();
+    let again = insert(child(4, "ann@example.com")).await;
+    assert!(matches!(again, Err(keyfob_store::StoreError::Conflict)));
+    let by_id = |parent, id| {
+        bench.look(move |tx| account::find_child(tx, &account_id(parent), &account_id(id)))
+    };
+    assert_eq!(by_id(1, 3).await, Some(child(3, "ann@example.com")));
+    assert_eq!(by_id(2, 3).await, None);
+    assert_eq!(by_id(1, 2).await, None);
+    let by_email = |parent, email: &'static str| {
+        bench.look(move |tx| account::find_child_by_email(tx, &account_id(parent), email))
+    };
+    assert_eq!(by_email(1, "ann@example.com").await, Some(child(3, "ann@example.com")));
+    assert_eq!(by_email(2, "ann@example.com").await, None);
+    assert_eq!(by_email(1, "bob@example.com").await, None);
+});

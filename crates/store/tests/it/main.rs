@@ -30,6 +30,7 @@ mod sample;
 mod wire;
 
 mod account;
+mod contact;
 mod creation;
 mod data_key;
 mod event;
