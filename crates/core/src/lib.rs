@@ -7,6 +7,7 @@ pub mod crypto;
 pub mod id;
 pub mod policy;
 pub mod random;
+pub mod secret;
 pub mod time;
 pub mod token;
 pub mod totp;

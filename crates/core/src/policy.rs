@@ -4,7 +4,7 @@
 //! is decrypted that nobody decided on.
 
 use crate::{
-    id::{AccountId, ContactId, KeyId, TotpId},
+    id::{AccountId, ContactId, KeyId, SecretId, TotpId},
     time::Timestamp,
 };
 
@@ -67,6 +67,16 @@ pub enum Action {
     ContactDelete,
     /// Have all contacts in one file.
     ContactExport,
+    /// Store a secret: the definition of a credential.
+    SecretCreate,
+    /// List secrets, without their values.
+    SecretList,
+    /// Read a secret's description, which has no value.
+    SecretFetch,
+    /// Change a secret.
+    SecretUpdate,
+    /// Delete a secret with its connections.
+    SecretDelete,
     /// Store a one-time-password secret.
     TotpCreate,
     /// List one-time-password entries.
@@ -83,7 +93,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::AccountCreate,
         Self::KeyCreate,
         Self::KeyList,
@@ -96,6 +106,11 @@ impl Action {
         Self::ContactUpdate,
         Self::ContactDelete,
         Self::ContactExport,
+        Self::SecretCreate,
+        Self::SecretList,
+        Self::SecretFetch,
+        Self::SecretUpdate,
+        Self::SecretDelete,
         Self::TotpCreate,
         Self::TotpList,
         Self::TotpFetch,
@@ -120,6 +135,11 @@ impl Action {
             Self::ContactUpdate => "contact.update",
             Self::ContactDelete => "contact.delete",
             Self::ContactExport => "contact.export",
+            Self::SecretCreate => "secret.create",
+            Self::SecretList => "secret.list",
+            Self::SecretFetch => "secret.fetch",
+            Self::SecretUpdate => "secret.update",
+            Self::SecretDelete => "secret.delete",
             Self::TotpCreate => "totp.create",
             Self::TotpList => "totp.list",
             Self::TotpFetch => "totp.fetch",
@@ -144,10 +164,17 @@ impl Action {
             | Self::ContactFetch
             | Self::ContactUpdate
             | Self::ContactDelete
+            | Self::SecretCreate
+            | Self::SecretUpdate
+            | Self::SecretDelete
             | Self::TotpCreate
             | Self::TotpUpdate
             | Self::TotpDelete => Role::Backend,
-            Self::TotpList | Self::TotpFetch | Self::TotpCode => Role::Agent,
+            Self::SecretList
+            | Self::SecretFetch
+            | Self::TotpList
+            | Self::TotpFetch
+            | Self::TotpCode => Role::Agent,
         }
     }
 }
@@ -161,6 +188,8 @@ pub enum Object<'a> {
     Key(&'a KeyId),
     /// A contact.
     Contact(&'a ContactId),
+    /// A secret.
+    Secret(&'a SecretId),
     /// A one-time-password entry.
     Totp(&'a TotpId),
 }
@@ -173,6 +202,7 @@ impl Object<'_> {
             Self::Account => "account",
             Self::Key(_) => "key",
             Self::Contact(_) => "contact",
+            Self::Secret(_) => "secret",
             Self::Totp(_) => "totp",
         }
     }
@@ -272,6 +302,7 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
         Object::Account => grant.account.as_str(),
         Object::Key(id) => id.as_str(),
         Object::Contact(id) => id.as_str(),
+        Object::Secret(id) => id.as_str(),
         Object::Totp(id) => id.as_str(),
     };
     Ok(Permit { account: grant.account.clone(), table: object.noun(), row: row.to_owned() })
@@ -282,7 +313,7 @@ mod tests {
     use super::*;
 
     /// Contract/keyfob in full: what an agent, a backend and an owner key may do.
-    const TABLE: [(Action, [bool; 3]); 18] = [
+    const TABLE: [(Action, [bool; 3]); 23] = [
         (Action::AccountCreate, [false, false, true]),
         (Action::KeyCreate, [false, false, true]),
         (Action::KeyList, [false, false, true]),
@@ -295,6 +326,11 @@ mod tests {
         (Action::ContactUpdate, [false, true, true]),
         (Action::ContactDelete, [false, true, true]),
         (Action::ContactExport, [false, false, true]),
+        (Action::SecretCreate, [false, true, true]),
+        (Action::SecretList, [true, true, true]),
+        (Action::SecretFetch, [true, true, true]),
+        (Action::SecretUpdate, [false, true, true]),
+        (Action::SecretDelete, [false, true, true]),
         (Action::TotpCreate, [false, true, true]),
         (Action::TotpList, [true, true, true]),
         (Action::TotpFetch, [true, true, true]),

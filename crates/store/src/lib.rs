@@ -33,6 +33,7 @@ pub mod creation;
 pub mod data_key;
 pub mod event;
 pub mod key;
+pub mod secret;
 pub mod totp;
 pub mod vault;
 

@@ -35,6 +35,7 @@ mod creation;
 mod data_key;
 mod event;
 mod key;
+mod secret;
 mod totp;
 mod vault;
 

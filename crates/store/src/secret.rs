@@ -1,0 +1,222 @@
+//! Table `secret`: the definitions of credentials.
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, SecretId},
+    secret::{Kind, SecretType, Visibility},
+    time::Timestamp,
+};
+
+use crate::{
+    Page, ReadTx, StoreError, WriteTx,
+    conn::{Bind, Row, sql},
+};
+
+/// The definition of a credential (contract/contacts-and-secrets, section 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// Its id.
+    pub id: SecretId,
+    /// What the account calls it by in paths. No two secrets of an account have the same.
+    pub alias: Option<String>,
+    /// What people call it.
+    pub name: String,
+    /// More about it, for people.
+    pub description: String,
+    /// The blueprint it belongs to, in the account's own words.
+    pub blueprint_id: Option<String>,
+    /// Whose value it has.
+    pub kind: Kind,
+    /// What its value is.
+    pub secret_type: SecretType,
+    /// Its one value for everybody, sealed.
+    pub value: Option<Sealed>,
+    /// A JSON object that says how it is used, sealed.
+    pub config: Option<Sealed>,
+    /// Who may use it.
+    pub visibility: Visibility,
+    /// A JSON object of the account's own, as text.
+    pub meta: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+fn read(row: &Row<'_>) -> Result<Secret, StoreError> {
+    let sealed = |index| Ok(row.get::<Option<Vec<u8>>>(index)?.map(Sealed::from_stored));
+    let kind = Kind::parse(&row.get::<String>(6)?);
+    let secret_type = SecretType::parse(&row.get::<String>(7)?);
+    let visibility = Visibility::parse(&row.get::<String>(10)?);
+    Ok(Secret {
+        id: SecretId::from_stored(&row.get::<String>(0)?),
+        account: AccountId::from_stored(&row.get::<String>(1)?),
+        alias: row.get(2)?,
+        name: row.get(3)?,
+        description: row.get(4)?,
+        blueprint_id: row.get(5)?,
+        kind: kind.ok_or_else(|| row.damaged("kind"))?,
+        secret_type: secret_type.ok_or_else(|| row.damaged("type"))?,
+        value: sealed(8)?,
+        config: sealed(9)?,
+        visibility: visibility.ok_or_else(|| row.damaged("visibility"))?,
+        meta: row.get(11)?,
+        created_at: row.time(12)?,
+        updated_at: row.time(13)?,
+    })
+}
+
+macro_rules! columns {
+    () => {
+        "id, account_id, alias, name, description, blueprint_id, kind, type, value, config,
+         visibility, meta, created_at, updated_at"
+    };
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        sql!(secret, concat!("SELECT ", columns!(), " FROM secret ", $rest))
+    };
+}
+
+/// The secret with this id, of whatever account: who asks for it has yet to be allowed to.
+pub fn find_any(tx: &mut ReadTx<'_>, id: &SecretId) -> Result<Option<Secret>, StoreError> {
+    tx.one(select!("WHERE id = $1"), &[&id.as_str()], read)
+}
+
+/// The account's secret with this alias.
+pub fn find_by_alias(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    alias: &str,
+) -> Result<Option<Secret>, StoreError> {
+    let find = select!("WHERE account_id = $1 AND alias = $2");
+    tx.one(find, &[&account.as_str(), &alias], read)
+}
+
+/// The account's oldest secret with this name.
+pub fn find_by_name(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    name: &str,
+) -> Result<Option<Secret>, StoreError> {
+    let find = select!("WHERE account_id = $1 AND name = $2 ORDER BY id LIMIT 1");
+    tx.one(find, &[&account.as_str(), &name], read)
+}
+
+/// Up to `limit` secrets of the account after `after`, oldest first.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    after: Option<&SecretId>,
+    limit: u32,
+) -> Result<Page<Secret, SecretId>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    let after = after.map_or("", SecretId::as_str);
+    let params: [&dyn Bind; 3] = [&account.as_str(), &after, &i64::from(limit)];
+    tx.page(list, &params, (0, SecretId::from_stored), read)
+}
+
+/// Up to `limit` secrets of the account before `before`, newest first.
+pub fn list_newest(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    before: Option<&SecretId>,
+    limit: u32,
+) -> Result<Page<Secret, SecretId>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    // Every id starts with a prefix that sorts before this.
+    let before = before.map_or("~", SecretId::as_str);
+    let params: [&dyn Bind; 3] = [&account.as_str(), &before, &i64::from(limit)];
+    tx.page(list, &params, (0, SecretId::from_stored), read)
+}
+
+/// Stores a new secret. `false` if its account has one with its alias: of any number of concurrent
+/// calls exactly one gets `true`.
+pub fn insert(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<bool, StoreError> {
+    let insert = sql!(
+        secret,
+        "INSERT INTO secret (account_id, id, alias, name, description, blueprint_id, kind, type,
+                             value, config, visibility, meta, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         ON CONFLICT (account_id, alias) DO NOTHING"
+    );
+    let stored = tx.execute(
+        insert,
+        &[
+            &secret.account.as_str(),
+            &secret.id.as_str(),
+            &secret.alias,
+            &secret.name,
+            &secret.description,
+            &secret.blueprint_id,
+            &secret.kind.as_str(),
+            &secret.secret_type.as_str(),
+            &secret.value.as_ref().map(Sealed::as_bytes),
+            &secret.config.as_ref().map(Sealed::as_bytes),
+            &secret.visibility.as_str(),
+            &secret.meta,
+            &secret.created_at.as_millis(),
+            &secret.updated_at.as_millis(),
+        ],
+    )?;
+    Ok(stored == 1)
+}
+
+/// Begins a change at `now`: what the secret holds, which nobody else changes until the unit ends.
+pub fn touch(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &SecretId,
+    now: Timestamp,
+) -> Result<Option<Secret>, StoreError> {
+    let touch = sql!(
+        secret,
+        concat!(
+            "UPDATE secret SET updated_at = $3 WHERE account_id = $1 AND id = $2 RETURNING ",
+            columns!()
+        )
+    );
+    tx.change(touch, &[&account.as_str(), &id.as_str(), &now.as_millis()], read)
+}
+
+/// Changes the secret to what `secret` holds, after [`touch`]. [`StoreError::Conflict`] if another one
+/// of its account has its alias.
+pub fn update(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<(), StoreError> {
+    let update = sql!(
+        secret,
+        "UPDATE secret SET alias = $3, name = $4, description = $5, blueprint_id = $6, kind = $7,
+                           type = $8, value = $9, config = $10, visibility = $11, meta = $12
+         WHERE account_id = $1 AND id = $2"
+    );
+    tx.execute(
+        update,
+        &[
+            &secret.account.as_str(),
+            &secret.id.as_str(),
+            &secret.alias,
+            &secret.name,
+            &secret.description,
+            &secret.blueprint_id,
+            &secret.kind.as_str(),
+            &secret.secret_type.as_str(),
+            &secret.value.as_ref().map(Sealed::as_bytes),
+            &secret.config.as_ref().map(Sealed::as_bytes),
+            &secret.visibility.as_str(),
+            &secret.meta,
+        ],
+    )
+    .map(drop)
+}
+
+/// Deletes the secret. `false` if there is none.
+pub fn delete(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &SecretId,
+) -> Result<bool, StoreError> {
+    let delete = sql!(secret, "DELETE FROM secret WHERE account_id = $1 AND id = $2");
+    Ok(tx.execute(delete, &[&account.as_str(), &id.as_str()])? == 1)
+}
