@@ -5,6 +5,7 @@
 
 pub mod crypto;
 pub mod id;
+pub mod jwt;
 pub mod policy;
 pub mod random;
 pub mod secret;
