@@ -6,8 +6,10 @@
 mod account;
 mod caller;
 pub(crate) mod code;
+mod entries;
 mod key;
 mod keyring;
+mod recent;
 mod reservation;
 mod totp;
 
@@ -16,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use keyfob_core::{random::Random, time::Timestamp};
 use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation, vault};
 
-use self::{caller::Callers, keyring::Keyring};
+use self::{caller::Callers, entries::Entries, keyring::Keyring};
 pub use self::{
     caller::{Caller, Credentials, Origin},
     code::{Released, Wish},
@@ -46,6 +48,7 @@ struct Inner {
     store: Store,
     keyring: Keyring,
     callers: Callers,
+    entries: Entries,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     audit: Audit,
@@ -72,6 +75,7 @@ impl Broker {
             store: vault.store,
             keyring: Keyring::new(vault.master),
             callers: Callers::default(),
+            entries: Entries::default(),
             clock,
             random,
             audit,

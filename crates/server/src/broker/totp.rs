@@ -259,7 +259,7 @@ impl Broker {
             text::check("issuer", issuer, 0)?;
         }
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
-        self.write(move |tx| {
+        let changed = self.write(move |tx| {
             let touched = totp::touch(tx, caller.account(), &id, now)?;
             let mut totp = touched.ok_or(Error::NotFound)?;
             apply(&mut totp, &change)?;
@@ -275,22 +275,26 @@ impl Broker {
                 }
             }
             Ok(tx.commit(event, totp))
-        })
-        .await
+        });
+        let changed = changed.await?;
+        self.inner.entries.forget();
+        Ok(changed)
     }
 
     /// Deletes an entry for good.
     pub async fn delete_totp(&self, caller: &Caller, id: &TotpId) -> Result<(), Error> {
         caller.decide(Action::TotpDelete, Object::Totp(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
-        self.write(move |tx| {
+        let deleted = self.write(move |tx| {
             if !totp::delete(tx, caller.account(), &id)? {
                 return Err(Error::NotFound);
             }
             account::remove_totp(tx, caller.account())?;
             Ok(tx.commit(caller.event(now, Action::TotpDelete, "totp", id.to_shared()), ()))
-        })
-        .await
+        });
+        deleted.await?;
+        self.inner.entries.forget();
+        Ok(())
     }
 }
 
