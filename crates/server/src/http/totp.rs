@@ -28,10 +28,11 @@ use crate::{
 
 type Id = Result<Path<String>, PathRejection>;
 
-/// A malformed id is answered like one that does not exist.
-fn id(path: Id) -> Result<TotpId, Error> {
-    let Path(text) = path.map_err(|_| Error::NotFound)?;
-    TotpId::parse(&text).map_err(|_| Error::NotFound)
+/// The id in a path. A malformed one becomes one that does not exist, and not an error: who may not
+/// do this at all is told so whatever the id.
+fn id(path: Id) -> TotpId {
+    let text = path.map(|Path(text)| text).unwrap_or_default();
+    TotpId::parse(&text).unwrap_or_else(|_| TotpId::never())
 }
 
 /// `POST /api/v2/totp/secrets`
@@ -211,7 +212,7 @@ pub(crate) async fn fetch(
     caller: Caller,
     path: Id,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let totp = broker.fetch_totp(&caller, &id(path)?).await?;
+    let totp = broker.fetch_totp(&caller, &id(path)).await?;
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
@@ -247,7 +248,7 @@ pub(crate) async fn update(
     let UpdateBody { label, issuer, policy } = body.json()?;
     let UpdatePolicy { unique, min_validity } = policy.unwrap_or_default();
     let change = Change { label, issuer, unique, min_validity };
-    let totp = broker.update_totp(&caller, &id(path)?, change).await?;
+    let totp = broker.update_totp(&caller, &id(path), change).await?;
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
@@ -257,7 +258,7 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Id,
 ) -> Result<Json<wire::Status>, Error> {
-    broker.delete_totp(&caller, &id(path)?).await?;
+    broker.delete_totp(&caller, &id(path)).await?;
     Ok(Json(wire::Status { status: OK.into() }))
 }
 
@@ -269,7 +270,7 @@ pub(crate) async fn code(
     RawQuery(query): RawQuery,
 ) -> Result<Json<wire::CodeAnswer>, Error> {
     let wish = wish(query.as_deref().unwrap_or_default())?;
-    let released = broker.code(&caller, &id(path)?, wish).await?;
+    let released = broker.code(&caller, &id(path), wish).await?;
     Ok(Json(answer(&released)))
 }
 
