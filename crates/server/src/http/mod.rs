@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod totp;
+mod wish;
 
 use keyfob_core::time::Timestamp;
 

@@ -19,10 +19,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{body, rfc3339};
+use super::{body, rfc3339, wish::wish};
 use crate::{
     app::json_stream,
-    broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Repeat, Wish},
+    broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Repeat},
     error::Error,
 };
 
@@ -272,39 +272,6 @@ pub(crate) async fn code(
     let wish = wish(query.as_deref().unwrap_or_default())?;
     let released = broker.code(&caller, &id(path), wish).await?;
     Ok(Json(answer(&released)))
-}
-
-/// The parameters of a code call. Unknown ones are ignored, as the original does.
-fn wish(query: &str) -> Result<Wish, Error> {
-    let mut wish = Wish::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "min_validity" => wish.min_validity = Some(seconds(value)?),
-            "unique" => wish.unique = Some(flag(value)?),
-            "include" if value == "next" => wish.next = true,
-            "include" => {
-                return Err(Error::invalid("invalid_include", "include takes the value next"));
-            }
-            _ => {}
-        }
-    }
-    Ok(wish)
-}
-
-fn seconds(value: &str) -> Result<u32, Error> {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let invalid =
-        || Error::invalid("invalid_min_validity", "min_validity takes a whole number of seconds");
-    value.parse().ok().filter(|_| digits).ok_or_else(invalid)
-}
-
-fn flag(value: &str) -> Result<bool, Error> {
-    match value {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(Error::invalid("invalid_unique", "unique takes true or false")),
-    }
 }
 
 fn answer(released: &Released) -> wire::CodeAnswer {
