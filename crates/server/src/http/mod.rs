@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod body;
+mod draft;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
