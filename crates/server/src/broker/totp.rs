@@ -28,7 +28,7 @@ const PAGE: u32 = 200;
 pub struct Content {
     /// What people call it.
     pub label: String,
-    /// The service it belongs to.
+    /// The service it belongs to; a blank one is none.
     pub issuer: Option<String>,
     /// How its codes are made.
     pub parameters: Parameters,
@@ -84,7 +84,7 @@ pub struct CreatedTotp {
 pub struct Change {
     /// The label.
     pub label: Option<String>,
-    /// The issuer; an empty one takes it away.
+    /// The issuer; a blank one takes it away.
     pub issuer: Option<String>,
     /// Whether steps are handed out at most once.
     pub unique: Option<bool>,
@@ -94,10 +94,15 @@ pub struct Change {
 
 impl Broker {
     /// Stores an entry, unless this request is a repeated one: then the first one's answer.
-    pub async fn create_totp(&self, caller: &Caller, draft: Draft) -> Result<CreatedTotp, Error> {
+    pub async fn create_totp(
+        &self,
+        caller: &Caller,
+        mut draft: Draft,
+    ) -> Result<CreatedTotp, Error> {
         caller.decide(Action::TotpCreate, Object::Account)?;
-        let Content { label, issuer, .. } = &draft.content;
+        let Content { label, issuer, .. } = &mut draft.content;
         text::check("label", label, 1)?;
+        issuer.take_if(|issuer| text::is_blank(issuer));
         if let Some(issuer) = issuer {
             text::check("issuer", issuer, 0)?;
         }
@@ -303,7 +308,7 @@ fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
     let Change { label, issuer, unique, min_validity } = change.clone();
     totp.label = label.unwrap_or_else(|| totp.label.clone());
-    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !issuer.is_empty());
+    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !text::is_blank(issuer));
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);
     totp.policy.min_validity = min_validity.unwrap_or(totp.policy.min_validity);
     check_min_validity(totp.policy.min_validity, totp.parameters)

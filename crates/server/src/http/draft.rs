@@ -84,7 +84,6 @@ fn content(body: &CreateBody<'_>) -> Result<Content, Error> {
     let issuer: Option<String> = field(body.issuer, text("issuer", "invalid_issuer"))?;
     let parameters = parameters(body.algorithm, body.digits, body.period)?;
     let seed = secret.map(|secret| Seed::from_base32(secret.expose_secret())).transpose()?;
-    let issuer = issuer.filter(|issuer| !issuer.is_empty());
     Ok(Content { label, issuer, parameters, seed })
 }
 

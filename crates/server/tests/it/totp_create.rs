@@ -204,10 +204,12 @@ async fn null_counts_as_absent() {
 }
 
 #[tokio::test]
-async fn an_empty_issuer_is_none() {
+async fn an_issuer_of_nothing_but_blanks_is_none() {
     let app = TestApp::new().await;
-    let entry = created(&app, json!({"label": "x", "issuer": "", "secret": CANARY})).await;
-    assert_eq!(entry["issuer"], Value::Null);
+    for blank in ["", " ", "\u{a0}\u{3000}", &" ".repeat(300)] {
+        let body = json!({"label": "x", "issuer": blank, "secret": CANARY});
+        assert_eq!(created(&app, body).await["issuer"], Value::Null, "{blank:?}");
+    }
 }
 
 #[tokio::test]
@@ -216,6 +218,8 @@ async fn each_wrong_field_has_an_error_of_its_own_that_repeats_no_value() {
     for (field, value, error) in [
         ("label", json!(7), "invalid_label"),
         ("label", json!(""), "missing_label"),
+        ("label", json!(" "), "missing_label"),
+        ("label", json!("\u{a0}\u{3000}\t"), "missing_label"),
         ("label", json!(null), "missing_label"),
         ("label", json!("x".repeat(256)), "invalid_label"),
         ("label", json!("line\nbreak"), "invalid_label"),
