@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
@@ -187,6 +187,17 @@ fn a_key_whose_time_is_over_is_listed_as_expired() {
         vault.database.rows(&format!("UPDATE key SET expires_at = {expires_at} WHERE id = '{id}'"));
         assert_eq!(state(), word);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_end_of_a_key_is_listed() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let owner = vault.key("owner");
+    let key = json!({"role": "agent", "expiresAt": 253_402_300_799_999_i64});
+    server.api(&owner.token).post("/api/v1/key/create", &key).await.ok();
+    let list = vault.run(&["key", "list"]);
+    assert!(list.ok().contains("until 9999-12-31 23:59:59Z"), "{}", list.stdout);
 }
 
 #[test]
