@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequest, Request},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -26,6 +26,11 @@ impl<S: Sync> FromRequest<S> for Bytes {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        // Before a byte is read: to begin would be to tell a caller who asks first
+        // (`Expect: 100-continue`) to send it all.
+        if request.body().size_hint().lower() > LARGEST as u64 {
+            return Err(Error::TooLarge);
+        }
         match tokio::time::timeout(WITHIN, collect(request.into_body())).await {
             Ok(bytes) => bytes.map(Self),
             Err(_) => Err(Error::Timeout),
