@@ -2,11 +2,11 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use data_encoding::BASE64;
@@ -268,6 +268,39 @@ fn what_scripts_wait_for_is_said_whatever_the_log_leaves_out() {
             let says = ended.stderr.contains("stopping");
             assert!(!says, "{filter} {format} lets through more: {}", ended.stderr);
         }
+    }
+}
+
+#[test]
+fn a_first_start_that_cannot_listen_makes_no_vault() {
+    let vault = Vault::new(Kind::Sqlite);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for variable in ["KEYFOB_LISTEN", "KEYFOB_ADMIN_LISTEN"] {
+        says(&refused(vault.server(&[(variable, &address)])), &["cannot listen on"]);
+        assert!(!vault.data_dir().exists(), "{variable}");
+    }
+    let first = vault.serve().stop();
+    assert_eq!(first.stdout.matches("token  ").count(), 1, "{}", first.stdout);
+}
+
+#[test]
+fn a_first_owner_key_that_cannot_be_shown_is_not_lost_without_a_word() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let (_, unread) = std::io::pipe().unwrap();
+    for (output, stdout) in [("full", Stdio::from(full)), ("unread", Stdio::from(unread))] {
+        let vault = Vault::new(Kind::Sqlite);
+        let mut command = vault.server(&[]);
+        let ended = command.stdin(Stdio::null()).stdout(stdout).output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{output}: {stderr}");
+        let place = vault.data_dir().join("keyfob.db").display().to_string();
+        for words in ["could not be written", &place, "`keyfob key create --role owner`"] {
+            assert!(stderr.contains(words), "{output}: not {words:?} in: {stderr}");
+        }
+        assert!(!stderr.contains("kfs_") && !stderr.contains("kft_"), "{stderr}");
+        vault.key("owner");
+        assert_eq!(vault.serve().stop().stdout, "");
     }
 }
 
