@@ -341,6 +341,20 @@ fn a_database_url_that_does_not_work_is_refused_without_its_password() {
 }
 
 #[test]
+fn a_file_that_is_no_database_is_named_and_not_overwritten() {
+    let vault = Vault::new(Kind::Sqlite);
+    let file = vault.data_dir().join("keyfob.db");
+    fs::create_dir(vault.data_dir()).unwrap();
+    fs::write(&file, "somebody's notes").unwrap();
+    let named = format!("{} is not a database of SQLite", file.display());
+    let advice = [named.as_str(), "name another file", "Nothing was changed"];
+    says(&refused(vault.server(&[])), &advice);
+    says(&refused(vault.command(&["key", "create", "--role", "owner"])), &advice);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "somebody's notes");
+    assert_eq!(files(&vault), ["keyfob.db"]);
+}
+
+#[test]
 fn what_a_start_left_behind_that_was_killed_disturbs_the_next_one_not() {
     let vault = Vault::new(Kind::Sqlite);
     let left = vault.data_dir().join(".master.key.AbCdEf");
