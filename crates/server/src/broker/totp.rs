@@ -170,7 +170,8 @@ impl Broker {
     }
 
     /// The entry that an earlier request like this one made, if this one repeats it. Otherwise
-    /// remembers that this one makes `id`.
+    /// remembers that this one makes `id`: also one that names itself by its content, because who
+    /// sends it again may leave the name out.
     fn first_like(
         &self,
         tx: &mut WriteTx<'_>,
@@ -183,21 +184,38 @@ impl Broker {
         let key = self.inner.keyring.newest(tx, account)?;
         let sender = caller.key().map_or("", |key| key.as_str()).as_bytes();
         let content = fingerprint(&key, &draft.content, sender);
-        let fingerprint = match &draft.repeat {
-            Repeat::Key(name) => key.fingerprint(&[b"idempotency key", sender, name.as_bytes()]),
-            Repeat::No | Repeat::Retry => content,
+        let by = |fingerprint| {
+            let object_id = id.to_string();
+            Creation { fingerprint, content, object_id, created_at: now }
         };
-        let object_id = id.to_string();
-        let creation = Creation { fingerprint, content, object_id, created_at: now };
-        if matches!(draft.repeat, Repeat::No) {
-            creation::replace(tx, account, &creation)?;
-            return Ok(None);
+        let found = match &draft.repeat {
+            Repeat::No => None,
+            Repeat::Retry => self.earlier(tx, caller, &by(content))?,
+            Repeat::Key(name) => {
+                let name = key.fingerprint(&[b"idempotency key", sender, name.as_bytes()]);
+                self.earlier(tx, caller, &by(name))?
+            }
+        };
+        if found.is_none() {
+            creation::replace(tx, account, &by(content))?;
         }
-        let since = now.minus(CREATES_KEPT);
-        let Some(first) = creation::claim(tx, account, &creation, since)? else {
+        Ok(found)
+    }
+
+    /// The entry that a create with this one's fingerprint made in the last minutes. Otherwise this
+    /// one is remembered under it.
+    fn earlier(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        creation: &Creation,
+    ) -> Result<Option<CreatedTotp>, Error> {
+        let account = caller.account();
+        let since = creation.created_at.minus(CREATES_KEPT);
+        let Some(first) = creation::claim(tx, account, creation, since)? else {
             return Ok(None);
         };
-        if first.content != content {
+        if first.content != creation.content {
             return Err(Error::Conflict {
                 code: "idempotency_key_reused",
                 message: "this Idempotency-Key was sent with other content in the last ten minutes: use a new one".into(),
@@ -206,7 +224,7 @@ impl Broker {
         let found = self.created(tx, caller, &TotpId::from_stored(&first.object_id))?;
         if found.is_none() {
             // It was deleted since: this is a new one.
-            creation::replace(tx, account, &creation)?;
+            creation::replace(tx, account, creation)?;
         }
         Ok(found)
     }
