@@ -100,6 +100,8 @@ fn what_is_not_http_or_far_too_large_is_refused_and_its_connection_closed() {
     }
     let garbage = rest(send(&server, "\u{16}\u{3}\u{1} this is not HTTP\r\n\r\n"));
     assert!(garbage.is_empty() || garbage.starts_with("HTTP/1.1 400"), "{garbage:?}");
+    let http2 = rest(send(&server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0"));
+    assert_eq!(http2, "");
     assert_eq!(status(&mut send(&server, HEALTH)), "HTTP/1.1 200");
 }
 

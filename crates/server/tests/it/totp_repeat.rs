@@ -42,6 +42,18 @@ async fn a_retry_gets_the_first_answer_and_makes_no_second_entry() {
 }
 
 #[tokio::test]
+async fn a_repeat_answers_the_entry_as_it_is_now() {
+    let app = TestApp::new().await;
+    let mut first = create(&app.backend(), KEY, body()).await.ok();
+    let id = first["totp_secret"]["id"].as_str().unwrap().to_owned();
+    let change = json!({"label": "renamed", "policy": {"unique": true}});
+    app.backend().patch(entry_path(&id), change).await.ok();
+    first["totp_secret"]["label"] = json!("renamed");
+    first["totp_secret"]["policy"]["unique"] = json!(true);
+    assert_eq!(create(&app.backend(), KEY, body()).await.ok(), first);
+}
+
+#[tokio::test]
 async fn a_retry_of_a_create_that_never_came_in_makes_the_entry() {
     let app = TestApp::new().await;
     let first = create(&app.backend(), RETRY, body()).await.ok();
