@@ -28,7 +28,7 @@ const PAGE: u32 = 200;
 pub struct Content {
     /// What people call it.
     pub label: String,
-    /// The service it belongs to.
+    /// The service it belongs to; a blank one is none.
     pub issuer: Option<String>,
     /// How its codes are made.
     pub parameters: Parameters,
@@ -84,7 +84,7 @@ pub struct CreatedTotp {
 pub struct Change {
     /// The label.
     pub label: Option<String>,
-    /// The issuer; an empty one takes it away.
+    /// The issuer; a blank one takes it away.
     pub issuer: Option<String>,
     /// Whether steps are handed out at most once.
     pub unique: Option<bool>,
@@ -96,10 +96,15 @@ pub struct Change {
 
 impl Broker {
     /// Stores an entry, unless this request is a repeated one: then the first one's answer.
-    pub async fn create_totp(&self, caller: &Caller, draft: Draft) -> Result<CreatedTotp, Error> {
+    pub async fn create_totp(
+        &self,
+        caller: &Caller,
+        mut draft: Draft,
+    ) -> Result<CreatedTotp, Error> {
         caller.decide(Action::TotpCreate, Object::Account)?;
-        let Content { label, issuer, .. } = &draft.content;
+        let Content { label, issuer, .. } = &mut draft.content;
         text::check("label", label, 1)?;
+        issuer.take_if(|issuer| text::is_blank(issuer));
         if let Some(issuer) = issuer {
             text::check("issuer", issuer, 0)?;
         }
@@ -167,7 +172,8 @@ impl Broker {
     }
 
     /// The entry that an earlier request like this one made, if this one repeats it. Otherwise
-    /// remembers that this one makes `id`.
+    /// remembers that this one makes `id`: also one that names itself by its content, because who
+    /// sends it again may leave the name out.
     fn first_like(
         &self,
         tx: &mut WriteTx<'_>,
@@ -180,21 +186,38 @@ impl Broker {
         let key = self.inner.keyring.newest(tx, account)?;
         let sender = caller.key().map_or("", |key| key.as_str()).as_bytes();
         let content = fingerprint(&key, &draft.content, sender);
-        let fingerprint = match &draft.repeat {
-            Repeat::Key(name) => key.fingerprint(&[b"idempotency key", sender, name.as_bytes()]),
-            Repeat::No | Repeat::Retry => content,
+        let by = |fingerprint| {
+            let object_id = id.to_string();
+            Creation { fingerprint, content, object_id, created_at: now }
         };
-        let object_id = id.to_string();
-        let creation = Creation { fingerprint, content, object_id, created_at: now };
-        if matches!(draft.repeat, Repeat::No) {
-            creation::replace(tx, account, &creation)?;
-            return Ok(None);
+        let found = match &draft.repeat {
+            Repeat::No => None,
+            Repeat::Retry => self.earlier(tx, caller, &by(content))?,
+            Repeat::Key(name) => {
+                let name = key.fingerprint(&[b"idempotency key", sender, name.as_bytes()]);
+                self.earlier(tx, caller, &by(name))?
+            }
+        };
+        if found.is_none() {
+            creation::replace(tx, account, &by(content))?;
         }
-        let since = now.minus(CREATES_KEPT);
-        let Some(first) = creation::claim(tx, account, &creation, since)? else {
+        Ok(found)
+    }
+
+    /// The entry that a create with this one's fingerprint made in the last minutes. Otherwise this
+    /// one is remembered under it.
+    fn earlier(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        creation: &Creation,
+    ) -> Result<Option<CreatedTotp>, Error> {
+        let account = caller.account();
+        let since = creation.created_at.minus(CREATES_KEPT);
+        let Some(first) = creation::claim(tx, account, creation, since)? else {
             return Ok(None);
         };
-        if first.content != content {
+        if first.content != creation.content {
             return Err(Error::Conflict {
                 code: "idempotency_key_reused",
                 message: "this Idempotency-Key was sent with other content in the last ten minutes: use a new one".into(),
@@ -203,7 +226,7 @@ impl Broker {
         let found = self.created(tx, caller, &TotpId::from_stored(&first.object_id))?;
         if found.is_none() {
             // It was deleted since: this is a new one.
-            creation::replace(tx, account, &creation)?;
+            creation::replace(tx, account, creation)?;
         }
         Ok(found)
     }
@@ -317,7 +340,7 @@ fn fingerprint(key: &DataKey, content: &Content, sender: &[u8]) -> [u8; 32] {
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
     let Change { label, issuer, unique, min_validity, .. } = change.clone();
     totp.label = label.unwrap_or_else(|| totp.label.clone());
-    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !issuer.is_empty());
+    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !text::is_blank(issuer));
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);
     totp.policy.min_validity = min_validity.unwrap_or(totp.policy.min_validity);
     check_min_validity(totp.policy.min_validity, totp.parameters)

@@ -2,7 +2,9 @@
 
 pub(crate) mod account;
 pub(crate) mod body;
+mod draft;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod totp;
+mod wish;
