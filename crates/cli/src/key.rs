@@ -216,7 +216,10 @@ fn row(key: &Key, now: i64) -> Vec<String> {
     vec![key.id.clone(), key.role.clone(), state, time(key.created_at), output::plain(&key.name)]
 }
 
+/// A moment in UTC. Reckoned as a date, which goes to the end of the year 9999: jiff's moments end a
+/// day before. Out of that range the number itself is better than nothing.
 fn time(millis: i64) -> String {
-    let at = jiff::Timestamp::from_millisecond(millis);
-    at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
+    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    let at = epoch.checked_add(jiff::SignedDuration::from_millis(millis));
+    at.map_or_else(|_| millis.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

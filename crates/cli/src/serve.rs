@@ -1,6 +1,10 @@
 //! `keyfob serve`
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use keyfob_server::{
@@ -44,11 +48,15 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let mut config = args.serve.config();
     config.limits.connections = raise_file_limit(config.limits.connections);
     let bounds = Bounds::of(config.limits.connections);
+    // Before the vault is opened: a first start that cannot listen makes none, and its key is still
+    // to be shown by the one that can.
+    let listener = bind_to(config.listen)?;
+    let admin = config.admin_listen.map(bind_to).transpose()?;
     let (broker, metrics) = open(&config).await?;
     if let Some(key) = broker.make_first_account().await? {
-        show_first_key(args.log.log_format, &key)?;
+        let shown = show_first_key(args.log.log_format, &key);
+        shown.map_err(|error| not_shown(&config, &error))?;
     }
-    let listener = bind_to(config.listen)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
@@ -58,8 +66,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let api = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
     let mut servers = tokio::task::JoinSet::new();
     servers.spawn(serve(listener, api, bounds, wait(stopped.clone())));
-    if let Some(admin) = config.admin_listen {
-        let listener = bind_to(admin)?;
+    if let Some(listener) = admin {
         announce(args.log.log_format, "admin on", listener.local_addr()?);
         let app = App::admin(broker.clone(), metrics, &SystemRandom);
         servers.spawn(serve(listener, app, bounds, wait(stopped)));
@@ -107,12 +114,20 @@ fn say(format: LogFormat, line: &str) {
 }
 
 /// The only time this key's secret is shown.
-fn show_first_key(format: LogFormat, key: &NewKey) -> Result<(), Failure> {
+fn show_first_key(format: LogFormat, key: &NewKey) -> io::Result<()> {
     say(format, "This is a new vault. Its first owner key, shown only now:");
     output::print(&format!("id      {}", key.id))?;
     output::print(&format!("secret  {}", key.secret.to_text().expose_secret()))?;
-    output::print(&format!("token   {}", key.secret.to_token(&key.id).expose_secret()))?;
-    Ok(())
+    output::print(&format!("token   {}", key.secret.to_token(&key.id).expose_secret()))
+}
+
+/// What to do when the first key was lost on its way. The error is in the text and not its cause:
+/// that nobody reads the output must not pass for a quiet end.
+fn not_shown(config: &Config, error: &io::Error) -> Failure {
+    Failure::Failed(anyhow::anyhow!(
+        "the new vault in {} is made, but its first owner key could not be written to standard output ({error}) and is lost: `keyfob key create --role owner`, for the same vault, makes another one",
+        config.vault.place(),
+    ))
 }
 
 fn start_log(args: &LogArgs) -> Result<(), Failure> {
@@ -120,8 +135,8 @@ fn start_log(args: &LogArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("KEYFOB_LOG is not a filter: {error}")))?;
     let said = format!("{SAID}=info").parse().context("letting through what is said")?;
     let filter = filter.add_directive(said);
-    let ansi = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match args.log_format {
         LogFormat::Text => log.with_ansi(ansi).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -150,7 +165,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }

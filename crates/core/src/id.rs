@@ -66,6 +66,14 @@ macro_rules! ids {
                 Self(text.into())
             }
 
+            /// The id that nothing ever has: all bits zero, which is a moment in 1970. A malformed id
+            /// is taken for it, so that it goes the way of every other id and is answered like one
+            /// that does not exist, also where the answer depends on who asks.
+            #[must_use]
+            pub fn never() -> Self {
+                Self::from_bits([0; 16])
+            }
+
             /// Reads an id that came from outside.
             pub fn parse(text: &str) -> Result<Self, MalformedId> {
                 match text.strip_prefix($prefix) {
@@ -135,6 +143,14 @@ impl TotpId {
         Self(uuid.into_uuid().to_string().into())
     }
 
+    /// The id that no entry ever has: all bits zero, and so no UUID of version 7. A malformed id is
+    /// taken for it, so that it goes the way of every other id and is answered like one that does
+    /// not exist, also where the answer depends on who asks.
+    #[must_use]
+    pub fn never() -> Self {
+        Self(uuid::Uuid::nil().to_string().into())
+    }
+
     /// Reads an id that came from outside: a hyphenated UUID, in either case.
     pub fn parse(text: &str) -> Result<Self, MalformedId> {
         match uuid::Uuid::try_parse(text) {
@@ -169,6 +185,12 @@ mod tests {
         let id = KeyId::generate(Timestamp::from_millis(7), &Counting::default());
         assert_eq!(KeyId::parse(id.as_str()), Ok(id.clone()));
         assert_eq!(AccountId::parse(id.as_str()), Err(MalformedId));
+    }
+
+    #[test]
+    fn the_id_that_is_never_given_is_well_formed() {
+        assert_eq!(KeyId::parse(KeyId::never().as_str()), Ok(KeyId::never()));
+        assert_eq!(TotpId::parse(TotpId::never().as_str()), Ok(TotpId::never()));
     }
 
     #[test]

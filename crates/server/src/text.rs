@@ -9,18 +9,24 @@ const LONGEST: usize = 255;
 /// The longest text that describes something, in characters.
 const LONGEST_PROSE: usize = 10_000;
 
+/// Whether a text shows nothing: it is empty, or of blanks only.
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
 /// Refuses a text shorter than `shortest`, longer than 255 characters, or with control characters,
-/// which no page shows and PostgreSQL (NUL) does not take.
+/// which no page shows and PostgreSQL (NUL) does not take. One of blanks only counts as empty.
 pub(crate) fn check(field: &'static str, text: &str, shortest: usize) -> Result<(), Error> {
     let length = text.chars().count();
+    let is_missing = length < shortest || (shortest > 0 && is_blank(text));
     let code = match field {
-        "label" if length < shortest => "missing_label",
+        "label" if is_missing => "missing_label",
         "label" => "invalid_label",
         "issuer" => "invalid_issuer",
         "email" => "invalid_email",
         _ => "invalid_name",
     };
-    if length < shortest {
+    if is_missing {
         return Err(Error::invalid(code, format!("{field} must not be empty")));
     }
     if length > LONGEST {

@@ -191,7 +191,7 @@ impl Conn {
     }
 }
 
-fn bind(
+pub(crate) fn bind(
     statement: &mut rusqlite::CachedStatement<'_>,
     params: &[&dyn Bind],
 ) -> rusqlite::Result<()> {

@@ -10,8 +10,9 @@ use keyfob_core::{
 
 use crate::{
     ReadTx, StoreError,
-    conn::{Bind, Conn, Row as ColumnRow, sql},
+    conn::{Bind, Conn, Row as ColumnRow, bind, sql},
     error::Failure,
+    postgres::PostgresConn,
 };
 
 /// Who did what to which object, when, with what result.
@@ -85,45 +86,48 @@ pub struct Stored {
 
 /// Writes events. Only the writer does this, in the transaction of the units they tell of.
 pub(crate) fn insert(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
-    match (rows, &*conn) {
+    match (rows, conn) {
         ([], _) => Ok(()),
         // One round trip for any number of rows.
-        (_, Conn::Postgres(_)) => insert_arrays(conn, rows),
+        (_, Conn::Postgres(conn)) => insert_arrays(conn, rows),
         // No round trips to save, and binding is cheaper than arrays.
-        (_, Conn::Sqlite(_)) => rows.iter().try_for_each(|row| insert_one(conn, row)),
+        (_, Conn::Sqlite(conn)) => insert_each(conn, rows),
     }
 }
 
-fn insert_one(conn: &mut Conn, Row { id, event }: &Row) -> Result<(), Failure> {
+fn insert_each(conn: &rusqlite::Connection, rows: &[Row]) -> Result<(), Failure> {
     let insert = sql!(
         event,
         "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
                             object_type, object_id, contact_id, result, reason, ip, request_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     );
-    let params: [&dyn Bind; 14] = [
-        &event.account.as_str(),
-        &id.as_str(),
-        &event.created_at.as_millis(),
-        &event.actor.kind,
-        &&*event.actor.id,
-        &&*event.actor.name,
-        &event.action.as_str(),
-        &event.object_type,
-        &&*event.object_id,
-        &event.contact_id.as_deref(),
-        &event.result,
-        &event.reason,
-        &event.ip.as_deref(),
-        &&*event.request_id,
-    ];
-    conn.execute(insert, &params).map(drop)
+    // Once for all: finding a statement by its text costs a good part of running it.
+    let mut statement = conn.prepare_cached(insert.sqlite)?;
+    for Row { id, event } in rows {
+        let params: [&dyn Bind; 14] = [
+            &event.account.as_str(),
+            &id.as_str(),
+            &event.created_at.as_millis(),
+            &event.actor.kind,
+            &&*event.actor.id,
+            &&*event.actor.name,
+            &event.action.as_str(),
+            &event.object_type,
+            &&*event.object_id,
+            &event.contact_id.as_deref(),
+            &event.result,
+            &event.reason,
+            &event.ip.as_deref(),
+            &&*event.request_id,
+        ];
+        bind(&mut statement, &params)?;
+        statement.raw_execute()?;
+    }
+    Ok(())
 }
 
-fn insert_arrays(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
-    let Conn::Postgres(conn) = conn else {
-        return Ok(());
-    };
+fn insert_arrays(conn: &mut PostgresConn, rows: &[Row]) -> Result<(), Failure> {
     let insert = sql!(
         event,
         "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,

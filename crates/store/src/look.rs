@@ -9,7 +9,7 @@ use crate::{
     Store, StoreError, Target,
     conn::{Conn, sql},
     error::Failure,
-    target::BUSY_TIMEOUT,
+    target::{BUSY_TIMEOUT, check_is_database},
     tx::ReadTx,
     vault,
 };
@@ -46,11 +46,13 @@ fn existing(path: &Path) -> Result<Option<Conn>, StoreError> {
         }
     }
     let flags = OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE);
-    let opened = Connection::open_with_flags(path, flags).and_then(|conn| {
+    let open = || {
+        let conn = Connection::open_with_flags(path, flags)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        check_is_database(&conn, path)?;
         Ok(Conn::Sqlite(conn))
-    });
-    opened.map(Some).map_err(|error| Failure::from(error).error)
+    };
+    open().map(Some).map_err(|failure: Failure| failure.error)
 }
 
 fn find(conn: &mut Conn) -> Result<Option<MasterKeyId>, StoreError> {

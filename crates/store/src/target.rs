@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::OpenFlags;
+use rusqlite::{ErrorCode, OpenFlags};
 use tokio_postgres::config::{Config, Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     conn::Conn,
-    error::{Cause, Failure, StoreError},
+    error::{Cause, Failure, Fault, StoreError},
     postgres::PostgresConn,
 };
 
@@ -126,6 +126,7 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
     let flags = OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_CREATE);
     let conn = rusqlite::Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    check_is_database(&conn, path)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // The write-ahead log lets readers and the writer work at the same time; `FULL` waits for the
     // disk at each commit; `secure_delete` overwrites what was deleted. The cache is 8 MiB at most.
@@ -134,6 +135,22 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
          PRAGMA secure_delete = ON; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;",
     )?;
     Ok(conn)
+}
+
+/// Reads the beginning of the file: SQLite opens any file, and only then sees what it is. Its own
+/// words for one that is no database do not name it.
+pub(crate) fn check_is_database(conn: &rusqlite::Connection, path: &Path) -> Result<(), Failure> {
+    let read = conn.pragma_query_value(None, "schema_version", |_| Ok(()));
+    read.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Failure {
+            fault: Fault::Unit,
+            error: StoreError::Open(format!(
+                "{} is not a database of SQLite, or is damaged: name another file (`sqlite:PATH`, or another data directory), or put a backup in its place. Nothing was changed",
+                path.display(),
+            )),
+        },
+        _ => error.into(),
+    })
 }
 
 /// Held while the database is migrated, so that two processes that start at once do it one by one.

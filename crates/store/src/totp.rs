@@ -41,7 +41,7 @@ pub struct Policy {
 }
 
 /// What a code is made of, still sealed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SealedTotp {
     /// How its codes are made.
     pub parameters: Parameters,

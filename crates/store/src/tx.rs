@@ -230,3 +230,10 @@ pub struct Commit<T> {
     pub(crate) value: T,
     pub(crate) event: Option<Event>,
 }
+
+impl<T> Commit<T> {
+    /// The same end with another answer.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Commit<U> {
+        Commit { value: change(self.value), event: self.event }
+    }
+}

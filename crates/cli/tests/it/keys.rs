@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
@@ -137,6 +137,23 @@ fn without_a_token_and_a_vault_nothing_is_made_in_the_working_directory() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+/// As the README's quick start makes a key in a shell that has the token of another one.
+#[test]
+fn with_an_empty_token_a_key_is_made_on_the_vault_in_the_working_directory() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let create = |token: Option<&str>| {
+        let mut command = keyfob(&["key", "create", "--role", "backend", "--json"]);
+        command.current_dir(dir.path()).env("KEYFOB_URL", "http://127.0.0.1:1");
+        command.envs(token.map(|token| ("KEYFOB_TOKEN", token)));
+        run(command)
+    };
+    let token = |made: Ended| made.json()["token"].as_str().unwrap().to_owned();
+    let first = token(create(None));
+    let asked = create(Some(&first));
+    assert!(asked.stderr.contains("could not be reached"), "it asks the server: {asked:?}");
+    assert_ne!(token(create(Some(""))), first);
+}
+
 #[test]
 fn a_vault_without_an_account_gets_none_to_list_its_keys() {
     let vault = Vault::new(Kind::Sqlite);
@@ -187,6 +204,17 @@ fn a_key_whose_time_is_over_is_listed_as_expired() {
         vault.database.rows(&format!("UPDATE key SET expires_at = {expires_at} WHERE id = '{id}'"));
         assert_eq!(state(), word);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_end_of_a_key_is_listed() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let owner = vault.key("owner");
+    let key = json!({"role": "agent", "expiresAt": 253_402_300_799_999_i64});
+    server.api(&owner.token).post("/api/v1/key/create", &key).await.ok();
+    let list = vault.run(&["key", "list"]);
+    assert!(list.ok().contains("until 9999-12-31 23:59:59Z"), "{}", list.stdout);
 }
 
 #[test]

@@ -100,6 +100,8 @@ fn what_is_not_http_or_far_too_large_is_refused_and_its_connection_closed() {
     }
     let garbage = rest(send(&server, "\u{16}\u{3}\u{1} this is not HTTP\r\n\r\n"));
     assert!(garbage.is_empty() || garbage.starts_with("HTTP/1.1 400"), "{garbage:?}");
+    let http2 = rest(send(&server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0"));
+    assert_eq!(http2, "");
     assert_eq!(status(&mut send(&server, HEALTH)), "HTTP/1.1 200");
 }
 
@@ -136,6 +138,31 @@ async fn a_body_of_more_than_64_kib_is_refused() {
     let answer = post(&padded(LIMIT + 1));
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("TOO_LARGE"), "{answer}");
     assert_eq!(server.api(&token).list().await.len(), 1);
+}
+
+#[test]
+fn a_caller_who_asks_first_is_told_not_to_send_a_body_that_is_too_large() {
+    let vault = Vault::new(Kind::Sqlite);
+    let server = vault.serve();
+    let token = vault.key("backend").token;
+    let ask = |length: usize| {
+        let head = format!(
+            "POST /api/v2/totp/secrets HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\nexpect: 100-continue\r\n\
+             content-length: {length}\r\n\r\n",
+        );
+        send(&server, &head)
+    };
+    for length in [64 * 1024 + 1, 99_999_999] {
+        let answer = rest(ask(length));
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("TOO_LARGE"), "{answer}");
+    }
+    let body = json!({"label": "asked first"}).to_string();
+    let mut stream = ask(body.len());
+    assert_eq!(status(&mut stream), "HTTP/1.1 100");
+    stream.write_all(body.as_bytes()).unwrap();
+    let answer = rest(stream);
+    assert!(answer.contains("\r\n\r\nHTTP/1.1 200"), "{answer}");
 }
 
 #[test]

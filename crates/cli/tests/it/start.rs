@@ -2,11 +2,11 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use data_encoding::BASE64;
@@ -272,6 +272,39 @@ fn what_scripts_wait_for_is_said_whatever_the_log_leaves_out() {
 }
 
 #[test]
+fn a_first_start_that_cannot_listen_makes_no_vault() {
+    let vault = Vault::new(Kind::Sqlite);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for variable in ["KEYFOB_LISTEN", "KEYFOB_ADMIN_LISTEN"] {
+        says(&refused(vault.server(&[(variable, &address)])), &["cannot listen on"]);
+        assert!(!vault.data_dir().exists(), "{variable}");
+    }
+    let first = vault.serve().stop();
+    assert_eq!(first.stdout.matches("token  ").count(), 1, "{}", first.stdout);
+}
+
+#[test]
+fn a_first_owner_key_that_cannot_be_shown_is_not_lost_without_a_word() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let (_, unread) = std::io::pipe().unwrap();
+    for (output, stdout) in [("full", Stdio::from(full)), ("unread", Stdio::from(unread))] {
+        let vault = Vault::new(Kind::Sqlite);
+        let mut command = vault.server(&[]);
+        let ended = command.stdin(Stdio::null()).stdout(stdout).output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{output}: {stderr}");
+        let place = vault.data_dir().join("keyfob.db").display().to_string();
+        for words in ["could not be written", &place, "`keyfob key create --role owner`"] {
+            assert!(stderr.contains(words), "{output}: not {words:?} in: {stderr}");
+        }
+        assert!(!stderr.contains("kfs_") && !stderr.contains("kft_"), "{stderr}");
+        vault.key("owner");
+        assert_eq!(vault.serve().stop().stdout, "");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let vault = Vault::new(Kind::Sqlite);
     vault.key("owner");
@@ -305,6 +338,20 @@ fn a_database_url_that_does_not_work_is_refused_without_its_password() {
             assert!(hides, "{url}: {}", ended.stderr);
         }
     }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named_and_not_overwritten() {
+    let vault = Vault::new(Kind::Sqlite);
+    let file = vault.data_dir().join("keyfob.db");
+    fs::create_dir(vault.data_dir()).unwrap();
+    fs::write(&file, "somebody's notes").unwrap();
+    let named = format!("{} is not a database of SQLite", file.display());
+    let advice = [named.as_str(), "name another file", "Nothing was changed"];
+    says(&refused(vault.server(&[])), &advice);
+    says(&refused(vault.command(&["key", "create", "--role", "owner"])), &advice);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "somebody's notes");
+    assert_eq!(files(&vault), ["keyfob.db"]);
 }
 
 #[test]

@@ -84,6 +84,17 @@ pub enum UriFault {
          showed it, or send the secret and a label instead."
     )]
     NotUtf8,
+    /// A `#` in the query cuts off parameters that decide the codes.
+    #[error(
+        "The URI has a `#` in its query, and what follows it would be cut off. Write a `#` that \
+         belongs to a name as `%23`."
+    )]
+    Fragment,
+    /// It was copied out of HTML, where `&` is written `&amp;`.
+    #[error(
+        "The URI has `&amp;` between its parameters, as in the source of a web page. Write `&` there."
+    )]
+    Html,
 }
 
 /// Why a text can't be read as a secret.

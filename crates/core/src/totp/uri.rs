@@ -10,6 +10,8 @@ use super::{Algorithm, Invalid, Kind, Parameters, Seed, UriFault};
 
 /// The parameters that mean something here, in the order [`read_query`] gives their values.
 const NAMES: [&str; 5] = ["secret", "issuer", "algorithm", "digits", "period"];
+/// Those of [`NAMES`] that decide the codes: without one of them they would be wrong ones.
+const DECISIVE: [&str; 4] = ["secret", "algorithm", "digits", "period"];
 
 /// One account's one-time password, as a URI describes it.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ pub fn parse(text: &str) -> Result<Enrolment, Invalid> {
         return Err(Invalid::UseImport);
     }
     let rest = after("otpauth://", text).ok_or(Invalid::Uri(UriFault::Scheme))?;
-    let (path, query) = split_or_all(without_fragment(rest), '?');
+    let (path, query) = split_or_all(without_fragment(rest)?, '?');
     let (kind, label) = split_or_all(path, '/');
     let kind = Kind::parse(kind)?;
     let [secret, issuer, algorithm, digits, period] = read_query(query)?;
@@ -145,9 +147,13 @@ fn read_query(query: &str) -> Result<[Option<Zeroizing<String>>; 5], Invalid> {
     let mut values = NAMES.map(|_| None);
     for pair in query.split('&') {
         let (name, value) = split_or_all(pair, '=');
+        let name = percent_decode_str(name).decode_utf8_lossy();
         let known =
-            NAMES.iter().zip(&mut values).find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let Some((known, slot)) = known else { continue };
+            NAMES.iter().zip(&mut values).find(|(known, _)| known.eq_ignore_ascii_case(&name));
+        let Some((known, slot)) = known else {
+            refuse_html(&name)?;
+            continue;
+        };
         let value = percent_decoded(value.split('+'))?;
         if slot.as_ref().is_some_and(|earlier| *earlier != value) {
             return Err(Invalid::DuplicateParameter(known));
@@ -157,17 +163,36 @@ fn read_query(query: &str) -> Result<[Option<Zeroizing<String>>; 5], Invalid> {
     Ok(values)
 }
 
+/// Refuses a query that was copied out of HTML with its `&amp;`: ignoring the parameter behind it
+/// would give wrong codes.
+fn refuse_html(name: &str) -> Result<(), Invalid> {
+    let escaped = after("amp;", name);
+    let is_decisive = |name: &str| DECISIVE.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if escaped.is_some_and(is_decisive) {
+        return Err(Invalid::Uri(UriFault::Html));
+    }
+    Ok(())
+}
+
 /// Cuts off what follows a `#`, unless the URI only makes sense with it: some apps write account
-/// names without escaping, and then the query comes after the `#`.
-fn without_fragment(rest: &str) -> &str {
+/// names without escaping, and then the query comes after the `#`. A `#` inside the query that would
+/// cut off what decides the codes is refused.
+fn without_fragment(rest: &str) -> Result<&str, Invalid> {
     match rest.split_once('#') {
-        Some((before, fragment)) if before.contains('?') || !has_secret(fragment) => before,
-        _ => rest,
+        Some((before, fragment)) if before.contains('?') => {
+            if DECISIVE.iter().any(|name| has_parameter(name, fragment)) {
+                return Err(Invalid::Uri(UriFault::Fragment));
+            }
+            Ok(before)
+        }
+        Some((before, fragment)) if !has_parameter("secret", fragment) => Ok(before),
+        _ => Ok(rest),
     }
 }
 
-fn has_secret(text: &str) -> bool {
-    text.as_bytes().windows(7).any(|part| part.eq_ignore_ascii_case(b"secret="))
+fn has_parameter(name: &str, text: &str) -> bool {
+    let is_here = |(at, _)| after(name, &text[at..]).is_some_and(|rest| rest.starts_with('='));
+    text.char_indices().any(is_here)
 }
 
 fn in_label(text: &str) -> Result<String, Invalid> {
@@ -265,12 +290,48 @@ mod tests {
     }
 
     #[test]
+    fn a_parameters_name_may_be_escaped_like_its_value() {
+        let read = totp(&format!("x?secr%65t={SECRET}&digit%73=8&%FF=1")).unwrap();
+        assert_eq!(read.parameters.digits(), 8);
+    }
+
+    #[test]
+    fn a_raw_number_sign_that_cuts_off_what_decides_the_codes_is_refused() {
+        let cut = |rest: &str| totp(&format!("x?secret={SECRET}&issuer=a{rest}")).map(|_| ());
+        for rest in ["#b&digits=8", "#&PERIOD=60", "#b?Algorithm=SHA256", "#secret=x", "#é#digits="]
+        {
+            assert_eq!(cut(rest), Err(Invalid::Uri(UriFault::Fragment)), "{rest}");
+        }
+        for rest in ["#", "#b", "#b&image=x", "#b&digits", "#b%26digits%3D8"] {
+            assert_eq!(cut(rest), Ok(()), "{rest}");
+        }
+        let escaped = totp(&format!("x?secret={SECRET}&issuer=a%23b&digits=8")).unwrap();
+        assert_eq!((escaped.issuer.as_deref(), escaped.parameters.digits()), (Some("a#b"), 8));
+        // Where the query only begins behind it, it belongs to the account's name.
+        let account = totp(&format!("x#1?secret={SECRET}&issuer=a#b&digits=8")).unwrap();
+        assert_eq!((account.account.as_str(), account.parameters.digits()), ("x#1", 8));
+    }
+
+    #[test]
+    fn a_query_that_was_copied_out_of_html_is_refused() {
+        let html = |rest: &str| totp(&format!("x?secret={SECRET}{rest}")).map(|_| ());
+        for rest in ["&amp;digits=8", "&AMP;Period=60", "&amp;algorithm=SHA256", "&amp;secret=x"] {
+            assert_eq!(html(rest), Err(Invalid::Uri(UriFault::Html)), "{rest}");
+        }
+        for rest in ["&amp;issuer=Ex", "&amp;image=x", "&amp;", "&ampdigits=8"] {
+            assert_eq!(html(rest), Ok(()), "{rest}");
+        }
+    }
+
+    #[test]
     fn no_error_repeats_the_secret() {
         let secret = "SECRETSECRET0SECRET";
         for uri in [
             format!("otpauth://totp/x?secret={secret}"),
             format!("otpauth://totp/x?secret=SECRETSECRET&secret={secret}"),
             format!("otpauth://totp/x?secret={secret}%FF"),
+            format!("otpauth://totp/x?issuer=#&secret={secret}"),
+            format!("otpauth://totp/x?digits=6&amp;secret={secret}"),
             format!("otpauth://{secret}"),
             format!("steam://{secret}"),
             secret.to_owned(),

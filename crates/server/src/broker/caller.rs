@@ -1,12 +1,6 @@
 //! Callers: who sends a request, and how that is known.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use keyfob_core::{
     id::{AccountId, KeyId},
@@ -19,15 +13,9 @@ use keyfob_store::{
     event::Actor,
     key::{self, Key},
 };
-use quick_cache::sync::Cache;
 
-use super::Broker;
+use super::{Broker, recent::Recent};
 use crate::error::Error;
-
-/// Keys kept in memory; another one costs a read.
-const KEPT: usize = 10_000;
-/// A key revoked on another node still works here for so long.
-const FRESH: Duration = Duration::from_millis(900);
 
 /// What a request says about who sends it.
 pub struct Credentials {
@@ -146,38 +134,12 @@ impl Caller {
 }
 
 /// The keys that were seen lately.
-pub(super) struct Callers {
-    keys: Cache<KeyId, Arc<Known>>,
-    /// Counts the changes of keys on this node: what was read before the last one is stale.
-    changes: AtomicU64,
-}
+pub(super) type Callers = Recent<KeyId, Arc<Known>>;
 
-struct Known {
+/// A key, and who it is in the audit trail.
+pub(super) struct Known {
     key: Key,
-    /// Who it is in the audit trail.
     actor: Actor,
-    read_at: Timestamp,
-    changes: u64,
-}
-
-impl Default for Callers {
-    fn default() -> Self {
-        Self { keys: Cache::new(KEPT), changes: AtomicU64::new(0) }
-    }
-}
-
-impl Callers {
-    /// Makes the next request of every key read it anew. To be called after the commit.
-    pub(super) fn forget(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn fresh(&self, id: &KeyId, now: Timestamp) -> Option<Arc<Known>> {
-        let known = self.keys.get(id)?;
-        let age = now.as_millis().saturating_sub(known.read_at.as_millis()).unsigned_abs();
-        let is_fresh = u128::from(age) <= FRESH.as_millis();
-        (is_fresh && known.changes == self.changes.load(Ordering::Acquire)).then_some(known)
-    }
 }
 
 impl Broker {
@@ -239,18 +201,16 @@ impl Broker {
     async fn known(&self, id: &KeyId) -> Result<Option<Arc<Known>>, Error> {
         let callers = &self.inner.callers;
         let now = self.now()?;
-        if let Some(known) = callers.fresh(id, now) {
+        if let Some(known) = callers.get(id, now) {
             return Ok(Some(known));
         }
-        // Counted before the read: a change during it makes what was read stale at once.
-        let changes = callers.changes.load(Ordering::Acquire);
-        let wanted = id.clone();
+        let (reading, wanted) = (callers.begin(now), id.clone());
         let found = self.read(move |tx| Ok(key::find_any(tx, &wanted)?)).await?;
         let Some(key) = found else { return Ok(None) };
         let name = key.name.as_str().into();
         let actor = Actor { kind: "key", id: key.id.to_shared(), name };
-        let known = Arc::new(Known { key, actor, read_at: now, changes });
-        callers.keys.insert(id.clone(), Arc::clone(&known));
+        let known = Arc::new(Known { key, actor });
+        callers.keep(id.clone(), Arc::clone(&known), reading);
         Ok(Some(known))
     }
 }

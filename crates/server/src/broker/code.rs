@@ -5,16 +5,17 @@
 //! reserved by a conditional write before the wait, so the order of the queue is the order of the
 //! reservations, on all nodes, and a crash wastes a step rather than handing one out twice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{
+    crypto::{OpenError, Sealed},
     id::TotpId,
     policy::{Action, Object, Permit},
     time::Timestamp,
     totp::{Code, Parameters, Seed, Step},
 };
 use keyfob_store::{
-    Commit, ReadTx, WriteTx,
+    Commit, Event, ReadTx, StoreError, WriteTx,
     totp::{self, SealedTotp},
 };
 
@@ -101,9 +102,7 @@ impl Broker {
                     request.reserved = None;
                     self.withhold(&request, &released)?;
                     if self.now()? > request.patience_ends {
-                        return Err(Error::Unavailable(std::sync::Arc::new(
-                            keyfob_store::StoreError::Overloaded,
-                        )));
+                        return Err(Error::Unavailable(Arc::new(StoreError::Overloaded)));
                     }
                     continue;
                 }
@@ -143,55 +142,75 @@ impl Broker {
     }
 
     async fn turn(&self, request: &Request) -> Result<Turn, Error> {
-        let may_buffer = self.inner.audit == Audit::Buffered
-            && request.reserved.is_none()
-            && !self.inner.store.is_behind();
-        if may_buffer && let Some(released) = self.release_buffered(request).await? {
+        let is_buffered = self.inner.audit == Audit::Buffered && !self.inner.store.is_behind();
+        if request.reserved.is_none()
+            && let Some(totp) = self.recent_entry(request, is_buffered).await?
+            && let Some(released) = self.release_told(request, totp)?
+        {
+            let event = request.release(released.at, released.step);
+            let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(event.clone(), ()));
+            if is_buffered {
+                self.inner.store.write_later::<Error, _>(tell)?;
+            } else {
+                self.write(tell).await?;
+            }
             return Ok(Turn::Released(released));
         }
-        let (broker, request) = (self.clone(), request.clone());
-        self.write(move |tx| broker.turn_in(tx, &request)).await
-    }
-
-    /// Hands out the current step, and leaves its event to be written within a second. The first time a
-    /// step is told that has to be noted, which is not left for later.
-    async fn release_buffered(&self, request: &Request) -> Result<Option<Released>, Error> {
+        let reading = self.inner.entries.begin(self.now()?);
         let (broker, asked) = (self.clone(), request.clone());
-        let release = self.read(move |tx| {
-            let now = broker.now()?;
-            let found = asked.find(tx, now)?;
-            let is_noted = found.totp.last_told >= asked.last_told(found.current);
-            if found.unique || found.earliest > found.current || !is_noted {
-                return Ok(None);
-            }
-            Ok(Some(broker.open(tx, &asked, &found, found.current, now)?))
-        });
-        let Some(released) = release.await? else { return Ok(None) };
-        let event = request.release(released.at, released.step);
-        self.inner.store.write_later(move |tx| Ok::<_, Error>(tx.commit(event.clone(), ())))?;
-        Ok(Some(released))
+        let (turn, totp) = self.write(move |tx| broker.turn_in(tx, &asked)).await?;
+        self.keep_entry(request, totp, reading);
+        Ok(turn)
     }
 
-    fn turn_in(&self, tx: &mut WriteTx<'_>, request: &Request) -> Result<Commit<Turn>, Error> {
+    /// Hands out the current step of an entry that was read lately, if that step was told before: then
+    /// nothing has to be noted, and only the audit trail has to be told.
+    fn release_told(
+        &self,
+        request: &Request,
+        totp: Arc<SealedTotp>,
+    ) -> Result<Option<Released>, Error> {
         let now = self.now()?;
-        let found = request.find(tx, now)?;
+        let found = request.look_at(totp, now)?;
+        let is_noted = found.totp.last_told >= request.last_told(found.current);
+        if found.unique || found.earliest > found.current || !is_noted {
+            return Ok(None);
+        }
+        let text = self.inner.keyring.open_with_known(&found.permit, "secret", &found.totp.secret);
+        let seed = text.and_then(|text| seed(&text));
+        Ok(seed.map(|seed| request.released(&found, &seed, found.current, now)))
+    }
+
+    /// What becomes of the request now, and the entry as it is then.
+    fn turn_in(
+        &self,
+        tx: &mut WriteTx<'_>,
+        request: &Request,
+    ) -> Result<Commit<(Turn, Arc<SealedTotp>)>, Error> {
+        let now = self.now()?;
+        let totp = totp::find_sealed(tx, request.caller.account(), &request.id)?;
+        let found = request.look_at(Arc::new(totp.ok_or(Error::NotFound)?), now)?;
         if found.unique {
-            return self.unique_turn(tx, request, &found, now);
+            let turn = self.unique_turn(tx, request, &found, now)?;
+            return Ok(turn.map(|turn| (turn, found.totp)));
         }
         if found.earliest > found.current {
             let starts_at = found.starts_at(found.earliest);
             if starts_at > request.patience_ends {
                 return Err(too_long(starts_at.since(now)));
             }
-            return Ok(tx.commit_unaudited(Turn::Wait(starts_at)));
+            return Ok(tx.commit_unaudited((Turn::Wait(starts_at), found.totp)));
         }
         // No caller with `unique` must be given a step that others know.
         let told = request.last_told(found.current);
+        let mut noted = Arc::clone(&found.totp);
         if found.totp.last_told < told {
             totp::note_told(tx, request.caller.account(), &request.id, told)?;
+            Arc::make_mut(&mut noted).last_told = told;
         }
         let released = self.open(tx, request, &found, found.current, now)?;
-        Ok(tx.commit(request.release(now, found.current), Turn::Released(released)))
+        let event = request.release(now, found.current);
+        Ok(tx.commit(event, (Turn::Released(released), noted)))
     }
 
     /// The turn of a caller whose step must be its own.
@@ -239,10 +258,7 @@ impl Broker {
         at: Timestamp,
     ) -> Result<Released, Error> {
         let seed = self.open_seed(tx, &found.permit, &found.totp.secret)?;
-        let parameters = found.totp.parameters;
-        let next = request.wish.next.then(|| parameters.code(&seed, step.next()));
-        let code = parameters.code(&seed, step);
-        Ok(Released { code, next, step, parameters, at, min_validity: found.min_validity })
+        Ok(request.released(found, &seed, step, at))
     }
 
     /// Opens an entry's secret.
@@ -250,23 +266,25 @@ impl Broker {
         &self,
         tx: &mut ReadTx<'_>,
         permit: &Permit,
-        sealed: &keyfob_core::crypto::Sealed,
+        sealed: &Sealed,
     ) -> Result<Seed, Error> {
         let text = self.inner.keyring.open(tx, permit, "secret", sealed)?;
-        let seed = std::str::from_utf8(&text).ok().and_then(|text| Seed::from_base32(text).ok());
-        seed.ok_or_else(|| {
+        seed(&text).ok_or_else(|| {
             let (table, row) = (permit.table(), permit.row().to_owned());
-            Damaged { table, row, column: "secret", source: keyfob_core::crypto::OpenError }.into()
+            Damaged { table, row, column: "secret", source: OpenError }.into()
         })
     }
 }
 
+fn seed(text: &[u8]) -> Option<Seed> {
+    Seed::from_base32(std::str::from_utf8(text).ok()?).ok()
+}
+
 impl Request {
-    /// Finds the entry, and decides.
-    fn find(&self, tx: &mut ReadTx<'_>, now: Timestamp) -> Result<Found, Error> {
+    /// Decides, and says which steps of the entry matter now.
+    fn look_at(&self, totp: Arc<SealedTotp>, now: Timestamp) -> Result<Found, Error> {
         let Self { caller, id, wish, .. } = self;
         let permit = caller.decide(Action::TotpCode, Object::Totp(id))?;
-        let totp = totp::find_sealed(tx, caller.account(), id)?.ok_or(Error::NotFound)?;
         let min_validity = wish.min_validity.unwrap_or(totp.policy.min_validity);
         check_min_validity(min_validity, totp.parameters)?;
         let unique = wish.unique.unwrap_or(totp.policy.unique);
@@ -282,13 +300,20 @@ impl Request {
         Ok(Found { permit, totp, min_validity, unique, current, earliest })
     }
 
-    pub(super) fn event(&self, now: Timestamp) -> keyfob_store::Event {
+    /// The code of `step`, as it leaves.
+    fn released(&self, found: &Found, seed: &Seed, step: Step, at: Timestamp) -> Released {
+        let (parameters, min_validity) = (found.totp.parameters, found.min_validity);
+        let next = self.wish.next.then(|| parameters.code(seed, step.next()));
+        Released { code: parameters.code(seed, step), next, step, parameters, at, min_validity }
+    }
+
+    pub(super) fn event(&self, now: Timestamp) -> Event {
         self.caller.event(now, Action::TotpCode, "totp", self.id.to_shared())
     }
 
     /// The event of a code that is handed out. It names the step, so that nobody needs to see codes to
     /// know whether two callers were given the same.
-    fn release(&self, now: Timestamp, step: Step) -> keyfob_store::Event {
+    fn release(&self, now: Timestamp, step: Step) -> Event {
         let mut event = self.event(now);
         event.reason = Some(if self.wish.next {
             format!("time steps {} and {}", step.get(), step.next().get())
@@ -307,7 +332,7 @@ impl Request {
 /// An entry, and the steps that matter now.
 struct Found {
     permit: Permit,
-    totp: SealedTotp,
+    totp: Arc<SealedTotp>,
     min_validity: u32,
     unique: bool,
     current: Step,

@@ -17,6 +17,9 @@ use crate::{error::Error, text};
 /// The name of an account's first key.
 pub(super) const FIRST: &str = "first owner key";
 
+/// The latest moment that RFC 3339 can write: 9999-12-31T23:59:59.999Z.
+const LATEST: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+
 /// A key at the only moment its secret is known here.
 pub struct NewKey {
     /// The key's id.
@@ -61,9 +64,7 @@ impl Broker {
         }
         text::check("name", &plan.name, 0)?;
         let now = self.now()?;
-        if plan.expires_at.is_some_and(|end| end <= now) {
-            return Err(Error::invalid("invalid_expires_at", "expiresAt must be in the future"));
-        }
+        check_end(plan.expires_at, now)?;
         let (broker, caller) = (self.clone(), caller.clone());
         self.write(move |tx| {
             let key = broker.insert_key(tx, caller.account(), &plan, now)?;
@@ -152,6 +153,18 @@ impl Broker {
         self.inner.callers.forget();
         Ok(())
     }
+}
+
+/// A key ends in the future, and in a year that every program can write.
+fn check_end(end: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+    let text = match end {
+        Some(end) if end <= now => "expiresAt must be in the future",
+        Some(end) if end > LATEST => {
+            "expiresAt must be at most 253402300799999, the end of the year 9999; leave it out for a key that does not end"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::invalid("invalid_expires_at", text))
 }
 
 /// Why a key may not make one with the grant `wanted`.

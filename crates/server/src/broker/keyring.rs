@@ -71,6 +71,17 @@ impl Keyring {
         Ok(key.open(permit, column, sealed).map_err(damaged)?)
     }
 
+    /// [`Keyring::open`] without a database: `None` if the key is not in use.
+    pub(super) fn open_with_known(
+        &self,
+        permit: &Permit,
+        column: &'static str,
+        sealed: &Sealed,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let key = self.keys.get(&(permit.account().clone(), sealed.key_id().ok()?))?;
+        key.open(permit, column, sealed).ok()
+    }
+
     fn unwrap(
         &self,
         account: &AccountId,

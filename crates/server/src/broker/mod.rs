@@ -8,10 +8,12 @@ mod caller;
 pub(crate) mod code;
 mod contact;
 mod creation;
+mod entries;
 mod given;
 mod key;
 mod keyring;
 mod person;
+mod recent;
 mod reservation;
 mod totp;
 
@@ -20,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 use keyfob_core::{random::Random, time::Timestamp};
 use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation as creations, vault};
 
-use self::{caller::Callers, keyring::Keyring};
+use self::{caller::Callers, entries::Entries, keyring::Keyring};
 pub use self::{
     caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
@@ -53,6 +55,7 @@ struct Inner {
     store: Store,
     keyring: Keyring,
     callers: Callers,
+    entries: Entries,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     audit: Audit,
@@ -79,6 +82,7 @@ impl Broker {
             store: vault.store,
             keyring: Keyring::new(vault.master),
             callers: Callers::default(),
+            entries: Entries::default(),
             clock,
             random,
             audit,

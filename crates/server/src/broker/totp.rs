@@ -29,7 +29,7 @@ const PAGE: u32 = 200;
 pub struct Content {
     /// What people call it.
     pub label: String,
-    /// The service it belongs to.
+    /// The service it belongs to; a blank one is none.
     pub issuer: Option<String>,
     /// How its codes are made.
     pub parameters: Parameters,
@@ -74,7 +74,7 @@ pub struct CreatedTotp {
 pub struct Change {
     /// The label.
     pub label: Option<String>,
-    /// The issuer; an empty one takes it away.
+    /// The issuer; a blank one takes it away.
     pub issuer: Option<String>,
     /// Whether steps are handed out at most once.
     pub unique: Option<bool>,
@@ -86,10 +86,15 @@ pub struct Change {
 
 impl Broker {
     /// Stores an entry, unless this request is a repeated one: then the first one's answer.
-    pub async fn create_totp(&self, caller: &Caller, draft: Draft) -> Result<CreatedTotp, Error> {
+    pub async fn create_totp(
+        &self,
+        caller: &Caller,
+        mut draft: Draft,
+    ) -> Result<CreatedTotp, Error> {
         caller.decide(Action::TotpCreate, Object::Account)?;
-        let Content { label, issuer, .. } = &draft.content;
+        let Content { label, issuer, .. } = &mut draft.content;
         text::check("label", label, 1)?;
+        issuer.take_if(|issuer| text::is_blank(issuer));
         if let Some(issuer) = issuer {
             text::check("issuer", issuer, 0)?;
         }
@@ -238,7 +243,7 @@ impl Broker {
             text::check("issuer", issuer, 0)?;
         }
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
-        self.write(move |tx| {
+        let changed = self.write(move |tx| {
             let touched = totp::touch(tx, caller.account(), &id, now)?;
             let mut totp = touched.ok_or(Error::NotFound)?;
             apply(&mut totp, &change)?;
@@ -254,29 +259,33 @@ impl Broker {
                 }
             }
             Ok(tx.commit(event, totp))
-        })
-        .await
+        });
+        let changed = changed.await?;
+        self.inner.entries.forget();
+        Ok(changed)
     }
 
     /// Deletes an entry for good.
     pub async fn delete_totp(&self, caller: &Caller, id: &TotpId) -> Result<(), Error> {
         caller.decide(Action::TotpDelete, Object::Totp(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
-        self.write(move |tx| {
+        let deleted = self.write(move |tx| {
             if !totp::delete(tx, caller.account(), &id)? {
                 return Err(Error::NotFound);
             }
             account::remove_totp(tx, caller.account())?;
             Ok(tx.commit(caller.event(now, Action::TotpDelete, "totp", id.to_shared()), ()))
-        })
-        .await
+        });
+        deleted.await?;
+        self.inner.entries.forget();
+        Ok(())
     }
 }
 
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
     let Change { label, issuer, unique, min_validity, .. } = change.clone();
     totp.label = label.unwrap_or_else(|| totp.label.clone());
-    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !issuer.is_empty());
+    totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !text::is_blank(issuer));
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);
     totp.policy.min_validity = min_validity.unwrap_or(totp.policy.min_validity);
     check_min_validity(totp.policy.min_validity, totp.parameters)

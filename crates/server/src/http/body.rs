@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequest, Request},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,6 +14,8 @@ use crate::error::Error;
 
 /// The largest body, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// So many characters of an unknown field's name are repeated.
+const LONGEST_NAME: usize = 64;
 /// How long a body may take to come.
 const WITHIN: Duration = Duration::from_secs(20);
 
@@ -24,6 +26,11 @@ impl<S: Sync> FromRequest<S> for Bytes {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        // Before a byte is read: to begin would be to tell a caller who asks first
+        // (`Expect: 100-continue`) to send it all.
+        if request.body().size_hint().lower() > LARGEST as u64 {
+            return Err(Error::TooLarge);
+        }
         match tokio::time::timeout(WITHIN, collect(request.into_body())).await {
             Ok(bytes) => bytes.map(Self),
             Err(_) => Err(Error::Timeout),
@@ -75,14 +82,26 @@ fn not_an_object() -> Error {
     Error::invalid("bad_request", "the body is not a JSON object")
 }
 
+/// A name that a caller chose, or the beginning of a long one.
+fn beginning(name: &str) -> String {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 /// What serde says of a wrong field, without the value it found there.
 fn without_value(text: &str) -> String {
     if let Some(field) = text.strip_prefix("duplicate field ") {
         let (name, _) = field.split_once(" at line ").unwrap_or((field, ""));
         return format!("{name} is in the body more than once; send it once");
     }
-    let names_fields_only = ["missing field", "unknown field"];
-    if names_fields_only.iter().any(|is| text.starts_with(is)) {
+    if let Some(unknown) = text.strip_prefix("unknown field `") {
+        // The name is the caller's, and may hold anything; what comes after it is serde's.
+        let (name, expected) = unknown.rsplit_once("`, expected ").unwrap_or((unknown, "none"));
+        return format!("unknown field `{}`, expected {expected}", beginning(name));
+    }
+    if text.starts_with("missing field") {
         return text.to_owned();
     }
     match text.rsplit_once(", expected ") {

@@ -23,10 +23,11 @@ use crate::{
 
 pub(crate) type Id = Result<Path<String>, PathRejection>;
 
-/// A malformed id is answered like one that does not exist.
-pub(crate) fn id(path: Id) -> Result<ContactId, Error> {
-    let Path(text) = path.map_err(|_| Error::NotFound)?;
-    ContactId::parse(text.trim()).map_err(|_| Error::NotFound)
+/// The id in a path. A malformed one becomes one that does not exist, and not an error: who may not
+/// do this at all is told so whatever the id.
+pub(crate) fn id(path: Id) -> ContactId {
+    let text = path.map(|Path(text)| text).unwrap_or_default();
+    ContactId::parse(&text).unwrap_or_else(|_| ContactId::never())
 }
 
 fn change(body: &body::Bytes) -> Result<ContactChange, Error> {
@@ -76,7 +77,7 @@ pub(crate) async fn fetch(
     caller: Caller,
     path: Id,
 ) -> Result<Json<wire::Contact>, Error> {
-    Ok(Json(shape(broker.fetch_contact(&caller, &id(path)?).await?)))
+    Ok(Json(shape(broker.fetch_contact(&caller, &id(path)).await?)))
 }
 
 /// `POST /api/v1/contact/{contact}/update`
@@ -87,7 +88,7 @@ pub(crate) async fn update(
     body: body::Bytes,
 ) -> Result<Json<Changed>, Error> {
     let change = change(&body)?;
-    let id = id(path)?;
+    let id = id(path);
     broker.update_contact(&caller, &id, change).await?;
     Ok(changed(&id))
 }
@@ -98,7 +99,7 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Id,
 ) -> Result<Json<Changed>, Error> {
-    let id = id(path)?;
+    let id = id(path);
     broker.delete_contact(&caller, &id).await?;
     Ok(changed(&id))
 }

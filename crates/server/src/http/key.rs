@@ -21,10 +21,11 @@ use crate::{
 
 type Id = Result<Path<String>, PathRejection>;
 
-/// A malformed id is answered like one that does not exist.
-fn id(path: Id) -> Result<KeyId, Error> {
-    let Path(text) = path.map_err(|_| Error::NotFound)?;
-    KeyId::parse(&text).map_err(|_| Error::NotFound)
+/// The id in a path. A malformed one becomes one that does not exist, and not an error: who may not
+/// do this at all is told so whatever the id.
+fn id(path: Id) -> KeyId {
+    let text = path.map(|Path(text)| text).unwrap_or_default();
+    KeyId::parse(&text).unwrap_or_else(|_| KeyId::never())
 }
 
 /// `POST /api/v1/key/create`
@@ -95,7 +96,7 @@ pub(crate) async fn fetch(
     caller: Caller,
     path: Id,
 ) -> Result<Json<wire::Key>, Error> {
-    Ok(Json(shape(broker.fetch_key(&caller, &id(path)?).await?)))
+    Ok(Json(shape(broker.fetch_key(&caller, &id(path)).await?)))
 }
 
 /// `POST /api/v1/key/{id}/update`
@@ -106,7 +107,7 @@ pub(crate) async fn update(
     body: body::Bytes,
 ) -> Result<Json<Changed>, Error> {
     let wire::UpdateKey { name } = body.json()?;
-    let id = id(path)?;
+    let id = id(path);
     broker.update_key(&caller, &id, name).await?;
     Ok(Json(Changed { id: id.to_string() }))
 }
@@ -117,7 +118,7 @@ pub(crate) async fn revoke(
     caller: Caller,
     path: Id,
 ) -> Result<Json<Changed>, Error> {
-    let id = id(path)?;
+    let id = id(path);
     broker.revoke_key(&caller, &id).await?;
     Ok(Json(Changed { id: id.to_string() }))
 }

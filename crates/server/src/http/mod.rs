@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod body;
 pub(crate) mod contact;
+mod draft;
 pub(crate) mod fields;
 pub(crate) mod health;
 pub(crate) mod key;
@@ -10,3 +11,4 @@ pub(crate) mod list;
 pub(crate) mod repeat;
 mod stream;
 pub(crate) mod totp;
+mod wish;

@@ -15,6 +15,10 @@ pub(crate) fn repeat(headers: &HeaderMap) -> Result<Repeat, Error> {
         return Ok(Repeat::Key(key.to_owned()));
     }
     let count = headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
-    let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-    Ok(if count > 0 { Repeat::Retry } else { Repeat::No })
+    Ok(if count.is_some_and(is_above_zero) { Repeat::Retry } else { Repeat::No })
+}
+
+/// Whether a text is a whole number above zero, however large.
+fn is_above_zero(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0')
 }

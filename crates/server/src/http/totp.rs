@@ -10,29 +10,25 @@ use axum::{
 use bytes::{BufMut, BytesMut};
 use futures_util::stream;
 use keyfob_api::totp as wire;
-use keyfob_core::{
-    id::TotpId,
-    totp::{Algorithm, Invalid, Kind, Parameters, Seed, uri},
-};
+use keyfob_core::id::TotpId;
 use keyfob_store::{Page, totp::Totp};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::{body, repeat::repeat};
+use super::{body, draft::draft, wish::wish};
 use crate::{
     app::json_stream,
-    broker::{Broker, Caller, Change, Content, CreatedTotp, Draft, Released, Wish},
+    broker::{Broker, Caller, Change, CreatedTotp, Released},
     error::Error,
     text::rfc3339,
 };
 
 type Id = Result<Path<String>, PathRejection>;
 
-/// A malformed id is answered like one that does not exist.
-fn id(path: Id) -> Result<TotpId, Error> {
-    let Path(text) = path.map_err(|_| Error::NotFound)?;
-    TotpId::parse(&text).map_err(|_| Error::NotFound)
+/// The id in a path. A malformed one becomes one that does not exist, and not an error: who may not
+/// do this at all is told so whatever the id.
+fn id(path: Id) -> TotpId {
+    let text = path.map(|Path(text)| text).unwrap_or_default();
+    TotpId::parse(&text).unwrap_or_else(|_| TotpId::never())
 }
 
 /// `POST /api/v2/totp/secrets`
@@ -42,8 +38,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let content = content(&body.json()?)?;
-    let draft = Draft { content, repeat: repeat(&headers)? };
+    let draft = draft(&headers, &body)?;
     let CreatedTotp { totp, secret, is_weak } = broker.create_totp(&caller, draft).await?;
     let mut totp_secret = shape(totp);
     totp_secret.secret = Some(secret);
@@ -54,77 +49,6 @@ pub(crate) async fn create(
 }
 
 const OK: &str = "OK";
-
-/// The fields of a create, read one by one so that each has an error code of its own.
-#[derive(Deserialize)]
-struct CreateBody<'a> {
-    #[serde(borrow)]
-    label: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
-    #[serde(borrow)]
-    secret: Option<&'a RawValue>,
-    #[serde(borrow)]
-    issuer: Option<&'a RawValue>,
-    #[serde(borrow)]
-    algorithm: Option<&'a RawValue>,
-    #[serde(borrow)]
-    digits: Option<&'a RawValue>,
-    #[serde(borrow)]
-    period: Option<&'a RawValue>,
-}
-
-/// A field's value; `null` counts as absent.
-fn field<T: serde::de::DeserializeOwned>(
-    value: Option<&RawValue>,
-    invalid: impl Into<Error>,
-) -> Result<Option<T>, Error> {
-    match value.map(RawValue::get) {
-        None | Some("null") => Ok(None),
-        Some(json) => serde_json::from_str(json).map(Some).map_err(|_| invalid.into()),
-    }
-}
-
-fn text(name: &'static str, code: &'static str) -> Error {
-    Error::invalid(code, format!("{name} must be a string"))
-}
-
-fn content(body: &CreateBody<'_>) -> Result<Content, Error> {
-    let label: Option<String> = field(body.label, text("label", "invalid_label"))?;
-    let uri: Option<SecretString> = field(body.uri, text("uri", "invalid_uri"))?;
-    if let Some(uri) = uri {
-        return Ok(Content::from_uri(uri::parse(uri.expose_secret())?, label));
-    }
-    let secret: Option<SecretString> = field(body.secret, text("secret", "invalid_secret"))?;
-    // People paste the whole URI where the secret goes.
-    if let Some(uri) = secret.as_ref().filter(|secret| uri::is_uri(secret.expose_secret())) {
-        return Ok(Content::from_uri(uri::parse(uri.expose_secret())?, label));
-    }
-    let label = label
-        .ok_or_else(|| Error::invalid("missing_label", "label is required, unless uri is given"))?;
-    let issuer: Option<String> = field(body.issuer, text("issuer", "invalid_issuer"))?;
-    let parameters = parameters(body.algorithm, body.digits, body.period)?;
-    let seed = secret.map(|secret| Seed::from_base32(secret.expose_secret())).transpose()?;
-    let issuer = issuer.filter(|issuer| !issuer.is_empty());
-    Ok(Content { label, issuer, parameters, seed })
-}
-
-fn parameters(
-    algorithm: Option<&RawValue>,
-    digits: Option<&RawValue>,
-    period: Option<&RawValue>,
-) -> Result<Parameters, Error> {
-    let algorithm: Option<String> = field(algorithm, Invalid::Algorithm)?;
-    let algorithm = algorithm.map(|name| Algorithm::parse(&name)).transpose()?;
-    // Seven digits come from URIs and imports only: the API's own enumeration has 6 and 8.
-    let invalid = Error::invalid("invalid_digits", "`digits` must be 6 or 8; most sites use 6.");
-    let digits: u32 = field(digits, invalid.clone())?.unwrap_or(6);
-    if ![6, 8].contains(&digits) {
-        return Err(invalid);
-    }
-    let period: u32 = field(period, Invalid::Period)?.unwrap_or(30);
-    Ok(Parameters::new(Kind::Totp, algorithm.unwrap_or(Algorithm::Sha1), digits, period)?)
-}
 
 /// `GET /api/v2/totp/secrets`
 ///
@@ -197,7 +121,7 @@ pub(crate) async fn fetch(
     caller: Caller,
     path: Id,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let totp = broker.fetch_totp(&caller, &id(path)?).await?;
+    let totp = broker.fetch_totp(&caller, &id(path)).await?;
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
@@ -235,7 +159,7 @@ pub(crate) async fn update(
     let UpdateBody { label, issuer, policy } = body.json()?;
     let UpdatePolicy { unique, min_validity, forget_steps_ahead } = policy.unwrap_or_default();
     let change = Change { label, issuer, unique, min_validity, forget_steps_ahead };
-    let totp = broker.update_totp(&caller, &id(path)?, change).await?;
+    let totp = broker.update_totp(&caller, &id(path), change).await?;
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
@@ -245,7 +169,7 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Id,
 ) -> Result<Json<wire::Status>, Error> {
-    broker.delete_totp(&caller, &id(path)?).await?;
+    broker.delete_totp(&caller, &id(path)).await?;
     Ok(Json(wire::Status { status: OK.into() }))
 }
 
@@ -257,41 +181,8 @@ pub(crate) async fn code(
     RawQuery(query): RawQuery,
 ) -> Result<Json<wire::CodeAnswer>, Error> {
     let wish = wish(query.as_deref().unwrap_or_default())?;
-    let released = broker.code(&caller, &id(path)?, wish).await?;
+    let released = broker.code(&caller, &id(path), wish).await?;
     Ok(Json(answer(&released)))
-}
-
-/// The parameters of a code call. Unknown ones are ignored, as the original does.
-fn wish(query: &str) -> Result<Wish, Error> {
-    let mut wish = Wish::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "min_validity" => wish.min_validity = Some(seconds(value)?),
-            "unique" => wish.unique = Some(flag(value)?),
-            "include" if value == "next" => wish.next = true,
-            "include" => {
-                return Err(Error::invalid("invalid_include", "include takes the value next"));
-            }
-            _ => {}
-        }
-    }
-    Ok(wish)
-}
-
-fn seconds(value: &str) -> Result<u32, Error> {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let invalid =
-        || Error::invalid("invalid_min_validity", "min_validity takes a whole number of seconds");
-    value.parse().ok().filter(|_| digits).ok_or_else(invalid)
-}
-
-fn flag(value: &str) -> Result<bool, Error> {
-    match value {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(Error::invalid("invalid_unique", "unique takes true or false")),
-    }
 }
 
 fn answer(released: &Released) -> wire::CodeAnswer {

@@ -56,14 +56,16 @@ async fn answers(calls: Vec<Call>) -> Vec<String> {
 }
 
 async fn all_are_alike<'a>(
+    status: u16,
     caller: &Caller,
     ids: impl IntoIterator<Item = &'a str>,
-    calls: fn(&Caller, &str) -> Vec<Call>,
+    calls: impl Fn(&Caller, &str) -> Vec<Call>,
 ) {
+    let refused = format!("{status} ");
     let mut first: Option<(&str, Vec<String>)> = None;
     for id in ids {
         let given = answers(calls(caller, id)).await;
-        assert!(given.iter().all(|answer| answer.starts_with("404 ")), "{given:#?}");
+        assert!(given.iter().all(|answer| answer.starts_with(&refused)), "{given:#?}");
         let (first_id, expected) = first.get_or_insert_with(|| (id, given.clone()));
         assert_eq!(&given, expected, "{id} against {first_id}");
     }
@@ -81,7 +83,7 @@ async fn entries_of_others_look_like_entries_that_are_not_there() {
     ids.extend(MALFORMED);
     let long = "0".repeat(4000);
     ids.extend([long.as_str(), "550e8400e29b41d4a716446655440000"]);
-    all_are_alike(&other, ids, totp_calls).await;
+    all_are_alike(404, &other, ids, totp_calls).await;
 
     let mine = app.agent().get(format!("{SECRETS}/{theirs}")).await.ok();
     assert_eq!(mine["totp_secret"]["label"], "GitHub");
@@ -96,7 +98,7 @@ async fn keys_of_others_look_like_keys_that_are_not_there() {
     let other = app.other_account().await;
     let mut ids = vec![key.id.as_str(), "key_00000000000000000000000000"];
     ids.extend(MALFORMED);
-    all_are_alike(&other, ids, key_calls).await;
+    all_are_alike(404, &other, ids, key_calls).await;
     theirs.get(SECRETS).await.ok();
     let fetch = format!("/api/v1/key/{}/fetch", key.id);
     let fetched = app.owner().get(fetch).await.ok();
@@ -136,17 +138,16 @@ async fn a_role_that_may_not_is_told_so_whatever_the_id() {
     let app = TestApp::new().await;
     let entry = app.entry().await;
     let key = app.key_of(keyfob_core::policy::Role::Owner).id.clone();
-    let mut seen = Vec::new();
-    for id in [entry.as_str(), "00000000-0000-4000-8000-000000000000"] {
-        let delete = app.agent().delete(format!("{SECRETS}/{id}"));
-        seen.push(answers(vec![delete]).await);
-    }
-    assert_eq!(seen[0], seen[1]);
-    assert!(seen[0][0].starts_with("403 "), "{seen:?}");
-    for id in [key.as_str(), "key_00000000000000000000000000"] {
-        for call in key_calls(&app.backend(), id) {
-            call.await.error(403, "not_authorized");
-        }
+    let of_totp = |caller: &Caller, id: &str| {
+        let entry = format!("{SECRETS}/{id}");
+        vec![caller.delete(&entry), caller.patch(&entry, json!({"label": "mine now"}))]
+    };
+    let ids = |own, unknown| [own, unknown].into_iter().chain(MALFORMED);
+    let entries = ids(entry.as_str(), "00000000-0000-4000-8000-000000000000");
+    all_are_alike(403, &app.agent(), entries, of_totp).await;
+    for caller in [app.backend(), app.agent()] {
+        let keys = ids(key.as_str(), "key_00000000000000000000000001");
+        all_are_alike(403, &caller, keys, key_calls).await;
     }
 }
 

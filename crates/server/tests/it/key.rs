@@ -12,6 +12,8 @@ use crate::{
 
 const CREATE: &str = "/api/v1/key/create";
 const LIST: &str = "/api/v1/key/list";
+/// 9999-12-31T23:59:59.999Z
+const END_OF_TIME: i64 = 253_402_300_799_999;
 
 fn path(id: &str, action: &str) -> String {
     format!("/api/v1/key/{id}/{action}")
@@ -115,9 +117,22 @@ async fn wrong_fields_are_refused() {
         (json!({"role": "agent", "expiresAt": "soon"}), "bad_request"),
         (json!({"role": "agent", "expiresAt": START * 1000}), "invalid_expires_at"),
         (json!({"role": "agent", "expiresAt": -1}), "invalid_expires_at"),
+        (json!({"role": "agent", "expiresAt": END_OF_TIME + 1}), "invalid_expires_at"),
+        (json!({"role": "agent", "expiresAt": i64::MAX}), "invalid_expires_at"),
+        (json!({"role": "agent", "expiresAt": i64::MIN}), "invalid_expires_at"),
     ] {
         app.owner().post(CREATE, body).await.error(400, error);
     }
+}
+
+#[tokio::test]
+async fn a_key_ends_with_the_year_9999_at_the_latest() {
+    let app = TestApp::new().await;
+    let body = json!({"role": "agent", "expiresAt": END_OF_TIME});
+    let key = Key::from_answer(&app.owner().post(CREATE, body).await.ok());
+    let fetched = app.owner().get(path(&key.id, "fetch")).await.ok();
+    assert_eq!(fetched["expiresAt"], END_OF_TIME);
+    app.anonymous().with_token(&key).get(SECRETS).await.ok();
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ mod totp_code;
 mod totp_create;
 mod totp_fetch_update_delete;
 mod totp_list;
+mod totp_recent;
 mod totp_repeat;
 mod totp_unique;
 mod totp_wait;

@@ -1,5 +1,7 @@
 //! `GET /api/v2/totp/code/{id}`: the current step's code. See `totp_wait` and `totp_unique` too.
 
+use std::future::IntoFuture;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -98,6 +100,53 @@ async fn a_parameter_with_an_odd_value_is_refused() {
         let answer = app.agent().get(code_path(&id, query)).await;
         answer.error(400, error);
     }
+}
+
+#[tokio::test]
+async fn a_parameter_is_decoded_like_that_of_any_form() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    app.agent().get(code_path(&id, "?unique=true")).await.ok();
+    // This one waits for a step of its own, as it would not without the parameter.
+    let unique = app.agent().get(code_path(&id, "?uniqu%65=tru%65"));
+    let unique = tokio::spawn(unique.into_future());
+    app.clock.waiters(1).await;
+    app.clock.advance_seconds(30);
+    assert_eq!(unique.await.unwrap().ok()["code"], canary_code(30, START + 30));
+    let next = app.agent().get(code_path(&id, "?in%63lude=ne%78t")).await.ok();
+    assert_eq!(next["next_code"], canary_code(30, START + 60));
+    for (query, error) in [
+        ("?uniqu%65=maybe", "invalid_unique"),
+        ("?unique=tr+ue", "invalid_unique"),
+        ("?unique=true%FF", "invalid_unique"),
+        ("?min%5Fvalidity=ten", "invalid_min_validity"),
+        ("?min_validity=1+0", "invalid_min_validity"),
+        ("?inc%6Cude=all", "invalid_include"),
+    ] {
+        let answer = app.agent().get(code_path(&id, query)).await;
+        answer.error(400, error);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_there_twice_with_different_values_is_refused_by_name() {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    for (query, name) in [
+        ("?unique=true&unique=false", "unique"),
+        ("?unique=false&uniqu%65=true", "unique"),
+        ("?min_validity=1&include=next&min_validity=2", "min_validity"),
+        ("?include=next&include=", "include"),
+    ] {
+        let answer = app.agent().get(code_path(&id, query)).await;
+        let message = answer.error(400, "duplicate_parameter")["message"].clone();
+        let text =
+            format!("the query has {name} more than once, with different values: send it once");
+        assert_eq!(message, text);
+    }
+    assert!(app.code_events("ok").await.is_empty());
+    let same = "?min_validity=5&include=next&min_validity=%35&colour=red&colour=blue";
+    app.agent().get(code_path(&id, same)).await.ok();
 }
 
 #[tokio::test]

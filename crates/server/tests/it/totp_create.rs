@@ -92,10 +92,18 @@ async fn a_single_byte_is_a_secret() {
 async fn a_uri_overrides_all_other_fields() {
     let app = TestApp::new().await;
     let uri = format!("otpauth://totp/Ex:ann?secret={CANARY}&digits=8&period=60&algorithm=SHA512");
-    let body = json!({
-        "uri": uri, "label": "other", "secret": "not base32!", "issuer": "other",
-        "algorithm": "MD5", "digits": 99, "period": "never",
+    let others = json!({
+        "label": "other", "secret": "not base32!", "issuer": "other", "algorithm": "MD5",
+        "digits": 99, "period": "never",
     });
+    let mut wrong = others.clone();
+    for value in wrong.as_object_mut().unwrap().values_mut() {
+        *value = json!([true]);
+    }
+    wrong["uri"] = json!(uri);
+    created(&app, wrong).await;
+    let mut body = others;
+    body["uri"] = json!(uri);
     let entry = created(&app, body).await;
     assert_eq!(entry["label"], "Ex - ann");
     assert_eq!(entry["issuer"], "Ex");
@@ -116,6 +124,23 @@ async fn the_label_of_a_uri_is_issuer_and_account_or_whichever_there_is() {
         let uri = format!("otpauth://totp/{path}?secret={CANARY}&issuer={issuer}");
         let entry = created(&app, json!({"uri": uri})).await;
         assert_eq!(entry["label"], label, "{path} {issuer}");
+    }
+}
+
+#[tokio::test]
+async fn the_label_is_looked_at_where_the_uri_names_nothing() {
+    let app = TestApp::new().await;
+    let uri = format!("otpauth://totp/?secret={CANARY}");
+    for field in ["uri", "secret"] {
+        let entry = created(&app, json!({(field): uri, "label": "mine"})).await;
+        assert_eq!(entry["label"], "mine");
+        let entry = created(&app, json!({(field): uri})).await;
+        assert_eq!(entry["label"], "unnamed");
+        let refused = create(&app, json!({(field): uri, "label": 5})).await;
+        refused.error(400, "invalid_label");
+        let named = format!("otpauth://totp/ann?secret={CANARY}");
+        let entry = created(&app, json!({(field): named, "label": 5})).await;
+        assert_eq!(entry["label"], "ann");
     }
 }
 
@@ -179,10 +204,12 @@ async fn null_counts_as_absent() {
 }
 
 #[tokio::test]
-async fn an_empty_issuer_is_none() {
+async fn an_issuer_of_nothing_but_blanks_is_none() {
     let app = TestApp::new().await;
-    let entry = created(&app, json!({"label": "x", "issuer": "", "secret": CANARY})).await;
-    assert_eq!(entry["issuer"], Value::Null);
+    for blank in ["", " ", "\u{a0}\u{3000}", &" ".repeat(300)] {
+        let body = json!({"label": "x", "issuer": blank, "secret": CANARY});
+        assert_eq!(created(&app, body).await["issuer"], Value::Null, "{blank:?}");
+    }
 }
 
 #[tokio::test]
@@ -191,6 +218,8 @@ async fn each_wrong_field_has_an_error_of_its_own_that_repeats_no_value() {
     for (field, value, error) in [
         ("label", json!(7), "invalid_label"),
         ("label", json!(""), "missing_label"),
+        ("label", json!(" "), "missing_label"),
+        ("label", json!("\u{a0}\u{3000}\t"), "missing_label"),
         ("label", json!(null), "missing_label"),
         ("label", json!("x".repeat(256)), "invalid_label"),
         ("label", json!("line\nbreak"), "invalid_label"),
@@ -224,10 +253,40 @@ async fn a_label_of_255_characters_of_any_script_is_taken() {
     assert_eq!(entry["label"], label);
 }
 
+/// The message of a create's refusal for its fields.
+async fn refusal(app: &TestApp, field: &str, value: Value) -> String {
+    let mut body = json!({"label": "x"});
+    body[field] = value;
+    // The guard looks for the canary in the answer.
+    let body = create(app, body).await.error(400, "bad_request");
+    body["message"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn unknown_fields_are_ignored() {
+async fn an_unknown_field_is_refused_by_name_and_its_value_is_not_repeated() {
     let app = TestApp::new().await;
-    created(&app, json!({"label": "x", "secret": CANARY, "colour": "red"})).await;
+    for field in ["secrett", "Secret", "contact_id", "policy", "id", "", "`, expected `x"] {
+        let message = refusal(&app, field, json!(CANARY)).await;
+        let text = format!("unknown field `{field}`, expected one of `label`, `uri`, `secret`,");
+        assert!(message.starts_with(&text), "{message}");
+    }
+    for (length, shown) in [(64, "🔑".repeat(64)), (65, "🔑".repeat(64) + "…")] {
+        let message = refusal(&app, &"🔑".repeat(length), json!(CANARY)).await;
+        assert!(message.starts_with(&format!("unknown field `{shown}`, expected ")), "{message}");
+    }
+    let list = app.backend().get(SECRETS).await.ok();
+    assert_eq!(list["totp_secrets"], json!([]));
+}
+
+#[tokio::test]
+async fn a_picture_is_refused_with_what_to_send_instead() {
+    let app = TestApp::new().await;
+    for picture in [json!(CANARY), json!({"png": CANARY}), json!(null)] {
+        let message = refusal(&app, "qr_image", picture).await;
+        assert_eq!(message, "qr_image: pictures are not read yet; send uri or secret instead");
+    }
+    let list = app.backend().get(SECRETS).await.ok();
+    assert_eq!(list["totp_secrets"], json!([]));
 }
 
 #[tokio::test]

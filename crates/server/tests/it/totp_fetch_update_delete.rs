@@ -56,12 +56,23 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_blank_issuer_takes_it_away() {
+    let app = TestApp::new().await;
+    for blank in ["", " ", "\u{a0}\u{3000}"] {
+        let id = app.entry_with(json!({"issuer": "Ex"})).await;
+        let answer = app.backend().patch(entry_path(&id), json!({"issuer": blank})).await.ok();
+        assert_eq!(answer["totp_secret"]["issuer"], Value::Null, "{blank:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_update_that_is_wrong_changes_nothing() {
     let app = TestApp::new().await;
     let id = app.entry().await;
     let before = app.agent().get(entry_path(&id)).await.ok();
     for (change, error) in [
         (json!({"label": ""}), "missing_label"),
+        (json!({"label": " \u{a0}"}), "missing_label"),
         (json!({"label": "a\tb"}), "invalid_label"),
         (json!({"label": "x".repeat(256)}), "invalid_label"),
         (json!({"issuer": "x".repeat(256)}), "invalid_issuer"),

@@ -33,7 +33,7 @@ async fn a_retry_gets_the_first_answer_and_makes_no_second_entry() {
     let first = create(&app.backend(), ("X-Stainless-Retry-Count", "0"), body());
     let first = first.await.ok();
     app.clock.advance_seconds(599);
-    for retry in ["1", "2"] {
+    for retry in ["1", "2", "007", "99999999999", &"9".repeat(400)] {
         let retry = ("X-Stainless-Retry-Count", retry);
         let again = create(&app.backend(), retry, body()).await.ok();
         assert_eq!(again, first);
@@ -42,11 +42,60 @@ async fn a_retry_gets_the_first_answer_and_makes_no_second_entry() {
 }
 
 #[tokio::test]
+async fn a_repeat_answers_the_entry_as_it_is_now() {
+    let app = TestApp::new().await;
+    let mut first = create(&app.backend(), KEY, body()).await.ok();
+    let id = first["totp_secret"]["id"].as_str().unwrap().to_owned();
+    let change = json!({"label": "renamed", "policy": {"unique": true}});
+    app.backend().patch(entry_path(&id), change).await.ok();
+    first["totp_secret"]["label"] = json!("renamed");
+    first["totp_secret"]["policy"]["unique"] = json!(true);
+    assert_eq!(create(&app.backend(), KEY, body()).await.ok(), first);
+}
+
+#[tokio::test]
 async fn a_retry_of_a_create_that_never_came_in_makes_the_entry() {
     let app = TestApp::new().await;
     let first = create(&app.backend(), RETRY, body()).await.ok();
     assert_eq!(create(&app.backend(), RETRY, body()).await.ok(), first);
     assert_eq!(count(&app).await, 1);
+}
+
+#[tokio::test]
+async fn a_retry_count_that_is_zero_or_no_number_is_no_retry() {
+    let app = TestApp::new().await;
+    let counts = ["0", "000", "", "-1", "+1", "1.5", "one", "1 2", "\u{661}"];
+    for count in counts {
+        create(&app.backend(), ("X-Stainless-Retry-Count", count), body()).await.ok();
+    }
+    assert_eq!(self::count(&app).await, counts.len());
+}
+
+#[tokio::test]
+async fn a_create_with_an_idempotency_key_is_known_by_its_content_too() {
+    let app = TestApp::new().await;
+    let bare = json!({"label": "bare"});
+    for body in [body(), bare] {
+        let before = count(&app).await;
+        let first = create(&app.backend(), KEY, body.clone()).await.ok();
+        app.clock.advance_seconds(599);
+        assert_eq!(create(&app.backend(), RETRY, body.clone()).await.ok(), first);
+        assert_eq!(count(&app).await, before + 1);
+        // The last one counts, as it does without a key.
+        let other = ("Idempotency-Key", "order-67");
+        let second = create(&app.backend(), other, body.clone()).await.ok();
+        assert_ne!(second, first);
+        assert_eq!(create(&app.backend(), RETRY, body).await.ok(), second);
+        app.clock.advance_seconds(601);
+    }
+}
+
+#[tokio::test]
+async fn a_create_without_an_idempotency_key_is_not_one_with_it() {
+    let app = TestApp::new().await;
+    let first = create(&app.backend(), RETRY, body()).await.ok();
+    let named = create(&app.backend(), KEY, body()).await.ok();
+    assert_ne!(first["totp_secret"]["id"], named["totp_secret"]["id"]);
 }
 
 #[tokio::test]
@@ -194,10 +243,12 @@ async fn forgetting_old_creates_forgets_no_recent_one() {
     let app = TestApp::new().await;
     create(&app.backend(), KEY, body()).await.ok();
     app.clock.advance_seconds(300);
-    let recent = create(&app.backend(), RETRY, body()).await.ok();
+    let other = json!({"label": "other", "secret": CANARY});
+    let recent = create(&app.backend(), RETRY, other.clone()).await.ok();
     app.clock.advance_seconds(301);
-    assert_eq!(app.broker().forget_creations().await.unwrap(), 1);
-    assert_eq!(create(&app.backend(), RETRY, body()).await.ok(), recent);
+    // The old one was known by its key and by its content.
+    assert_eq!(app.broker().forget_creations().await.unwrap(), 2);
+    assert_eq!(create(&app.backend(), RETRY, other).await.ok(), recent);
 }
 
 #[tokio::test]

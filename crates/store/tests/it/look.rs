@@ -1,7 +1,7 @@
 //! A look at which master key a database is bound to, which leaves everything as it is.
 
 use keyfob_core::crypto::MasterKeyId;
-use keyfob_store::{Store, StoreError, vault};
+use keyfob_store::{Options, Store, StoreError, vault};
 
 use crate::{
     database::{self, Database},
@@ -68,9 +68,16 @@ fn a_file_that_is_no_database_is_refused_and_not_touched() {
     };
     let text = "this is no database, but somebody's file".repeat(100);
     std::fs::write(database::file(dir.path()), &text).unwrap();
-    let refused = Store::bound_to(&database.target());
-    assert!(matches!(refused, Err(StoreError::Database(_))), "{refused:?}");
-    assert_eq!(files(&database), [("keyfob.db".into(), text.into_bytes())]);
+    let looked = Store::bound_to(&database.target()).map(drop);
+    assert_eq!(files(&database), [("keyfob.db".into(), text.clone().into_bytes())]);
+    let options = Options { may_migrate: false, ..Options::new([0; 4]) };
+    let opened = Store::open(&database.target(), &options).map(drop);
+    assert_eq!(std::fs::read(database::file(dir.path())).unwrap(), text.into_bytes());
+    for refused in [looked, opened] {
+        let Err(StoreError::Open(text)) = refused else { panic!("{refused:?}") };
+        let file = database::file(dir.path()).display().to_string();
+        assert!(text.starts_with(&format!("{file} is not a database of SQLite")), "{text}");
+    }
 }
 
 #[test]
