@@ -11,6 +11,11 @@ pub(crate) fn print(line: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints a part of a line; whatever follows it flushes it.
+pub(crate) fn print_part(part: &str) -> io::Result<()> {
+    write!(io::stdout().lock(), "{part}")
+}
+
 /// Prints data as one JSON document.
 pub(crate) fn print_json(data: &impl Serialize) -> io::Result<()> {
     print(&serde_json::to_string(data)?)
@@ -39,4 +44,10 @@ pub(crate) fn print_table(head: &[&str], rows: &[Vec<String>]) -> io::Result<()>
 /// Text from the server as a terminal may show it: without control characters.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A moment, from unix milliseconds.
+pub(crate) fn time(millis: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(millis);
+    at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }
