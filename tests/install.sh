@@ -40,7 +40,7 @@ node_there() {
 venv_python() {
   local python
   for python in python3 /usr/bin/python3; do
-    if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then
+    if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
       echo "$python"
       return 0
     fi
@@ -105,7 +105,7 @@ install_python_packages() {
   want=$(digest "$clients/requirements.txt")
   if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && "$venv/bin/python" -c '' 2>/dev/null; then return 0; fi
   echo "installing PyPI packages under tests/clients"
-  python=$(venv_python) || die "no Python 3.9 or newer that can make virtual environments"
+  python=$(venv_python) || die "no Python 3.11 or newer that can make virtual environments"
   rm -rf "$venv"
   "$python" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$clients/requirements.txt"

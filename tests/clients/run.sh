@@ -91,6 +91,7 @@ field() { node -e 'const o = JSON.parse(require("fs").readFileSync(0)); const v 
 make_key() { # ROLE: prints the answer
   "$bin" key create --role "$1" --name "client tests ($1)" --json --data-dir "$data" "${on_database[@]}"
 }
+owner=$(make_key owner) || die "keyfob key create --role owner failed"
 backend=$(make_key backend) || die "keyfob key create --role backend failed"
 agent=$(make_key agent) || die "keyfob key create --role agent failed"
 KEYFOB_KEY_ID=$(field id <<<"$backend") || die "the backend key has no id"
@@ -98,19 +99,21 @@ KEYFOB_KEY_SECRET=$(field secret <<<"$backend") || die "the backend key has no s
 KEYFOB_TOKEN=$(field token <<<"$backend") || die "the backend key has no token"
 KEYFOB_AGENT_KEY_ID=$(field id <<<"$agent") || die "the agent key has no id"
 KEYFOB_AGENT_KEY_SECRET=$(field secret <<<"$agent") || die "the agent key has no secret"
-export KEYFOB_URL=$address KEYFOB_BIN=$bin KEYFOB_DATA_DIR=$data KEYFOB_SECRETS_SEEN=$work/secrets
-export KEYFOB_KEY_ID KEYFOB_KEY_SECRET KEYFOB_TOKEN KEYFOB_AGENT_KEY_ID KEYFOB_AGENT_KEY_SECRET
+KEYFOB_AGENT_TOKEN=$(field token <<<"$agent") || die "the agent key has no token"
+KEYFOB_OWNER_TOKEN=$(field token <<<"$owner") || die "the owner key has no token"
+export KEYFOB_URL=$address KEYFOB_BIN=$bin KEYFOB_DATA_DIR=$data KEYFOB_SECRETS_SEEN=$work/secrets KEYFOB_TOKENS_SEEN=$work/keys
+export KEYFOB_KEY_ID KEYFOB_KEY_SECRET KEYFOB_TOKEN KEYFOB_AGENT_KEY_ID KEYFOB_AGENT_KEY_SECRET KEYFOB_AGENT_TOKEN KEYFOB_OWNER_TOKEN
 : >"$KEYFOB_SECRETS_SEEN"
+printf '%s\n' "$KEYFOB_KEY_SECRET" "$KEYFOB_TOKEN" "$KEYFOB_AGENT_KEY_SECRET" "$KEYFOB_AGENT_TOKEN" "$KEYFOB_OWNER_TOKEN" >"$KEYFOB_TOKENS_SEEN"
 
 # --- the clients ---
 echo "node $(node --version), keyfob on $database at $address"
-(cd "$here" && node --test --test-reporter=spec node/*.test.mjs) || die "the tests of the npm package failed"
-(cd "$here" && PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -q -p no:cacheprovider python/) || die "the tests of the PyPI package failed"
+(cd "$here" && node --test --test-reporter=spec node/*.test.mjs) || die "the tests of the npm packages failed"
+(cd "$here" && PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -q -p no:cacheprovider python/) || die "the tests of the PyPI packages failed"
 kill -0 "$server" 2>/dev/null || die "the server ended during the tests"
 
 # --- no secret in the log, in the output or in the stored data ---
 [ -s "$KEYFOB_SECRETS_SEEN" ] || die "the tests noted no generated secret"
-printf '%s\n' "$KEYFOB_KEY_SECRET" "$KEYFOB_AGENT_KEY_SECRET" "$KEYFOB_TOKEN" >"$work/keys"
 stop_server || die "the server did not end within 10 s of SIGTERM"
 if [ "$database" = postgres ]; then
   pg_dump "$KEYFOB_DATABASE_URL" >"$work/dump.sql" || die "pg_dump failed"

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What `create`, `ensure` and `update` take. Everything may be left out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What `create`, `ensure` and `update` take. What is left out stays as it is; an empty text is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactFields {
     /// What people call it.
@@ -28,9 +28,9 @@ pub struct ContactFields {
     /// What it prefers, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferences: Option<String>,
-    /// Since when the account vouches for it, in unix milliseconds.
+    /// Since when the account vouches for it, in unix milliseconds; `Some(None)` is never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verified_at: Option<i64>,
+    pub verified_at: Option<Option<i64>>,
     /// A JSON object of the account's own; in an update `{"$update": {…}}` changes single keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,

@@ -52,7 +52,9 @@ impl fmt::Display for Failure {
             Self::Refused(error @ Error::Api { status, .. }) => {
                 write!(f, "{error}")?;
                 match status.as_u16() {
-                    401 => f.write_str(" (is KEYFOB_TOKEN the token of a live key?)"),
+                    401 => f.write_str(
+                        " (is KEYFOB_TOKEN the token of a live key, and --run-as, if given, a direct child of its account?)",
+                    ),
                     404 => f.write_str(" (or not visible to this key)"),
                     _ => Ok(()),
                 }
@@ -76,7 +78,7 @@ fn innermost(error: &dyn std::error::Error) -> &dyn std::error::Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Url(_) | Error::Token => Self::Usage(error.to_string()),
+            Error::Url(_) | Error::Token | Error::RunAs(_) => Self::Usage(error.to_string()),
             error => Self::Refused(error),
         }
     }

@@ -106,7 +106,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::List { at } => {
             let json = at.json;
             let keys = match at.open(Missing::Refuse).await? {
-                Keys::Remote(client) => list(&client).await?,
+                Keys::Remote(client) => client.list_keys().take(usize::MAX).await?,
                 Keys::Local(broker, caller) => local::list_keys(&broker, &caller).await?,
             };
             show_list(&keys, json)
@@ -140,6 +140,7 @@ impl Where {
         if !self.vault.is_given() && self.remote.is_given() {
             return Ok(Keys::Remote(self.remote.client()?));
         }
+        self.remote.expect_no_child()?;
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let config = self.vault.config();
         let vault = match missing {
@@ -174,18 +175,6 @@ fn no_account(error: Error) -> Failure {
     }
 }
 
-async fn list(client: &Client) -> Result<Vec<Key>, Failure> {
-    let (mut keys, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = client.list_keys(&cursor).await?;
-        if page.items.is_empty() {
-            return Ok(keys);
-        }
-        keys.extend(page.items);
-        cursor = page.cursor;
-    }
-}
-
 fn show(key: &CreatedKey, json: bool) -> Result<(), Failure> {
     if json {
         return Ok(output::print_json(key)?);
@@ -208,18 +197,16 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
 
 fn row(key: &Key, now: i64) -> Vec<String> {
     let state = match (key.revoked_at, key.expires_at) {
-        (Some(at), _) => format!("revoked {}", time(at)),
-        (None, Some(at)) if at <= now => format!("expired {}", time(at)),
-        (None, Some(at)) => format!("until {}", time(at)),
+        (Some(at), _) => format!("revoked {}", output::time(at)),
+        (None, Some(at)) if at <= now => format!("expired {}", output::time(at)),
+        (None, Some(at)) => format!("until {}", output::time(at)),
         (None, None) => "live".into(),
     };
-    vec![key.id.clone(), key.role.clone(), state, time(key.created_at), output::plain(&key.name)]
-}
-
-/// A moment in UTC. Reckoned as a date, which goes to the end of the year 9999: jiff's moments end a
-/// day before. Out of that range the number itself is better than nothing.
-fn time(millis: i64) -> String {
-    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
-    let at = epoch.checked_add(jiff::SignedDuration::from_millis(millis));
-    at.map_or_else(|_| millis.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+    vec![
+        key.id.clone(),
+        key.role.clone(),
+        state,
+        output::time(key.created_at),
+        output::plain(&key.name),
+    ]
 }

@@ -1,6 +1,8 @@
 //! `keyfob`: the server and its command line in one binary.
 
 mod config;
+mod contact;
+mod contact_fields;
 mod doctor;
 mod failure;
 mod key;
@@ -44,6 +46,8 @@ enum Command {
     Key(key::Args),
     /// Store one-time-password secrets and get their codes
     Totp(totp::Args),
+    /// Store contacts, the people for whom agents act
+    Contact(contact::Args),
     /// Check configuration, key, database and clock; say what is wrong and how to mend it
     Doctor(doctor::Args),
 }
@@ -72,6 +76,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Serve(args) => serve::run(*args).await,
             Command::Key(args) => key::run(args).await,
             Command::Totp(args) => totp::run(args).await,
+            Command::Contact(args) => contact::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     })

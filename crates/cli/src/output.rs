@@ -11,6 +11,11 @@ pub(crate) fn print(line: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints a part of a line; whatever follows it flushes it.
+pub(crate) fn print_part(part: &str) -> io::Result<()> {
+    write!(io::stdout().lock(), "{part}")
+}
+
 /// Prints data as one JSON document.
 pub(crate) fn print_json(data: &impl Serialize) -> io::Result<()> {
     print(&serde_json::to_string(data)?)
@@ -39,4 +44,12 @@ pub(crate) fn print_table(head: &[&str], rows: &[Vec<String>]) -> io::Result<()>
 /// Text from the server as a terminal may show it: without control characters.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A moment in UTC. Reckoned as a date, which goes to the end of the year 9999: jiff's moments end a
+/// day before. Out of that range the number itself is better than nothing.
+pub(crate) fn time(millis: i64) -> String {
+    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    let at = epoch.checked_add(jiff::SignedDuration::from_millis(millis));
+    at.map_or_else(|_| millis.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

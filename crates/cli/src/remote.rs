@@ -15,6 +15,9 @@ pub(crate) struct RemoteArgs {
     /// Token of a key; better in the environment than on the command line, which others can see
     #[arg(long, env = "KEYFOB_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
+    /// Act as a child account of the key's own: its id, or its e-mail address
+    #[arg(long, env = "KEYFOB_RUN_AS", value_name = "ACCOUNT")]
+    run_as: Option<String>,
 }
 
 impl RemoteArgs {
@@ -32,6 +35,20 @@ impl RemoteArgs {
         let missing =
             "set KEYFOB_TOKEN to a key's token (keyfob key create --role backend makes one)";
         let token = self.given_token().ok_or_else(|| Failure::Usage(missing.into()))?;
-        Ok(Client::new(&self.url, token.clone())?)
+        let client = Client::new(&self.url, token.clone())?;
+        Ok(match self.child() {
+            Some(account) => client.run_as(account)?,
+            None => client,
+        })
+    }
+
+    fn child(&self) -> Option<&str> {
+        self.run_as.as_deref().filter(|account| !account.is_empty())
+    }
+
+    /// Refuses to act as a child account where that cannot be done, rather than in its parent.
+    pub(crate) fn expect_no_child(&self) -> Result<(), Failure> {
+        let text = "--run-as (KEYFOB_RUN_AS) works over HTTP only: leave --data-dir and --database-url away, and set KEYFOB_TOKEN";
+        self.child().map_or(Ok(()), |_| Err(Failure::Usage(text.into())))
     }
 }

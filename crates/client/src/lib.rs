@@ -1,6 +1,6 @@
 //! The Rust SDK of Keyfob.
 //!
-//! For now it has what the command line needs: one-time passwords and keys.
+//! For now it has what the command line needs: one-time passwords, contacts and keys.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), keyfob_client::Error> {
@@ -11,19 +11,27 @@
 //! # }
 //! ```
 
+mod contact;
+mod list;
+
 use std::time::Duration;
 
 use keyfob_api::{
     error::ErrorBody,
     key::{CreateKey, CreatedKey, Key},
-    list::{Id, Page},
+    list::Id,
     totp::{CodeAnswer, CreateTotp, Status, Totp, TotpAnswer, TotpList},
 };
-use reqwest::{Method, Response, StatusCode, Url, header};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The server keeps a caller waiting for 55 s at most.
+pub use crate::{
+    contact::ContactQuery,
+    list::{Lines, List},
+};
+
+/// The server keeps a caller waiting for 55 s at most, and lets no list pause for longer than 15 s.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -36,6 +44,9 @@ pub enum Error {
     /// The token holds a line break, or what else no HTTP header can.
     #[error("the token holds characters that no token has: copy it again")]
     Token,
+    /// The account to act as holds what no HTTP header can.
+    #[error("{0:?} is neither the id of an account nor its e-mail address")]
+    RunAs(String),
     /// The server refused.
     #[error("{}", body.message)]
     Api {
@@ -50,6 +61,9 @@ pub enum Error {
         /// The HTTP status.
         status: StatusCode,
     },
+    /// A list ended before its end; what came of it is not all.
+    #[error("the list broke off: {0}")]
+    BrokenOff(String),
     /// The server could not be reached, or the connection broke.
     #[error("the server could not be reached: {0}")]
     Transport(#[source] reqwest::Error),
@@ -68,6 +82,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: SecretString,
+    run_as: Option<(&'static str, header::HeaderValue)>,
 }
 
 /// What is wanted of a code; the default is the current one.
@@ -91,12 +106,43 @@ impl Client {
         let base = url.ok_or_else(|| Error::Url(base.to_owned()))?;
         header::HeaderValue::from_str(token.expose_secret()).map_err(|_| Error::Token)?;
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .read_timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("keyfob-client/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, base, token })
+        Ok(Self { http, base, token, run_as: None })
+    }
+
+    /// The same client, acting as a child account of the key's own: its id, or its e-mail address.
+    pub fn run_as(self, account: &str) -> Result<Self, Error> {
+        let is_email = account.contains('@');
+        let name = if is_email { "x-runas-child-user-email" } else { "x-runas-user-id" };
+        let value = header::HeaderValue::from_str(account);
+        let value = value.map_err(|_| Error::RunAs(account.to_owned()))?;
+        Ok(Self { run_as: Some((name, value)), ..self })
+    }
+
+    /// A request of a path below `/api`, whose answer is to be `accept`.
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &impl Serialize,
+        accept: &'static str,
+    ) -> Result<RequestBuilder, Error> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| Error::Url(self.base.to_string()))?
+            .pop_if_empty()
+            .extend(["api"].iter().chain(path));
+        let request = self.http.request(method, url).query(query);
+        let request = request.bearer_auth(self.token.expose_secret());
+        let request = request.header(header::ACCEPT, accept);
+        Ok(match &self.run_as {
+            Some((name, account)) => request.header(*name, account),
+            None => request,
+        })
     }
 
     async fn call<T: DeserializeOwned>(
@@ -106,14 +152,7 @@ impl Client {
         query: &impl Serialize,
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, Error> {
-        let mut url = self.base.clone();
-        url.path_segments_mut()
-            .map_err(|()| Error::Url(self.base.to_string()))?
-            .pop_if_empty()
-            .extend(["api"].iter().chain(path));
-        let request = self.http.request(method, url).query(query);
-        let request = request.bearer_auth(self.token.expose_secret());
-        let request = request.header(header::ACCEPT, "application/json");
+        let request = self.request(method, path, query, "application/json")?.timeout(TIMEOUT);
         let request = match body {
             Some(body) => request.json(body),
             None => request,
@@ -151,9 +190,10 @@ impl Client {
         self.call(Method::POST, &["v1", "key", "create"], NONE, Some(key)).await
     }
 
-    /// A page of the account's keys, newest first, after the one that `cursor` names.
-    pub async fn list_keys(&self, cursor: &str) -> Result<Page<Key>, Error> {
-        self.call(Method::GET, &["v1", "key", "list"], &[("cursor", cursor)], NO_BODY).await
+    /// The account's keys, newest first.
+    #[must_use]
+    pub fn list_keys(&self) -> List<Key> {
+        List::new(self, &["v1", "key", "list"], Vec::new())
     }
 
     /// Ends a key.
@@ -171,12 +211,19 @@ const NO_BODY: Option<&()> = None;
 struct Empty {}
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
+    let response = accepted(response).await?;
     let status = response.status();
     let bytes = response.bytes().await?;
-    let foreign = |_| Error::Foreign { status };
+    serde_json::from_slice(&bytes).map_err(|_| Error::Foreign { status })
+}
+
+/// The answer, if it is not a refusal.
+async fn accepted(response: Response) -> Result<Response, Error> {
+    let status = response.status();
     if status.is_success() {
-        return serde_json::from_slice(&bytes).map_err(foreign);
+        return Ok(response);
     }
-    let body = Box::new(serde_json::from_slice(&bytes).map_err(foreign)?);
-    Err(Error::Api { status, body })
+    let bytes = response.bytes().await?;
+    let body = serde_json::from_slice(&bytes).map_err(|_| Error::Foreign { status })?;
+    Err(Error::Api { status, body: Box::new(body) })
 }

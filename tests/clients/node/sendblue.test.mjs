@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { describe, test } from 'node:test';
 import SendblueAPI from 'sendblue';
+import { cuttingProxy, env, unique, url } from './support.mjs';
 
 const {
   BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError, RateLimitError,
@@ -16,13 +16,6 @@ const SECRET = 'CANARY234567CANARY234567CANARY23'; // 160 bits
 const SHORT_SECRET = 'CANARY234567CANA'; // 80 bits, as real services still issue them
 const CODE_PATH = '/api/v2/totp/code/';
 
-function env(name) {
-  const value = process.env[name];
-  assert.ok(value, `${name} is not set: run the tests with tests/clients/run.sh`);
-  return value;
-}
-
-const url = env('KEYFOB_URL');
 const keys = { apiKey: env('KEYFOB_KEY_ID'), apiSecret: env('KEYFOB_KEY_SECRET') };
 const agentKeys = { apiKey: env('KEYFOB_AGENT_KEY_ID'), apiSecret: env('KEYFOB_AGENT_KEY_SECRET') };
 const client = new SendblueAPI({ ...keys, baseURL: url });
@@ -69,9 +62,6 @@ async function checkCode(api, id, entry, options) {
 }
 
 // --- helpers ---
-
-/** Makes a label that no other entry has. */
-const unique = (text) => `${text} ${randomUUID().slice(0, 8)}`;
 
 /** Tells run.sh about a secret that Keyfob made, so that it is searched for in the log as well. */
 const noteSecret = (secret) => appendFileSync(env('KEYFOB_SECRETS_SEEN'), `${secret}\n`);
@@ -298,28 +288,7 @@ test('unique codes asked for at once are all different and wait their turn', asy
 
 // --- the connection is cut ---
 
-/** Passes requests on to Keyfob; cuts the first `cuts` connections before the request or before the answer. */
-async function cuttingProxy(t, { before, cuts }) {
-  const attempts = [];
-  const server = createServer(async (request, response) => {
-    const attempt = { retryCount: request.headers['x-stainless-retry-count'], answer: undefined };
-    attempts.push(attempt);
-    const cut = attempts.length <= cuts;
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    if (cut && before === 'request') return request.socket.destroy();
-    const { host: _h, connection: _c, 'content-length': _l, ...headers } = request.headers;
-    const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
-    const answer = await fetch(url + request.url, { method: request.method, headers, body });
-    const text = await answer.text();
-    attempt.answer = JSON.parse(text);
-    if (cut) return request.socket.destroy();
-    return response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') }).end(text);
-  });
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  t.after(() => { server.closeAllConnections?.(); server.close(); });
-  return { attempts, baseURL: `http://127.0.0.1:${server.address().port}` };
-}
+const retryCount = (attempt) => attempt.headers['x-stainless-retry-count'];
 
 // At once, because the package waits between its attempts.
 describe('a create whose connection is cut', { concurrency: true }, () => {
@@ -332,7 +301,7 @@ describe('a create whose connection is cut', { concurrency: true }, () => {
           const { totp: api } = new SendblueAPI({ ...keys, baseURL }).v2;
           const entry = await create(secret ? { label, secret } : { label }, api);
 
-          const counts = attempts.map((attempt) => attempt.retryCount);
+          const counts = attempts.map(retryCount);
           assert.deepEqual(counts, ['0', '1', '2'].slice(0, cuts + 1));
           const found = await withLabel(label);
           assert.deepEqual(found.map((item) => item.id), [entry.id]);
@@ -352,5 +321,5 @@ test('reading a code survives a cut connection', async (t) => {
   const { totp: api } = new SendblueAPI({ ...keys, baseURL }).v2;
   const answer = await api.getCode(id);
   assert.equal(answer.code, codeAt(answer.server_time, { secret: SECRET }));
-  assert.deepEqual(attempts.map((attempt) => attempt.retryCount), ['0', '1']);
+  assert.deepEqual(attempts.map(retryCount), ['0', '1']);
 });

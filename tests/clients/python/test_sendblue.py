@@ -10,14 +10,11 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
-import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -25,16 +22,11 @@ import pytest
 import sendblue_api
 from sendblue_api import AsyncSendblueAPI, SendblueAPI
 
+from support import URL, CuttingProxy, env, unique
+
 SECRET = "CANARY234567CANARY234567CANARY23"  # 160 bits
 SHORT_SECRET = "CANARY234567CANA"  # 80 bits, as real services still issue them
 
-
-def env(name: str) -> str:
-    assert os.environ.get(name), f"{name} is not set: run the tests with tests/clients/run.sh"
-    return os.environ[name]
-
-
-URL = env("KEYFOB_URL")
 KEYS = {"api_key": env("KEYFOB_KEY_ID"), "api_secret": env("KEYFOB_KEY_SECRET")}
 AGENT_KEYS = {"api_key": env("KEYFOB_AGENT_KEY_ID"), "api_secret": env("KEYFOB_AGENT_KEY_SECRET")}
 CLIENT = SendblueAPI(**KEYS, base_url=URL)
@@ -75,11 +67,6 @@ def check_code(api: Any, secret_id: str, **entry: Any) -> None:
 
 
 # --- helpers ---
-
-
-def unique(text: str) -> str:
-    """A label that no other entry has."""
-    return f"{text} {uuid.uuid4().hex[:8]}"
 
 
 def create(api: Any = TOTP, **body: Any) -> Any:
@@ -313,55 +300,8 @@ def test_a_code_that_can_only_be_had_in_more_than_a_minute_is_a_rate_limit_error
 # --- the connection is cut ---
 
 
-class CuttingProxy(ThreadingHTTPServer):
-    """Passes requests on to Keyfob; cuts the first `cuts` connections before the request or before the answer."""
-
-    daemon_threads = True
-
-    def __init__(self, before: str, cuts: int) -> None:
-        super().__init__(("127.0.0.1", 0), CuttingHandler)
-        self.before, self.cuts = before, cuts
-        self.counts: list[str] = []
-        self.answers: list[Any] = []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def __exit__(self, *error: Any) -> None:
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class CuttingHandler(BaseHTTPRequestHandler):
-    server: CuttingProxy
-
-    def forward(self) -> None:
-        proxy = self.server
-        proxy.counts.append(self.headers["x-stainless-retry-count"])
-        cut = len(proxy.counts) <= proxy.cuts
-        body = self.rfile.read(int(self.headers["content-length"] or 0))
-        # One connection for each request; the socket is closed when this method returns.
-        self.close_connection = True
-        if cut and proxy.before == "request":
-            return
-        hop = ("host", "connection", "content-length")
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in hop}
-        answer = httpx.request(self.command, URL + self.path, headers=headers, content=body)
-        proxy.answers.append(answer.json())
-        if cut:
-            return
-        self.send_response(answer.status_code)
-        self.send_header("content-type", answer.headers["content-type"])
-        self.send_header("content-length", str(len(answer.content)))
-        self.end_headers()
-        self.wfile.write(answer.content)
-
-    do_GET = do_POST = do_DELETE = forward
-
-    def log_message(self, *_: Any) -> None:
-        pass
+def retry_counts(proxy: CuttingProxy) -> list[str]:
+    return [headers["x-stainless-retry-count"] for headers in proxy.attempts]
 
 
 def one_entry_after_cuts(before: str, cuts: int, given: str | None) -> None:
@@ -369,7 +309,7 @@ def one_entry_after_cuts(before: str, cuts: int, given: str | None) -> None:
     with CuttingProxy(before, cuts) as proxy:
         api = SendblueAPI(**KEYS, base_url=proxy.url).v2.totp
         entry = create(api, label=label, **({"secret": given} if given else {}))
-    assert proxy.counts == ["0", "1", "2"][: cuts + 1]
+    assert retry_counts(proxy) == ["0", "1", "2"][: cuts + 1]
     assert [item.id for item in with_label(label)] == [entry.id]
     assert len(proxy.answers) == (cuts + 1 if before == "answer" else 1)
     for answer in proxy.answers:
@@ -393,4 +333,4 @@ def test_reading_a_code_survives_a_cut_connection() -> None:
     with CuttingProxy("answer", 1) as proxy:
         answer = SendblueAPI(**KEYS, base_url=proxy.url).v2.totp.get_code(secret_id)
     assert answer.code == code_at(answer.server_time, SECRET)
-    assert proxy.counts == ["0", "1"]
+    assert retry_counts(proxy) == ["0", "1"]

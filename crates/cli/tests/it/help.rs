@@ -21,6 +21,14 @@ fn the_help_of_every_command_is_as_it_was() {
         ("totp", &["totp", "--help"]),
         ("totp_add", &["totp", "add", "--help"]),
         ("totp_code", &["totp", "code", "--help"]),
+        ("contact", &["contact", "--help"]),
+        ("contact_create", &["contact", "create", "--help"]),
+        ("contact_ensure", &["contact", "ensure", "--help"]),
+        ("contact_list", &["contact", "list", "--help"]),
+        ("contact_fetch", &["contact", "fetch", "--help"]),
+        ("contact_update", &["contact", "update", "--help"]),
+        ("contact_delete", &["contact", "delete", "--help"]),
+        ("contact_export", &["contact", "export", "--help"]),
         ("doctor", &["doctor", "--help"]),
     ];
     for (name, args) in commands {

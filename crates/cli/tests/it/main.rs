@@ -16,6 +16,7 @@ mod vault;
 
 mod at_most_once;
 mod cli;
+mod contact;
 mod crash;
 mod full_disk;
 mod help;

@@ -1,0 +1,121 @@
+//! Lists that may be long: page by page, or in one answer as lines.
+
+use std::{marker::PhantomData, vec};
+
+use bytes::BytesMut;
+use keyfob_api::list::{Line, Page};
+use reqwest::{Method, Response};
+use serde::de::DeserializeOwned;
+
+use crate::{Client, Error, NO_BODY, accepted};
+
+/// A list that asks for its next page when it needs it.
+pub struct List<T> {
+    client: Client,
+    path: &'static [&'static str],
+    query: Vec<(String, String)>,
+    page: vec::IntoIter<T>,
+    /// Where the next page begins; `None` after the last one.
+    cursor: Option<String>,
+}
+
+impl<T: DeserializeOwned> List<T> {
+    pub(crate) fn new(
+        client: &Client,
+        path: &'static [&'static str],
+        query: Vec<(String, String)>,
+    ) -> Self {
+        let (client, page) = (client.clone(), Vec::new().into_iter());
+        Self { client, path, query, page, cursor: Some(String::new()) }
+    }
+
+    /// The next item; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<T>, Error> {
+        if let Some(item) = self.page.next() {
+            return Ok(Some(item));
+        }
+        let Some(cursor) = self.cursor.take() else {
+            return Ok(None);
+        };
+        let mut query = self.query.clone();
+        query.push(("cursor".into(), cursor));
+        let page: Page<T> = self.client.call(Method::GET, self.path, &query, NO_BODY).await?;
+        // Only an empty page is the last one.
+        self.cursor = (!page.items.is_empty()).then_some(page.cursor);
+        self.page = page.items.into_iter();
+        Ok(self.page.next())
+    }
+
+    /// The first items, `most` of them if there are so many.
+    pub async fn take(mut self, most: usize) -> Result<Vec<T>, Error> {
+        let mut items = Vec::new();
+        while items.len() < most {
+            match self.next().await? {
+                Some(item) => items.push(item),
+                None => break,
+            }
+        }
+        Ok(items)
+    }
+}
+
+/// A list that comes in one answer, a line of JSON for each item.
+pub struct Lines<T> {
+    response: Response,
+    /// What came of lines that have not been taken yet.
+    buffer: BytesMut,
+    /// How much of it is known to hold no line's end.
+    searched: usize,
+    item: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Lines<T> {
+    pub(crate) async fn open(
+        client: &Client,
+        path: &[&str],
+        query: &[(String, String)],
+    ) -> Result<Self, Error> {
+        let request = client.request(Method::GET, path, &query, "application/jsonl")?;
+        let response = accepted(request.send().await?).await?;
+        Ok(Self { response, buffer: BytesMut::new(), searched: 0, item: PhantomData })
+    }
+
+    /// The next item; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<T>, Error> {
+        while let Some(line) = self.line().await? {
+            let foreign = |_| Error::Foreign { status: self.response.status() };
+            match serde_json::from_slice(&line).map_err(foreign)? {
+                Line::Item(item) => return Ok(Some(item)),
+                Line::Nop {} => {}
+                Line::Error { message, .. } => return Err(Error::BrokenOff(message)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn line(&mut self) -> Result<Option<BytesMut>, Error> {
+        loop {
+            let unseen = &self.buffer[self.searched..];
+            if let Some(at) = unseen.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(self.searched + at + 1);
+                self.searched = 0;
+                return Ok(Some(line));
+            }
+            self.searched = self.buffer.len();
+            match self.response.chunk().await.map_err(|error| broken_off(&error))? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(Error::BrokenOff("its last line is not whole".into())),
+            }
+        }
+    }
+}
+
+/// The cause that says what happened; those around it say what was being done.
+fn broken_off(error: &reqwest::Error) -> Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Error::BrokenOff(cause.to_string())
+}
