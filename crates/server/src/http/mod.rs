@@ -8,5 +8,6 @@ pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod repeat;
+pub(crate) mod secret;
 mod stream;
 pub(crate) mod totp;
