@@ -8,4 +8,5 @@ pub mod contact;
 pub mod error;
 pub mod key;
 pub mod list;
+pub mod secret;
 pub mod totp;

@@ -3,12 +3,13 @@
 //! It changes nothing, makes nothing, and shows no secret.
 
 use keyfob_core::{
-    crypto::{DataKey, MasterKey, OpenError},
-    id::{AccountId, TotpId},
+    crypto::{DataKey, MasterKey, OpenError, Sealed},
+    id::{AccountId, SecretId, TotpId},
     time::Timestamp,
 };
 use keyfob_store::{
     ReadTx, Store, StoreError, account, data_key,
+    secret::{self, Secret},
     totp::{self, SealedTotp},
     vault,
 };
@@ -140,11 +141,11 @@ impl Checked {
     fn values(&self) -> Result<String, String> {
         let Self { opened, damage, .. } = self;
         if damage.is_empty() {
-            return Ok(format!("{opened} one-time-password secrets open"));
+            return Ok(format!("{opened} sealed values open"));
         }
         let count = damage.len();
         let shown: String = damage.iter().take(SHOWN).flat_map(|line| ["\n  ", line]).collect();
-        Err(format!("{opened} one-time-password secrets open, {count} rows do not:{shown}"))
+        Err(format!("{opened} sealed values open, {count} rows or values do not:{shown}"))
     }
 
     fn steps(&self) -> Result<String, String> {
@@ -168,12 +169,25 @@ impl Checked {
         self.damage.push(damaged.to_string());
     }
 
-    fn secret(&mut self, key: &DataKey, id: TotpId, found: &SealedTotp) {
-        if !key.opens("totp", id.as_str(), "secret", &found.secret) {
-            return self.does_not_open("totp", id.to_string(), "secret");
+    /// Whether a column of a row opens.
+    fn sealed(
+        &mut self,
+        key: &DataKey,
+        (table, row, column): (&'static str, &str, &'static str),
+        sealed: &Sealed,
+    ) -> bool {
+        let opens = key.opens(table, row, column, sealed);
+        if opens {
+            self.opened += 1;
+        } else {
+            self.does_not_open(table, row.to_owned(), column);
         }
-        self.opened += 1;
-        if reach(found.parameters, self.now).is_ok_and(|reach| found.last_step > reach) {
+        opens
+    }
+
+    fn entry(&mut self, key: &DataKey, id: TotpId, found: &SealedTotp) {
+        let opens = self.sealed(key, ("totp", id.as_str(), "secret"), &found.secret);
+        if opens && reach(found.parameters, self.now).is_ok_and(|reach| found.last_step > reach) {
             self.ahead.push(id);
         }
     }
@@ -198,13 +212,43 @@ async fn check_account(
         checked.does_not_open("data_key", account.to_string(), "wrapped");
         return Ok(());
     };
+    check_entries(store, &key, checked).await?;
+    check_definitions(store, &key, checked).await
+}
+
+/// Opens the values and configs of the account's secrets.
+async fn check_definitions(
+    store: &Store,
+    key: &DataKey,
+    checked: &mut Checked,
+) -> Result<(), String> {
+    let mut after: Option<SecretId> = None;
+    loop {
+        let (account, from) = (key.account().clone(), after.clone());
+        let page = read(store, move |tx| secret::list(tx, &account, from.as_ref(), PAGE)).await?;
+        checked.damaged(&page.damaged);
+        for Secret { id, value, config, .. } in page.rows {
+            for (column, sealed) in [("value", value), ("config", config)] {
+                if let Some(sealed) = sealed {
+                    checked.sealed(key, ("secret", id.as_str(), column), &sealed);
+                }
+            }
+        }
+        let Some(last) = page.last else {
+            return Ok(());
+        };
+        after = Some(last);
+    }
+}
+
+async fn check_entries(store: &Store, key: &DataKey, checked: &mut Checked) -> Result<(), String> {
     let mut after: Option<TotpId> = None;
     loop {
-        let (account, from) = (account.clone(), after.clone());
+        let (account, from) = (key.account().clone(), after.clone());
         let page = read(store, move |tx| totp::list(tx, &account, from.as_ref(), PAGE)).await?;
         checked.damaged(&page.damaged);
         let ids = page.rows.into_iter().map(|totp| totp.id).collect();
-        check_secrets(store, &key, ids, checked).await?;
+        check_seeds(store, key, ids, checked).await?;
         let Some(last) = page.last else {
             return Ok(());
         };
@@ -213,7 +257,7 @@ async fn check_account(
 }
 
 /// Opens the secrets of these entries.
-async fn check_secrets(
+async fn check_seeds(
     store: &Store,
     key: &DataKey,
     ids: Vec<TotpId>,
@@ -228,7 +272,7 @@ async fn check_secrets(
         match sealed {
             // It was deleted meanwhile.
             Ok(None) => {}
-            Ok(Some(found)) => checked.secret(key, id, &found),
+            Ok(Some(found)) => checked.entry(key, id, &found),
             Err(error @ StoreError::Corrupt { .. }) => checked.damaged(&[error]),
             Err(error) => return Err(error.to_string()),
         }

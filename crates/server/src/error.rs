@@ -82,6 +82,12 @@ impl Error {
         Self::Invalid { code, message: message.into() }
     }
 
+    /// Something of the account has this name already.
+    #[must_use]
+    pub const fn taken() -> Self {
+        Self::Conflict { code: "conflict", message: Cow::Borrowed("Unique constraint violation") }
+    }
+
     /// A fault of the server's own.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into().into())

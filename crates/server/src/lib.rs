@@ -13,11 +13,11 @@ pub mod jobs;
 pub mod local;
 pub mod metrics;
 pub mod random;
+pub mod router;
 pub mod serve;
 pub mod vault;
 
 mod auth;
 mod http;
 mod key_file;
-mod router;
 mod text;

@@ -10,53 +10,50 @@ use axum::{
 use crate::{
     broker::Broker,
     error::Error,
-    http::{account, contact, health, key, totp},
+    http::{account, contact, health, key, secret, totp},
     metrics::Metrics,
 };
 
-/// Every route of the API that needs a caller: what metrics tell apart. A test holds it complete.
-pub(crate) const ROUTES: &[&str] = &[
-    "/api/v2/totp/code/{id}",
-    "/api/v2/totp/secrets",
-    "/api/v2/totp/secrets/{id}",
-    "/api/v1/account/create",
-    "/api/v1/contact/create",
-    "/api/v1/contact/ensure",
-    "/api/v1/contact/list",
-    "/api/v1/contact/export",
-    "/api/v1/contact/{contact}/fetch",
-    "/api/v1/contact/{contact}/update",
-    "/api/v1/contact/{contact}/delete",
-    "/api/v1/key/create",
-    "/api/v1/key/list",
-    "/api/v1/key/{id}/fetch",
-    "/api/v1/key/{id}/update",
-    "/api/v1/key/{id}/revoke",
-];
+/// Makes [`ROUTES`] and the router of one list, so that no route is in only one of them.
+macro_rules! routes {
+    ($($path:literal => $methods:expr,)*) => {
+        /// Every route of the API that needs a caller: what metrics tell apart, and what a test calls
+        /// with other accounts' ids.
+        pub const ROUTES: &[&str] = &[$($path),*];
+
+        fn with_routes(router: Router<Broker>) -> Router<Broker> {
+            router$(.route($path, $methods))*
+        }
+    };
+}
+
+routes! {
+    "/api/v2/totp/code/{id}" => get(totp::code),
+    "/api/v2/totp/secrets" => get(totp::list).post(totp::create),
+    "/api/v2/totp/secrets/{id}" => get(totp::fetch).patch(totp::update).delete(totp::delete),
+    "/api/v1/account/create" => post(account::create),
+    "/api/v1/contact/create" => post(contact::create),
+    "/api/v1/contact/ensure" => post(contact::ensure),
+    "/api/v1/contact/list" => get(contact::list),
+    "/api/v1/contact/export" => get(contact::export),
+    "/api/v1/contact/{contact}/fetch" => get(contact::fetch),
+    "/api/v1/contact/{contact}/update" => post(contact::update),
+    "/api/v1/contact/{contact}/delete" => post(contact::delete),
+    "/api/v1/secret/create" => post(secret::create),
+    "/api/v1/secret/list" => get(secret::list),
+    "/api/v1/secret/{secret}/fetch" => get(secret::fetch),
+    "/api/v1/secret/{secret}/update" => post(secret::update),
+    "/api/v1/secret/{secret}/delete" => post(secret::delete),
+    "/api/v1/key/create" => post(key::create),
+    "/api/v1/key/list" => get(key::list).post(key::list),
+    "/api/v1/key/{id}/fetch" => get(key::fetch).post(key::fetch),
+    "/api/v1/key/{id}/update" => post(key::update),
+    "/api/v1/key/{id}/revoke" => post(key::revoke),
+}
 
 /// The API.
 pub(crate) fn api(broker: Broker) -> Router {
-    let router = health_routes()
-        .route("/api/v2/totp/secrets", get(totp::list).post(totp::create))
-        .route(
-            "/api/v2/totp/secrets/{id}",
-            get(totp::fetch).patch(totp::update).delete(totp::delete),
-        )
-        .route("/api/v2/totp/code/{id}", get(totp::code))
-        .route("/api/v1/account/create", post(account::create))
-        .route("/api/v1/contact/create", post(contact::create))
-        .route("/api/v1/contact/ensure", post(contact::ensure))
-        .route("/api/v1/contact/list", get(contact::list))
-        .route("/api/v1/contact/export", get(contact::export))
-        .route("/api/v1/contact/{contact}/fetch", get(contact::fetch))
-        .route("/api/v1/contact/{contact}/update", post(contact::update))
-        .route("/api/v1/contact/{contact}/delete", post(contact::delete))
-        .route("/api/v1/key/create", post(key::create))
-        .route("/api/v1/key/list", get(key::list).post(key::list))
-        .route("/api/v1/key/{id}/fetch", get(key::fetch).post(key::fetch))
-        .route("/api/v1/key/{id}/update", post(key::update))
-        .route("/api/v1/key/{id}/revoke", post(key::revoke));
-    with_fallbacks(router.with_state(broker))
+    with_fallbacks(with_routes(health_routes()).with_state(broker))
 }
 
 /// Metrics and health.

@@ -59,6 +59,18 @@ pub(crate) fn check_prose(field: &'static str, text: &str) -> Result<(), Error> 
     check_controls(field, text, &['\n', '\r', '\t'])
 }
 
+/// A line as it is stored: an empty one is none.
+pub(crate) fn line(field: &'static str, text: String) -> Result<Option<String>, Error> {
+    check_line(field, &text)?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// A longer text as it is stored: an empty one is none.
+pub(crate) fn prose(field: &'static str, text: String) -> Result<Option<String>, Error> {
+    check_prose(field, &text)?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
 fn check_length(field: &'static str, text: &str, longest: usize) -> Result<(), Error> {
     if text.chars().count() <= longest {
         return Ok(());

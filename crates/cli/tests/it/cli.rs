@@ -270,6 +270,6 @@ async fn the_doctor_finds_a_vault_well_and_says_what_is_wrong(kind: Kind) {
     let findings = findings.as_array().unwrap();
     assert!(findings.len() >= 5 && findings.iter().all(|one| one["ok"] == true), "{findings:?}");
     let text = vault.run(&["doctor"]);
-    assert!(text.ok().contains("1 one-time-password secrets open"), "{}", text.stdout);
+    assert!(text.ok().contains("1 sealed values open"), "{}", text.stdout);
     assert_eq!(text.stderr, "");
 }

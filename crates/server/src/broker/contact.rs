@@ -10,12 +10,13 @@ use keyfob_store::{
     Commit, Page, WriteTx,
     contact::{self, Contact},
 };
-use serde_json::{Map, Value};
 
 use super::{
     Broker, Caller, Given, Slice,
     creation::{Claim, Repeat},
+    meta::{self, MetaChange, MetaFilter},
     person,
+    slice::SCANNED,
 };
 use crate::{error::Error, text};
 
@@ -23,8 +24,6 @@ use crate::{error::Error, text};
 const SHORTEST_FINGERPRINT: usize = 16;
 /// The namespace of fingerprints that are derived from who a contact says to be.
 const NAMESPACE: uuid::Uuid = uuid::uuid!("83eac369-0401-4a2c-992f-dd9b914420af");
-/// Rows that a filter looks at in one unit of work.
-const SCANNED: u32 = 500;
 
 /// What a contact is to hold.
 #[derive(Clone, Debug, Default)]
@@ -49,106 +48,23 @@ pub struct ContactChange {
     pub meta: Given<MetaChange>,
 }
 
-/// How `meta` changes.
-#[derive(Clone, Debug)]
-pub enum MetaChange {
-    /// To this object.
-    Replace(Map<String, Value>),
-    /// These keys of it, and no others; `null` takes one away.
-    Update(Map<String, Value>),
-}
-
-impl MetaChange {
-    /// What an object from outside means: `{"$update": {…}}`, or the object itself.
-    pub fn parse(mut meta: Map<String, Value>) -> Result<Self, Error> {
-        let change = match meta.remove("$update") {
-            None => Self::Replace(meta),
-            Some(Value::Object(update)) if meta.is_empty() => Self::Update(update),
-            Some(_) => {
-                let text = "\"meta\" may hold \"$update\" alone, and that must be an object";
-                return Err(Error::invalid("bad_request", text));
-            }
-        };
-        let (Self::Replace(map) | Self::Update(map)) = &change;
-        match map.keys().find(|key| key.starts_with('_')) {
-            None => Ok(change),
-            Some(_) => Err(Error::invalid(
-                "bad_request",
-                "\"meta\" must not have keys that begin with an underscore",
-            )),
-        }
-    }
-
-    fn over(self, before: Option<&str>) -> Map<String, Value> {
-        match self {
-            Self::Replace(map) => map,
-            Self::Update(update) => {
-                let mut map = parse_meta(before).unwrap_or_default();
-                for (key, value) in update {
-                    if value.is_null() {
-                        map.remove(&key)
-                    } else {
-                        map.insert(key, value)
-                    };
-                }
-                map
-            }
-        }
-    }
-}
-
-fn parse_meta(text: Option<&str>) -> Option<Map<String, Value>> {
-    serde_json::from_str(text?).ok()
-}
-
-/// Which objects a list is asked for by their `meta`: those where all of these hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MetaFilter(pub Vec<(String, String)>);
-
-impl MetaFilter {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether an object with this `meta` is asked for. Dots in a key walk into nested objects; `true`
-    /// and `false` are those values or words, everything else is a text.
-    fn matches(&self, meta: Option<&str>) -> bool {
-        let meta = parse_meta(meta).map_or(Value::Null, Value::Object);
-        self.0.iter().all(|(key, wanted)| {
-            let found = key.split('.').try_fold(&meta, |value, part| value.get(part));
-            match found {
-                Some(Value::String(text)) => text == wanted,
-                Some(Value::Bool(flag)) => wanted == if *flag { "true" } else { "false" },
-                _ => false,
-            }
-        })
-    }
-}
-
 impl ContactChange {
     /// Checks every field, and brings each into the form that is stored.
     fn checked(self) -> Result<Self, Error> {
-        let short = |field, value: Given<String>| value.try_map(|text| name(field, text));
+        let short = |field, value: Given<String>| value.try_map(|text| text::line(field, text));
         Ok(Self {
             name: short("name", self.name)?,
-            description: self.description.try_map(|text| prose("description", text))?,
+            description: self.description.try_map(|text| text::prose("description", text))?,
             fingerprint: self.fingerprint.try_map(|text| fingerprint(&text))?,
             email: self.email.try_map(person::email)?,
             phone: self.phone.try_map(|text| person::phone(&text))?,
             nick: short("nick", self.nick)?,
-            preferences: self.preferences.try_map(|text| prose("preferences", text))?,
+            preferences: self.preferences.try_map(|text| text::prose("preferences", text))?,
             ..self
         })
     }
 
     fn over(self, before: Contact) -> Contact {
-        let meta = match self.meta {
-            Given::Absent => before.meta,
-            Given::Null => None,
-            Given::Value(change) => {
-                Some(Value::Object(change.over(before.meta.as_deref())).to_string())
-            }
-        };
         Contact {
             name: self.name.over(Some(before.name)).unwrap_or_default(),
             description: self.description.over(Some(before.description)).unwrap_or_default(),
@@ -159,7 +75,7 @@ impl ContactChange {
             nick: self.nick.over(before.nick),
             preferences: self.preferences.over(before.preferences),
             verified_at: self.verified_at.over(before.verified_at),
-            meta,
+            meta: meta::over(self.meta, before.meta),
             ..before
         }
     }
@@ -176,16 +92,6 @@ impl ContactChange {
     }
 }
 
-fn name(field: &'static str, value: String) -> Result<Option<String>, Error> {
-    text::check_line(field, &value)?;
-    Ok(Some(value).filter(|text| !text.is_empty()))
-}
-
-fn prose(field: &'static str, value: String) -> Result<Option<String>, Error> {
-    text::check_prose(field, &value)?;
-    Ok(Some(value).filter(|text| !text.is_empty()))
-}
-
 fn fingerprint(value: &str) -> Result<Option<String>, Error> {
     let value = value.trim();
     text::check_line("fingerprint", value)?;
@@ -196,10 +102,6 @@ fn fingerprint(value: &str) -> Result<Option<String>, Error> {
         return Err(Error::invalid("bad_request", "Fingerprint is too short (fingerprint)"));
     }
     Ok(Some(value.to_owned()))
-}
-
-fn taken() -> Error {
-    Error::Conflict { code: "conflict", message: "Unique constraint violation".into() }
 }
 
 impl Broker {
@@ -227,7 +129,7 @@ impl Broker {
                 broker.reclaim_creation(tx, &caller, &claim)?;
             }
             if !contact::insert(tx, caller.account(), &contact)? {
-                return Err(taken());
+                return Err(Error::taken());
             }
             Ok(ended(tx, &caller, now, Action::ContactCreate, contact.id, "ok"))
         })
@@ -280,7 +182,7 @@ impl Broker {
             }
             // It was there a statement ago, and a deletion since is as good as one before.
             let found = contact::find_by_fingerprint(tx, caller.account(), &contact.fingerprint)?;
-            let found = found.ok_or_else(taken)?;
+            let found = found.ok_or_else(Error::taken)?;
             if !is_trusted || found.verified_at.is_some() {
                 return Ok(tx.commit_unaudited(found.id));
             }
@@ -315,11 +217,7 @@ impl Broker {
             let mut page = list(tx, &account, slice.after.as_ref(), limit)?;
             if !filter.is_empty() {
                 page.rows.retain(|contact| filter.matches(contact.meta.as_deref()));
-                if page.rows.len() > slice.take as usize {
-                    // The next page begins after the last row of this one.
-                    page.rows.truncate(slice.take as usize);
-                    page.last = page.rows.last().map(|contact| contact.id.clone());
-                }
+                slice.end(&mut page, |contact| &contact.id);
             }
             Ok(page)
         });
@@ -340,7 +238,7 @@ impl Broker {
             let before = contact::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let changed = change.clone().over(before);
             contact::update(tx, caller.account(), &changed).map_err(|error| match error {
-                keyfob_store::StoreError::Conflict => taken(),
+                keyfob_store::StoreError::Conflict => Error::taken(),
                 error => error.into(),
             })?;
             let event = caller.event(now, Action::ContactUpdate, "contact", id.to_shared());

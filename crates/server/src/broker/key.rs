@@ -11,7 +11,7 @@ use keyfob_store::{
     key::{self, Key},
 };
 
-use super::{Broker, Caller};
+use super::{Broker, Caller, Slice};
 use crate::{error::Error, text};
 
 /// The name of an account's first key.
@@ -41,17 +41,6 @@ pub struct Plan {
     pub name: String,
     /// When it ends by itself, if ever.
     pub expires_at: Option<Timestamp>,
-}
-
-/// Which part of a list is asked for.
-#[derive(Clone, Debug)]
-pub struct Slice<Id> {
-    /// The last item of the page before.
-    pub after: Option<Id>,
-    /// Oldest first rather than newest first.
-    pub oldest_first: bool,
-    /// How many items at the most.
-    pub take: u32,
 }
 
 impl Broker {

@@ -6,15 +6,22 @@
 mod account;
 mod caller;
 pub(crate) mod code;
+mod config;
+mod config_rule;
 mod contact;
 mod creation;
 mod entries;
 mod given;
 mod key;
 mod keyring;
+mod meta;
 mod person;
 mod recent;
 mod reservation;
+mod secret;
+mod secret_change;
+mod secret_ref;
+mod slice;
 mod totp;
 
 use std::{sync::Arc, time::Duration};
@@ -26,10 +33,16 @@ use self::{caller::Callers, entries::Entries, keyring::Keyring};
 pub use self::{
     caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
-    contact::{ContactChange, MetaChange, MetaFilter},
+    config::Config,
+    contact::ContactChange,
     creation::Repeat,
     given::Given,
-    key::{NewKey, Plan as KeyPlan, Slice},
+    key::{NewKey, Plan as KeyPlan},
+    meta::{MetaChange, MetaFilter},
+    secret::{Described, SecretFilter},
+    secret_change::SecretChange,
+    secret_ref::SecretRef,
+    slice::Slice,
     totp::{Change, Content, CreatedTotp, Draft},
 };
 use crate::{

@@ -26,6 +26,7 @@ pub(crate) struct ListQuery {
     oldest_first: bool,
     take: Option<u32>,
     meta: MetaFilter,
+    blueprint_id: Option<String>,
 }
 
 impl ListQuery {
@@ -42,6 +43,7 @@ impl ListQuery {
                 "cursor" if !value.is_empty() => all.cursor = Some(value.to_owned()),
                 "order" => all.oldest_first = value == "asc",
                 "take" => all.take = leading_number(value),
+                "blueprintId" if !value.is_empty() => all.blueprint_id = Some(value.to_owned()),
                 key => all.meta.0.extend(meta_filter(key, value)),
             }
             seen.push(key);
@@ -52,6 +54,11 @@ impl ListQuery {
     /// What the list is filtered by.
     pub(crate) fn meta(&self) -> MetaFilter {
         self.meta.clone()
+    }
+
+    /// The blueprint that the list is about, if it is about one.
+    pub(crate) fn blueprint_id(&self) -> Option<String> {
+        self.blueprint_id.clone()
     }
 
     /// The first part that is asked for. `parse` reads a cursor.

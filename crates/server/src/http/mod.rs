@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod repeat;
+pub(crate) mod secret;
 mod stream;
 pub(crate) mod totp;
 mod wish;

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{
-    id::AccountId,
-    policy::Role,
+    crypto::{MasterKey, Sealed},
+    id::{AccountId, SecretId},
+    policy::{Action, Grant, Object, Role, decide},
     totp::{Algorithm, Kind, Parameters, Seed},
 };
 use keyfob_server::{
@@ -16,7 +17,10 @@ use keyfob_server::{
     random::SystemRandom,
     vault,
 };
-use keyfob_store::{Store, StoreError, account, event};
+use keyfob_store::{
+    Store, StoreError, account, data_key, event,
+    secret::{self, Secret},
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -228,10 +232,35 @@ impl TestApp {
 
     /// The first account's events, oldest first.
     pub(crate) async fn events(&self) -> Vec<event::Stored> {
-        let store = &self.running.store;
-        let first = store.read(account::find_first).await;
-        let first: Result<_, StoreError> = first;
-        self.events_of(first.unwrap().unwrap().id).await
+        self.events_of(self.account().await).await
+    }
+
+    /// The first account.
+    pub(crate) async fn account(&self) -> AccountId {
+        let first: Result<_, StoreError> = self.running.store.read(account::find_first).await;
+        first.unwrap().unwrap().id
+    }
+
+    /// A secret as it is stored, and its value and config in the clear.
+    pub(crate) async fn open_secret(&self, id: &str) -> (Secret, [Option<String>; 2]) {
+        let id = SecretId::parse(id).unwrap();
+        let read = self.running.store.read(move |tx| {
+            let secret = secret::find_any(tx, &id)?.unwrap();
+            let key = data_key::find_newest(tx, &secret.account)?;
+            Ok::<_, StoreError>((secret, key.unwrap()))
+        });
+        let (secret, (number, wrapped)) = read.await.unwrap();
+        let master = std::fs::read_to_string(self.config.key_file()).unwrap();
+        let master = MasterKey::parse(&master.into()).unwrap();
+        let key = master.unwrap_data_key(&secret.account, number, &wrapped).unwrap();
+        let grant = Grant::new(secret.account.clone(), Role::Owner);
+        let permit = decide(&grant, Action::SecretFetch, Object::Secret(&secret.id)).unwrap();
+        let open = |column, sealed: &Option<Sealed>| {
+            let opened = key.open(&permit, column, sealed.as_ref()?).unwrap();
+            Some(String::from_utf8(opened.to_vec()).unwrap())
+        };
+        let opened = [open("value", &secret.value), open("config", &secret.config)];
+        (secret, opened)
     }
 
     pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {

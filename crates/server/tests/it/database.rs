@@ -72,21 +72,30 @@ impl Database {
 
     /// Changes the bytes that the entry's secret is stored as.
     pub(crate) fn change_secret(&self, id: &str, change: impl FnOnce(&mut Vec<u8>) + Send) {
+        self.change_sealed(("totp", "secret"), id, change);
+    }
+
+    /// Changes the bytes that are stored in a column of the table's row with this id.
+    pub(crate) fn change_sealed(
+        &self,
+        (table, column): (&str, &str),
+        id: &str,
+        change: impl FnOnce(&mut Vec<u8>) + Send,
+    ) {
+        let select = format!("SELECT {column} FROM {table} WHERE id = $1");
+        let update = format!("UPDATE {table} SET {column} = $2 WHERE id = $1");
         match self {
             Self::Sqlite(path) => {
                 let conn = sqlite(path);
-                let select = "SELECT secret FROM totp WHERE id = ?1";
-                let mut secret = conn.query_row(select, [id], |row| row.get(0)).unwrap();
-                change(&mut secret);
-                let update = "UPDATE totp SET secret = ?2 WHERE id = ?1";
-                assert_eq!(conn.execute(update, (id, &secret)).unwrap(), 1);
+                let [select, update] = [select, update].map(|sql| sql.replace('$', "?"));
+                let mut sealed = conn.query_row(&select, [id], |row| row.get(0)).unwrap();
+                change(&mut sealed);
+                assert_eq!(conn.execute(&update, (id, &sealed)).unwrap(), 1);
             }
             Self::Postgres { .. } => on(&self.url(), |client| {
-                let select = "SELECT secret FROM totp WHERE id = $1";
-                let mut secret = client.query_one(select, &[&id]).unwrap().get(0);
-                change(&mut secret);
-                let update = "UPDATE totp SET secret = $2 WHERE id = $1";
-                assert_eq!(client.execute(update, &[&id, &secret]).unwrap(), 1);
+                let mut sealed = client.query_one(&select, &[&id]).unwrap().get(0);
+                change(&mut sealed);
+                assert_eq!(client.execute(&update, &[&id, &sealed]).unwrap(), 1);
             }),
         }
     }

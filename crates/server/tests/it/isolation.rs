@@ -1,45 +1,71 @@
 //! Another account's id, a random one and a malformed one are answered alike, byte for byte but for
 //! the request's id.
 
+use std::collections::BTreeSet;
+
+use keyfob_server::router::ROUTES;
 use serde_json::{Value, json};
 
 use crate::{
     app::{SECRETS, TestApp},
     call::{Call, Caller},
+    contact,
     guard::CANARY,
+    secret,
 };
 
-/// Every route with an id, and a body that would do.
-fn totp_calls(caller: &Caller, id: &str) -> Vec<Call> {
-    let entry = format!("{SECRETS}/{id}");
-    let code = format!("/api/v2/totp/code/{id}");
-    let mut calls = vec![
-        caller.get(&entry),
-        caller.patch(&entry, json!({"label": "mine now"})),
-        caller.patch(&entry, json!({"policy": {"min_validity": 31}})),
-        caller.delete(&entry),
-    ];
-    for query in [
-        "",
-        "?unique=true",
-        "?include=next",
-        "?min_validity=10",
-        "?min_validity=3600",
-        "?unique=true&include=next",
-    ] {
-        calls.push(caller.get(format!("{code}{query}")));
-    }
-    calls
+/// Every route with an id: the beginning of the routes of its noun, the rest, a method, and what may
+/// come after the path or, with POST and PATCH, a body that would do.
+const TABLE: &[(&str, &str, &str, &str)] = &[
+    (ENTRY, "", "GET", ""),
+    (ENTRY, "", "PATCH", r#"{"label":"mine now"}"#),
+    (ENTRY, "", "PATCH", r#"{"policy":{"min_validity":31}}"#),
+    (ENTRY, "", "DELETE", ""),
+    (CODE, "", "GET", ""),
+    (CODE, "", "GET", "?unique=true"),
+    (CODE, "", "GET", "?include=next"),
+    (CODE, "", "GET", "?min_validity=10"),
+    (CODE, "", "GET", "?min_validity=3600"),
+    (CODE, "", "GET", "?unique=true&include=next"),
+    (KEY, "/fetch", "GET", ""),
+    (KEY, "/fetch", "POST", "{}"),
+    (KEY, "/update", "POST", r#"{"name":"mine now"}"#),
+    (KEY, "/revoke", "POST", "{}"),
+    (CONTACT, "/fetch", "GET", ""),
+    (CONTACT, "/update", "POST", r#"{"name":"mine now"}"#),
+    (CONTACT, "/delete", "POST", "{}"),
+    (SECRET, "/fetch", "GET", ""),
+    (SECRET, "/update", "POST", r#"{"name":"mine now"}"#),
+    (SECRET, "/update", "POST", r#"{"value":"x","config":{"clientSecret":"********"}}"#),
+    (SECRET, "/delete", "POST", "{}"),
+];
+const ENTRY: &str = "/api/v2/totp/secrets/{id}";
+const CODE: &str = "/api/v2/totp/code/{id}";
+const KEY: &str = "/api/v1/key/{id}";
+const CONTACT: &str = "/api/v1/contact/{contact}";
+const SECRET: &str = "/api/v1/secret/{secret}";
+
+#[test]
+fn every_route_with_an_id_is_in_the_table() {
+    let listed: BTreeSet<_> =
+        TABLE.iter().map(|(noun, rest, ..)| format!("{noun}{rest}")).collect();
+    let with_ids = ROUTES.iter().filter(|route| route.contains('{'));
+    let with_ids: BTreeSet<_> = with_ids.map(|route| (*route).to_owned()).collect();
+    assert_eq!(listed, with_ids);
 }
 
-fn key_calls(caller: &Caller, id: &str) -> Vec<Call> {
-    let path = |action| format!("/api/v1/key/{id}/{action}");
-    vec![
-        caller.get(path("fetch")),
-        caller.post(path("fetch"), json!({})),
-        caller.post(path("update"), json!({"name": "mine now"})),
-        caller.post(path("revoke"), json!({})),
-    ]
+/// Every call of these nouns with this id.
+fn calls(caller: &Caller, nouns: &[&str], id: &str) -> Vec<Call> {
+    let rows = TABLE.iter().filter(|(noun, ..)| nouns.contains(noun));
+    let call = |(noun, rest, method, more): &(&str, &str, &str, &str)| {
+        let (before, _) = noun.split_once('{').unwrap();
+        let path = format!("{before}{id}{rest}");
+        match *method {
+            "POST" | "PATCH" => caller.call(method, &path, (*more).into()),
+            _ => caller.call(method, &format!("{path}{more}"), Vec::new()),
+        }
+    };
+    rows.map(call).collect()
 }
 
 /// Status, headers and body of each answer, without what differs between any two requests.
@@ -83,7 +109,8 @@ async fn entries_of_others_look_like_entries_that_are_not_there() {
     ids.extend(MALFORMED);
     let long = "0".repeat(4000);
     ids.extend([long.as_str(), "550e8400e29b41d4a716446655440000"]);
-    all_are_alike(404, &other, ids, totp_calls).await;
+    let nouns = [ENTRY, CODE];
+    all_are_alike(404, &other, ids, |caller, id| calls(caller, &nouns, id)).await;
 
     let mine = app.agent().get(format!("{SECRETS}/{theirs}")).await.ok();
     assert_eq!(mine["totp_secret"]["label"], "GitHub");
@@ -98,12 +125,51 @@ async fn keys_of_others_look_like_keys_that_are_not_there() {
     let other = app.other_account().await;
     let mut ids = vec![key.id.as_str(), "key_00000000000000000000000000"];
     ids.extend(MALFORMED);
-    all_are_alike(404, &other, ids, key_calls).await;
+    all_are_alike(404, &other, ids, |caller, id| calls(caller, &[KEY], id)).await;
     theirs.get(SECRETS).await.ok();
     let fetch = format!("/api/v1/key/{}/fetch", key.id);
     let fetched = app.owner().get(fetch).await.ok();
     assert_eq!(fetched["name"], "another");
     assert_eq!(fetched["revokedAt"], Value::Null);
+}
+
+#[tokio::test]
+async fn contacts_of_others_look_like_contacts_that_are_not_there() {
+    let app = TestApp::new().await;
+    let theirs = contact::create(&app.backend(), json!({"name": "Ann"})).await;
+    let other = app.other_account().await;
+    let mut ids = vec![theirs.as_str(), "con_00000000000000000000000000", "@ann", "(Ann)"];
+    ids.extend(MALFORMED);
+    all_are_alike(404, &other, ids, |caller, id| calls(caller, &[CONTACT], id)).await;
+    let fetched = app.backend().get(contact::path(&theirs, "fetch")).await.ok();
+    assert_eq!(fetched["name"], "Ann");
+}
+
+/// Whoever may use a secret of another account does not thereby see or change its definition.
+#[tokio::test]
+async fn secrets_of_others_look_like_secrets_that_are_not_there() {
+    let app = TestApp::new().await;
+    let mut callers = vec![app.other_account().await, app.other_account().await];
+    let account = app.account().await;
+    let mut names = vec!["sec_00000000000000000000000000".to_owned()];
+    for visibility in ["private", "protected", "public"] {
+        let body = json!({
+            "alias": visibility, "name": visibility, "visibility": visibility, "value": CANARY,
+        });
+        // One of the parent of both, one of a sibling.
+        names.push(secret::create(&app.backend(), body.clone()).await);
+        names.push(secret::create(&callers[1], body).await);
+        let ways = [format!("@{visibility}"), format!("@@{visibility}"), format!("({visibility})")];
+        names.extend(ways);
+        names.push(format!("@{account}@{visibility}"));
+    }
+    let (of_sibling, _) = app.open_secret(&names[2]).await;
+    names.push(format!("@{}@public", of_sibling.account));
+    let ids = names.iter().map(String::as_str).chain(MALFORMED);
+    let caller = callers.swap_remove(0);
+    all_are_alike(404, &caller, ids, |caller, id| calls(caller, &[SECRET], id)).await;
+    let fetched = app.backend().get(secret::path(&names[1], "fetch")).await.ok();
+    assert_eq!(fetched["name"], "private");
 }
 
 #[tokio::test]
@@ -147,7 +213,7 @@ async fn a_role_that_may_not_is_told_so_whatever_the_id() {
     all_are_alike(403, &app.agent(), entries, of_totp).await;
     for caller in [app.backend(), app.agent()] {
         let keys = ids(key.as_str(), "key_00000000000000000000000001");
-        all_are_alike(403, &caller, keys, key_calls).await;
+        all_are_alike(403, &caller, keys, |caller, id| calls(caller, &[KEY], id)).await;
     }
 }
 

@@ -30,6 +30,8 @@ mod limits;
 mod metrics;
 mod runas;
 mod sealing;
+mod secret;
+mod secret_config;
 mod totp_code;
 mod totp_create;
 mod totp_fetch_update_delete;

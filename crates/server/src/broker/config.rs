@@ -1,0 +1,246 @@
+//! `config`: how a secret is used. It may hold secrets itself, so it is sealed as a whole, and goes out
+//! only with what looks sensitive masked (contract/contacts-and-secrets, sections 3.3, 9 (W17) and 11).
+
+use std::fmt;
+
+use keyfob_core::secret::SecretType;
+use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::config_rule;
+use crate::error::Error;
+
+/// What stands for a sensitive value that is set. Sent back, it keeps the value.
+const MASK: &str = "********";
+/// What the name of a sensitive value contains, in any case.
+const SENSITIVE: [&str; 6] = ["secret", "pass", "token", "key", "private", "credential"];
+/// Names that only look like it.
+const NOT_SENSITIVE: [&str; 2] = ["tokenUrl", "secretId"];
+/// The largest config, in bytes of JSON.
+const LARGEST: usize = 64 * 1024;
+/// More of a path to a value is not repeated.
+const LONGEST_PATH: usize = 128;
+
+/// A secret's config, in the clear. Its texts are overwritten when it is dropped.
+#[derive(Clone)]
+pub struct Config(Map<String, Value>);
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Config([redacted])")
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(wipe);
+    }
+}
+
+impl Config {
+    /// A config from outside.
+    #[must_use]
+    pub const fn new(config: Map<String, Value>) -> Self {
+        Self(config)
+    }
+
+    /// A config as it is stored; `None` if it is not one.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).map(Self).ok()
+    }
+
+    /// The config as it is stored.
+    pub(super) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        // Its length first: a vector that grows leaves old copies behind.
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, &self.0).map_err(Error::internal)?;
+        if length.0 > LARGEST {
+            let text = "\"config\" must have at most 65536 bytes";
+            return Err(Error::invalid("bad_request", text));
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *bytes, &self.0).map_err(Error::internal)?;
+        Ok(bytes)
+    }
+
+    /// Refuses what a secret of this type cannot use.
+    pub(super) fn check(&self, secret_type: SecretType) -> Result<(), Error> {
+        config_rule::check(&self.0, secret_type)
+    }
+
+    /// The config as it goes out: every sensitive value that is set is a mask, every other one null.
+    pub(super) fn masked(&self) -> Map<String, Value> {
+        let mask =
+            |(name, value): (&String, &Value)| (name.clone(), masked(value, is_sensitive(name)));
+        self.0.iter().map(mask).collect()
+    }
+
+    /// The same with each mask that came back replaced by what `before` holds there.
+    pub(super) fn unmasked(&self, before: Option<&Self>) -> Result<Self, Error> {
+        let mut config = self.clone();
+        for (name, value) in &mut config.0 {
+            let before = before.and_then(|before| before.0.get(name));
+            unmask(value, before, is_sensitive(name), &format!("config.{name}"))?;
+        }
+        Ok(config)
+    }
+}
+
+/// Whether a value of this name is masked.
+fn is_sensitive(name: &str) -> bool {
+    let folded = name.to_lowercase();
+    !NOT_SENSITIVE.contains(&name) && SENSITIVE.iter().any(|word| folded.contains(word))
+}
+
+fn masked(value: &Value, is_hidden: bool) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mask = |(name, value): (&String, &Value)| {
+                (name.clone(), masked(value, is_hidden || is_sensitive(name)))
+            };
+            Value::Object(map.iter().map(mask).collect())
+        }
+        Value::Array(list) => list.iter().map(|value| masked(value, is_hidden)).collect(),
+        value if !is_hidden => value.clone(),
+        value if is_set(value) => MASK.into(),
+        _ => Value::Null,
+    }
+}
+
+fn is_set(value: &Value) -> bool {
+    !value.is_null() && value.as_str() != Some("")
+}
+
+fn unmask(
+    value: &mut Value,
+    before: Option<&Value>,
+    is_hidden: bool,
+    path: &str,
+) -> Result<(), Error> {
+    match value {
+        Value::Object(map) => map.iter_mut().try_for_each(|(name, value)| {
+            let before = before.and_then(|before| before.get(name));
+            let is_hidden = is_hidden || is_sensitive(name);
+            unmask(value, before, is_hidden, &format!("{path}.{name}"))
+        }),
+        Value::Array(list) => list.iter_mut().enumerate().try_for_each(|(index, value)| {
+            let before = before.and_then(|before| before.get(index));
+            unmask(value, before, is_hidden, &format!("{path}.{index}"))
+        }),
+        Value::String(text) if is_hidden && text == MASK => {
+            let is_one =
+                |before: &&Value| is_set(before) && !before.is_object() && !before.is_array();
+            *value = before.filter(is_one).ok_or_else(|| nothing_to_keep(path))?.clone();
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn nothing_to_keep(path: &str) -> Error {
+    let text = format!(
+        "\"{}\" is \"{MASK}\", which keeps the stored value, but none is stored: send the value itself",
+        short(path)
+    );
+    Error::invalid("bad_request", text)
+}
+
+/// The beginning of a path, as far as it is repeated.
+pub(super) fn short(path: &str) -> String {
+    path.chars().take(LONGEST_PATH).collect()
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(list) => list.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Config, is_sensitive};
+
+    fn config(value: Value) -> Config {
+        match value {
+            Value::Object(map) => Config::new(map),
+            other => panic!("{other} is no object"),
+        }
+    }
+
+    fn value(config: &Config) -> Value {
+        Value::Object(config.0.clone())
+    }
+
+    #[test]
+    fn names_that_look_sensitive_are_in_any_case() {
+        for name in
+            ["clientSecret", "PASSWORD", "pass", "apiKey", "x_Token", "privatePem", "credentials"]
+        {
+            assert!(is_sensitive(name), "{name}");
+        }
+        for name in ["tokenUrl", "secretId", "clientId", "scope", "username", "hosts"] {
+            assert!(!is_sensitive(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mask_that_comes_back_keeps_the_value_at_any_depth() {
+        let before = config(json!({
+            "clientSecret": "a", "pin": "b", "claims": {"keys": ["c", {"pass": 4}], "aud": ["d"]},
+            "credentials": {"user": "e", "none": "", "nothing": null},
+        }));
+        let masked = json!({
+            "clientSecret": "********", "pin": "b",
+            "claims": {"keys": ["********", {"pass": "********"}], "aud": ["d"]},
+            "credentials": {"user": "********", "none": null, "nothing": null},
+        });
+        assert_eq!(Value::Object(before.masked()), masked);
+        let kept = config(masked).unmasked(Some(&before)).unwrap();
+        let mut expected = value(&before);
+        expected["credentials"]["none"] = Value::Null;
+        assert_eq!(value(&kept), expected);
+    }
+
+    #[test]
+    fn a_mask_that_stands_for_nothing_is_refused_and_one_under_a_plain_name_is_a_text() {
+        let echoed = config(json!({"a": {"password": "********"}}));
+        for before in
+            [None, Some(json!({})), Some(json!({"a": 1})), Some(json!({"a": {"password": ""}}))]
+        {
+            let before = before.map(config);
+            let error = echoed.unmasked(before.as_ref()).unwrap_err().to_string();
+            assert!(error.contains("\"config.a.password\""), "{error}");
+        }
+        let plain = config(json!({"scope": "********"})).unmasked(None).unwrap();
+        assert_eq!(value(&plain), json!({"scope": "********"}));
+    }
+
+    #[test]
+    fn a_config_reads_back_as_it_was_and_shows_nothing() {
+        let one = config(json!({"clientSecret": "hidden", "n": 1}));
+        assert_eq!(value(&Config::parse(&one.to_bytes().unwrap()).unwrap()), value(&one));
+        assert_eq!(format!("{one:?}"), "Config([redacted])");
+        assert!(Config::parse(b"[]").is_none());
+        let large = config(json!({"x": "x".repeat(65_536)}));
+        assert!(large.to_bytes().is_err());
+    }
+}

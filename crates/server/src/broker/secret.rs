@@ -1,0 +1,246 @@
+//! Secrets: the definitions of credentials (contract/contacts-and-secrets, sections 3, 4.1 and 11).
+
+use keyfob_core::{
+    id::SecretId,
+    policy::{Action, Object},
+    secret::{Kind, SecretType, Visibility},
+    time::Timestamp,
+};
+use keyfob_store::{
+    Commit, Page, ReadTx, StoreError, WriteTx,
+    secret::{self, Secret},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{
+    Broker, Caller, Given, SecretRef, Slice,
+    creation::{Claim, Repeat},
+    meta::MetaFilter,
+    secret_change::SecretChange,
+    slice::SCANNED,
+};
+use crate::error::{Damaged, Error};
+
+/// The table, and the noun in events.
+pub(super) const SECRET: &str = "secret";
+
+/// What is told of a secret: everything but its value.
+pub struct Described {
+    /// The secret.
+    pub secret: Secret,
+    /// Its config, with what is sensitive masked.
+    pub config: Option<Map<String, Value>>,
+}
+
+/// Which secrets a list is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct SecretFilter {
+    /// Those with this `meta`.
+    pub meta: MetaFilter,
+    /// Those of this blueprint.
+    pub blueprint_id: Option<String>,
+}
+
+impl SecretFilter {
+    fn is_empty(&self) -> bool {
+        self.meta.is_empty() && self.blueprint_id.is_none()
+    }
+
+    fn matches(&self, secret: &Secret) -> bool {
+        self.meta.matches(secret.meta.as_deref())
+            && (self.blueprint_id.is_none() || self.blueprint_id == secret.blueprint_id)
+    }
+}
+
+impl Broker {
+    /// Stores a secret, unless this request is a repeated one: then the first one's id.
+    pub async fn create_secret(
+        &self,
+        caller: &Caller,
+        change: SecretChange,
+        repeat: Repeat,
+    ) -> Result<SecretId, Error> {
+        caller.decide(Action::SecretCreate, Object::Account)?;
+        let (now, change) = (self.now()?, change.checked()?);
+        let (broker, caller) = (self.clone(), caller.clone());
+        self.write(move |tx| broker.create_secret_in(tx, &caller, &change, &repeat, now)).await
+    }
+
+    fn create_secret_in(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        change: &SecretChange,
+        repeat: &Repeat,
+        now: Timestamp,
+    ) -> Result<Commit<SecretId>, Error> {
+        let id = SecretId::generate(now, &*self.inner.random);
+        // The texts of value and config are kept apart from what `Debug` shows of a change.
+        let said = format!("{change:?}");
+        let config = match &change.config {
+            Given::Value(config) => config.to_bytes()?,
+            Given::Absent | Given::Null => Zeroizing::default(),
+        };
+        let value = match &change.value {
+            Given::Value(value) => value.expose_secret().as_bytes(),
+            Given::Absent | Given::Null => b"",
+        };
+        let content: [&[u8]; 4] = [b"secret.create", said.as_bytes(), &config, value];
+        let claim = Claim { repeat, content: &content, object_id: id.as_str(), now };
+        let mut event = caller.event(now, Action::SecretCreate, SECRET, id.to_shared());
+        if let Some(first) = self.claim_creation(tx, caller, &claim)? {
+            let first = SecretId::from_stored(&first);
+            if secret::find_any(tx, &first)?.is_some() {
+                event.object_id = first.to_shared();
+                event.result = "repeated";
+                return Ok(tx.commit(event, first));
+            }
+            self.reclaim_creation(tx, caller, &claim)?;
+        }
+        let permit = caller.decide(Action::SecretCreate, Object::Secret(&id))?;
+        let blank = blank(caller, id.clone(), now);
+        let secret = self.changed_secret(tx, &permit, blank, change)?;
+        if !secret::insert(tx, &secret)? {
+            return Err(Error::taken());
+        }
+        Ok(tx.commit(event, id))
+    }
+
+    /// What is told of a secret of the caller's account.
+    pub async fn fetch_secret(&self, caller: &Caller, at: &SecretRef) -> Result<Described, Error> {
+        caller.decide(Action::SecretFetch, Object::Account)?;
+        let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
+        self.read(move |tx| {
+            let secret = at.find_own(tx, &caller)?;
+            broker.describe(tx, &caller, Action::SecretFetch, secret)
+        })
+        .await
+    }
+
+    /// Secrets of the caller's account that `filter` asks for. A page may have fewer than were asked
+    /// for, or none, although more follow.
+    pub async fn list_secrets(
+        &self,
+        caller: &Caller,
+        slice: Slice<SecretId>,
+        filter: SecretFilter,
+    ) -> Result<Page<Described, SecretId>, Error> {
+        caller.decide(Action::SecretList, Object::Account)?;
+        let (broker, asking) = (self.clone(), caller.clone());
+        let limit = if filter.is_empty() { slice.take } else { SCANNED };
+        let page = self.read(move |tx| {
+            let list = if slice.oldest_first { secret::list } else { secret::list_newest };
+            let mut page = list(tx, asking.account(), slice.after.as_ref(), limit)?;
+            page.rows.retain(|secret| filter.matches(secret));
+            slice.end(&mut page, |secret| &secret.id);
+            broker.describe_all(tx, &asking, page)
+        });
+        Ok(caller.log_damaged(page.await?))
+    }
+
+    fn describe_all(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+        page: Page<Secret, SecretId>,
+    ) -> Result<Page<Described, SecretId>, Error> {
+        let Page { rows: secrets, mut damaged, last } = page;
+        let mut rows = Vec::with_capacity(secrets.len());
+        for secret in secrets {
+            match self.describe(tx, caller, Action::SecretList, secret) {
+                Ok(described) => rows.push(described),
+                // One that does not open must not hide all the others.
+                Err(error) => damaged.push(damage(error)?),
+            }
+        }
+        Ok(Page { rows, damaged, last })
+    }
+
+    fn describe(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+        action: Action,
+        secret: Secret,
+    ) -> Result<Described, Error> {
+        let permit = caller.decide(action, Object::Secret(&secret.id))?;
+        let config = self.open_config(tx, &permit, secret.config.as_ref())?;
+        Ok(Described { config: config.map(|config| config.masked()), secret })
+    }
+
+    /// Changes a secret; which one.
+    pub async fn update_secret(
+        &self,
+        caller: &Caller,
+        at: &SecretRef,
+        change: SecretChange,
+    ) -> Result<SecretId, Error> {
+        caller.decide(Action::SecretUpdate, Object::Account)?;
+        let (now, change) = (self.now()?, change.checked()?);
+        let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
+        self.write(move |tx| {
+            let id = at.find_own(tx, &caller)?.id;
+            let before = secret::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
+            let permit = caller.decide(Action::SecretUpdate, Object::Secret(&id))?;
+            let changed = broker.changed_secret(tx, &permit, before, &change)?;
+            secret::update(tx, &changed).map_err(|error| match error {
+                StoreError::Conflict => Error::taken(),
+                error => error.into(),
+            })?;
+            let event = caller.event(now, Action::SecretUpdate, SECRET, id.to_shared());
+            Ok(tx.commit(event, id))
+        })
+        .await
+    }
+
+    /// Deletes a secret for good; which one.
+    pub async fn delete_secret(&self, caller: &Caller, at: &SecretRef) -> Result<SecretId, Error> {
+        caller.decide(Action::SecretDelete, Object::Account)?;
+        let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
+        self.write(move |tx| {
+            let id = at.find_own(tx, &caller)?.id;
+            if !secret::delete(tx, caller.account(), &id)? {
+                return Err(Error::NotFound);
+            }
+            let event = caller.event(now, Action::SecretDelete, SECRET, id.to_shared());
+            Ok(tx.commit(event, id))
+        })
+        .await
+    }
+}
+
+/// The damaged row that an error tells of; any other error stays one.
+fn damage(error: Error) -> Result<StoreError, Error> {
+    let found = match &error {
+        Error::Internal(source) => source.downcast_ref::<Damaged>(),
+        _ => None,
+    };
+    match found {
+        Some(Damaged { table: SECRET, row, column, .. }) => {
+            let (row, column) = (row.clone(), (*column).to_owned());
+            Ok(StoreError::Corrupt { table: SECRET, column, row })
+        }
+        _ => Err(error),
+    }
+}
+
+fn blank(caller: &Caller, id: SecretId, now: Timestamp) -> Secret {
+    Secret {
+        account: caller.account().clone(),
+        id,
+        alias: None,
+        name: String::new(),
+        description: String::new(),
+        blueprint_id: None,
+        kind: Kind::Shared,
+        secret_type: SecretType::Plain,
+        value: None,
+        config: None,
+        visibility: Visibility::Private,
+        meta: None,
+        created_at: now,
+        updated_at: now,
+    }
+}

@@ -1,0 +1,179 @@
+//! Changes of secrets: what a request says, and what a secret holds after it.
+
+use keyfob_core::{
+    crypto::{OpenError, Sealed},
+    policy::Permit,
+    secret::{Kind, SecretType, Visibility},
+};
+use keyfob_store::{ReadTx, secret::Secret};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Broker, Given,
+    config::Config,
+    meta::{self, MetaChange},
+    secret::SECRET,
+    secret_ref::{LONGEST_ALIAS, is_alias},
+};
+use crate::{
+    error::{Damaged, Error},
+    text,
+};
+
+/// What a secret is to hold. Its value and its config show nothing in `Debug`.
+#[derive(Clone, Debug, Default)]
+pub struct SecretChange {
+    /// What the account calls it by in paths.
+    pub alias: Given<String>,
+    /// What people call it.
+    pub name: Given<String>,
+    /// More about it, for people.
+    pub description: Given<String>,
+    /// The blueprint it belongs to, in the account's own words.
+    pub blueprint_id: Given<String>,
+    /// Whose value it has; a new one is shared if nothing is said.
+    pub kind: Option<Kind>,
+    /// What its value is; a new one is plain if nothing is said.
+    pub secret_type: Option<SecretType>,
+    /// Its value, for shared secrets only.
+    pub value: Given<SecretString>,
+    /// How it is used.
+    pub config: Given<Config>,
+    /// Who may use it; a new one is private if nothing is said.
+    pub visibility: Option<Visibility>,
+    /// A JSON object of the account's own.
+    pub meta: Given<MetaChange>,
+}
+
+impl SecretChange {
+    /// Checks every text, and brings each into the form that is stored.
+    pub(super) fn checked(self) -> Result<Self, Error> {
+        Ok(Self {
+            alias: self.alias.try_map(alias)?,
+            name: self.name.try_map(|text| text::line("name", text))?,
+            description: self.description.try_map(|text| text::prose("description", text))?,
+            blueprint_id: self.blueprint_id.try_map(|text| text::line("blueprintId", text))?,
+            value: self.value.try_map(|value| {
+                Ok::<_, Error>(Some(value).filter(|value| !value.expose_secret().is_empty()))
+            })?,
+            ..self
+        })
+    }
+}
+
+fn alias(value: String) -> Result<Option<String>, Error> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if value.len() > LONGEST_ALIAS {
+        let text = format!("\"alias\" must have at most {LONGEST_ALIAS} characters");
+        return Err(Error::invalid("bad_request", text));
+    }
+    let rule = "Alias must contain only lowercase letters, numbers, hyphens, and underscores";
+    is_alias(&value).then_some(Some(value)).ok_or_else(|| Error::invalid("bad_request", rule))
+}
+
+impl Broker {
+    /// What a secret holds after a change.
+    pub(super) fn changed_secret(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        before: Secret,
+        change: &SecretChange,
+    ) -> Result<Secret, Error> {
+        let said = change.clone();
+        let kind = change.kind.unwrap_or(before.kind);
+        let secret_type = change.secret_type.unwrap_or(before.secret_type);
+        let value = self.value_after(tx, &before, kind, &change.value)?;
+        let config = self.config_after(tx, permit, &before, secret_type, &change.config)?;
+        Ok(Secret {
+            alias: said.alias.over(before.alias),
+            name: said.name.over(Some(before.name)).unwrap_or_default(),
+            description: said.description.over(Some(before.description)).unwrap_or_default(),
+            blueprint_id: said.blueprint_id.over(before.blueprint_id),
+            kind,
+            secret_type,
+            value,
+            config,
+            visibility: change.visibility.unwrap_or(before.visibility),
+            meta: meta::over(said.meta, before.meta),
+            ..before
+        })
+    }
+
+    /// A personal secret has no value of its own: one that becomes personal loses it.
+    fn value_after(
+        &self,
+        tx: &mut ReadTx<'_>,
+        before: &Secret,
+        kind: Kind,
+        given: &Given<SecretString>,
+    ) -> Result<Option<Sealed>, Error> {
+        match (kind, given) {
+            (Kind::Personal, Given::Value(_)) => Err(Error::Conflict {
+                code: "conflict",
+                message: "Personal secrets cannot have a value".into(),
+            }),
+            (Kind::Personal, _) | (_, Given::Null) => Ok(None),
+            (Kind::Shared, Given::Absent) => Ok(before.value.clone()),
+            (Kind::Shared, Given::Value(value)) => {
+                self.seal_secret(tx, before, "value", value.expose_secret().as_bytes()).map(Some)
+            }
+        }
+    }
+
+    fn config_after(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        before: &Secret,
+        secret_type: SecretType,
+        given: &Given<Config>,
+    ) -> Result<Option<Sealed>, Error> {
+        match given {
+            Given::Null => Ok(None),
+            Given::Absent => {
+                // What was right for one type may be wrong for another.
+                if secret_type != before.secret_type
+                    && let Some(config) = self.open_config(tx, permit, before.config.as_ref())?
+                {
+                    config.check(secret_type)?;
+                }
+                Ok(before.config.clone())
+            }
+            Given::Value(given) => {
+                let stored = self.open_config(tx, permit, before.config.as_ref())?;
+                let config = given.unmasked(stored.as_ref())?;
+                config.check(secret_type)?;
+                self.seal_secret(tx, before, "config", &config.to_bytes()?).map(Some)
+            }
+        }
+    }
+
+    fn seal_secret(
+        &self,
+        tx: &mut ReadTx<'_>,
+        secret: &Secret,
+        column: &'static str,
+        plaintext: &[u8],
+    ) -> Result<Sealed, Error> {
+        let key = self.inner.keyring.newest(tx, &secret.account)?;
+        Ok(key.seal(SECRET, secret.id.as_str(), column, plaintext, &*self.inner.random))
+    }
+
+    /// The config of the secret that `permit` was given for, in the clear.
+    pub(super) fn open_config(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        sealed: Option<&Sealed>,
+    ) -> Result<Option<Config>, Error> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let bytes = self.inner.keyring.open(tx, permit, "config", sealed)?;
+        let row = || permit.row().to_owned();
+        let no_config =
+            || Damaged { table: SECRET, row: row(), column: "config", source: OpenError };
+        Ok(Some(Config::parse(&bytes).ok_or_else(no_config)?))
+    }
+}

@@ -1,0 +1,155 @@
+//! `/api/v1/secret`: secrets, the definitions of credentials (contract/contacts-and-secrets, section 4.1).
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::Response,
+};
+use keyfob_api::{list::Id as Changed, secret as wire};
+use keyfob_core::{
+    id::SecretId,
+    secret::{Kind, SecretType, Visibility},
+};
+use keyfob_store::Page;
+
+use super::{
+    body,
+    fields::Fields,
+    list::{self, Format, List, ListQuery},
+    repeat::repeat,
+};
+use crate::{
+    broker::{
+        Broker, Caller, Config, Described, MetaChange, SecretChange, SecretFilter, SecretRef, Slice,
+    },
+    error::Error,
+};
+
+pub(crate) type At = Result<Path<String>, PathRejection>;
+
+/// What no secret can be called is answered like what none is called.
+fn at(path: At) -> Result<SecretRef, Error> {
+    let Path(text) = path.map_err(|_| Error::NotFound)?;
+    SecretRef::parse(&text).ok_or(Error::NotFound)
+}
+
+fn change(body: &body::Bytes) -> Result<SecretChange, Error> {
+    let mut fields: Fields<'_> = body.json()?;
+    let config = fields.object("config")?;
+    let change = SecretChange {
+        alias: fields.text("alias")?,
+        name: fields.text("name")?,
+        description: fields.text("description")?,
+        blueprint_id: fields.text("blueprintId")?,
+        kind: fields.one_of("kind", Kind::ALL, Kind::as_str)?.value(),
+        secret_type: fields.one_of("type", SecretType::ALL, SecretType::as_str)?.value(),
+        value: fields.secret("value")?,
+        config: config.try_map(|config| Ok::<_, Error>(Some(Config::new(config))))?,
+        visibility: fields.one_of("visibility", Visibility::ALL, Visibility::as_str)?.value(),
+        meta: fields.object("meta")?.try_map(|meta| MetaChange::parse(meta).map(Some))?,
+    };
+    fields.end()?;
+    Ok(change)
+}
+
+fn changed(id: &SecretId) -> Json<Changed> {
+    Json(Changed { id: id.to_string() })
+}
+
+/// `POST /api/v1/secret/create`
+pub(crate) async fn create(
+    State(broker): State<Broker>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: body::Bytes,
+) -> Result<Json<Changed>, Error> {
+    let id = broker.create_secret(&caller, change(&body)?, repeat(&headers)?).await?;
+    Ok(changed(&id))
+}
+
+/// `GET /api/v1/secret/{secret}/fetch`
+pub(crate) async fn fetch(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: At,
+) -> Result<Json<wire::Secret>, Error> {
+    Ok(Json(shape(broker.fetch_secret(&caller, &at(path)?).await?)))
+}
+
+/// `POST /api/v1/secret/{secret}/update`
+pub(crate) async fn update(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: At,
+    body: body::Bytes,
+) -> Result<Json<Changed>, Error> {
+    let change = change(&body)?;
+    Ok(changed(&broker.update_secret(&caller, &at(path)?, change).await?))
+}
+
+/// `POST /api/v1/secret/{secret}/delete`
+pub(crate) async fn delete(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: At,
+) -> Result<Json<Changed>, Error> {
+    Ok(changed(&broker.delete_secret(&caller, &at(path)?).await?))
+}
+
+/// `GET /api/v1/secret/list`
+pub(crate) async fn list(
+    State(broker): State<Broker>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    let format = Format::of(&headers, false)?;
+    let query = ListQuery::parse(query.as_deref().unwrap_or_default());
+    let slice = query.slice(SecretId::parse)?;
+    let filter = SecretFilter { meta: query.meta(), blueprint_id: query.blueprint_id() };
+    let secrets = Secrets { broker, caller: caller.clone(), filter };
+    list::answer(secrets, slice, &query, format, &caller).await
+}
+
+#[derive(Clone)]
+struct Secrets {
+    broker: Broker,
+    caller: Caller,
+    filter: SecretFilter,
+}
+
+impl List for Secrets {
+    type Row = Described;
+    type Id = SecretId;
+    type Item = wire::Secret;
+
+    async fn page(&self, slice: Slice<SecretId>) -> Result<Page<Described, SecretId>, Error> {
+        self.broker.list_secrets(&self.caller, slice, self.filter.clone()).await
+    }
+
+    fn id(row: &Described) -> SecretId {
+        row.secret.id.clone()
+    }
+
+    fn shape(row: Described) -> wire::Secret {
+        shape(row)
+    }
+}
+
+fn shape(Described { secret, config }: Described) -> wire::Secret {
+    wire::Secret {
+        id: secret.id.to_string(),
+        alias: secret.alias,
+        name: secret.name,
+        description: secret.description,
+        blueprint_id: secret.blueprint_id,
+        kind: secret.kind.as_str().into(),
+        secret_type: secret.secret_type.as_str().into(),
+        config,
+        visibility: secret.visibility.as_str().into(),
+        meta: secret.meta.and_then(|meta| serde_json::from_str(&meta).ok()),
+        created_at: secret.created_at.as_millis(),
+        updated_at: secret.updated_at.as_millis(),
+    }
+}
