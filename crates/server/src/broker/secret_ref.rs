@@ -61,13 +61,15 @@ impl SecretRef {
             Self::Name(name) => (Some(own.clone()), secret::id_of_name(tx, own, name)?),
             Self::Alias(alias) => (Some(own.clone()), secret::id_of_alias(tx, own, alias)?),
             Self::ParentAlias(alias) => {
-                let family = parent(tx, own)?;
-                by_alias(tx, family, alias)?
+                let parent = parent(tx, own)?;
+                by_alias(tx, parent, alias)?
             }
             Self::SiblingAlias(account, alias) => {
-                let family = parent(tx, own)?;
-                let is_sibling = family.is_some() && parent(tx, account)? == family;
-                by_alias(tx, is_sibling.then(|| account.clone()), alias)?
+                let sibling = match parent(tx, own)? {
+                    Some(parent) => account::find_child(tx, &parent, account)?,
+                    None => None,
+                };
+                by_alias(tx, sibling.map(|sibling| sibling.id), alias)?
             }
         };
         Ok(account.zip(id))
