@@ -81,29 +81,48 @@ macro_rules! select {
     };
 }
 
-/// The secret with this id, of whatever account: who asks for it has yet to be allowed to.
-pub fn find_any(tx: &mut ReadTx<'_>, id: &SecretId) -> Result<Option<Secret>, StoreError> {
-    tx.one(select!("WHERE id = $1"), &[&id.as_str()], read)
+/// The account's secret with this id.
+pub fn find(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    id: &SecretId,
+) -> Result<Option<Secret>, StoreError> {
+    let find = select!("WHERE account_id = $1 AND id = $2");
+    tx.one(find, &[&account.as_str(), &id.as_str()], read)
+}
+
+/// The account that the secret with this id belongs to. Reads nothing else of it: who asks has yet to
+/// be allowed to.
+pub fn account_of(tx: &mut ReadTx<'_>, id: &SecretId) -> Result<Option<AccountId>, StoreError> {
+    let find = sql!(secret, "SELECT account_id FROM secret WHERE id = $1");
+    tx.one(find, &[&id.as_str()], |row| Ok(AccountId::from_stored(&row.get::<String>(0)?)))
 }
 
 /// The account's secret with this alias.
-pub fn find_by_alias(
+pub fn id_of_alias(
     tx: &mut ReadTx<'_>,
     account: &AccountId,
     alias: &str,
-) -> Result<Option<Secret>, StoreError> {
-    let find = select!("WHERE account_id = $1 AND alias = $2");
-    tx.one(find, &[&account.as_str(), &alias], read)
+) -> Result<Option<SecretId>, StoreError> {
+    let find = sql!(secret, "SELECT id FROM secret WHERE account_id = $1 AND alias = $2");
+    tx.one(find, &[&account.as_str(), &alias], read_id)
 }
 
 /// The account's oldest secret with this name.
-pub fn find_by_name(
+pub fn id_of_name(
     tx: &mut ReadTx<'_>,
     account: &AccountId,
     name: &str,
-) -> Result<Option<Secret>, StoreError> {
-    let find = select!("WHERE account_id = $1 AND name = $2 ORDER BY id LIMIT 1");
-    tx.one(find, &[&account.as_str(), &name], read)
+) -> Result<Option<SecretId>, StoreError> {
+    let find = sql!(
+        secret,
+        "SELECT id FROM secret WHERE account_id = $1 AND name = $2 ORDER BY id LIMIT 1"
+    );
+    tx.one(find, &[&account.as_str(), &name], read_id)
+}
+
+fn read_id(row: &Row<'_>) -> Result<SecretId, StoreError> {
+    Ok(SecretId::from_stored(&row.get::<String>(0)?))
 }
 
 /// Up to `limit` secrets of the account after `after`, oldest first.

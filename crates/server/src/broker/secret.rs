@@ -92,7 +92,7 @@ impl Broker {
         let mut event = caller.event(now, Action::SecretCreate, SECRET, id.to_shared());
         if let Some(first) = self.claim_creation(tx, caller, &claim)? {
             let first = SecretId::from_stored(&first);
-            if secret::find_any(tx, &first)?.is_some() {
+            if secret::account_of(tx, &first)?.is_some() {
                 event.object_id = first.to_shared();
                 event.result = "repeated";
                 return Ok(tx.commit(event, first));
@@ -113,7 +113,8 @@ impl Broker {
         caller.decide(Action::SecretFetch, Object::Account)?;
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
         self.read(move |tx| {
-            let secret = at.find_own(tx, &caller)?;
+            let id = at.resolve_own(tx, &caller)?;
+            let secret = secret::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             broker.describe(tx, &caller, Action::SecretFetch, secret)
         })
         .await
@@ -181,7 +182,7 @@ impl Broker {
         let (now, change) = (self.now()?, change.checked()?);
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
         self.write(move |tx| {
-            let id = at.find_own(tx, &caller)?.id;
+            let id = at.resolve_own(tx, &caller)?;
             let before = secret::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let permit = caller.decide(Action::SecretUpdate, Object::Secret(&id))?;
             let changed = broker.changed_secret(tx, &permit, before, &change)?;
@@ -200,7 +201,7 @@ impl Broker {
         caller.decide(Action::SecretDelete, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         self.write(move |tx| {
-            let id = at.find_own(tx, &caller)?.id;
+            let id = at.resolve_own(tx, &caller)?;
             if !secret::delete(tx, caller.account(), &id)? {
                 return Err(Error::NotFound);
             }

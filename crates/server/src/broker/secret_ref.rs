@@ -1,10 +1,7 @@
 //! How a path names a secret (contract/contacts-and-secrets, section 1.5).
 
 use keyfob_core::id::{AccountId, SecretId};
-use keyfob_store::{
-    ReadTx, account,
-    secret::{self, Secret},
-};
+use keyfob_store::{ReadTx, account, secret};
 
 use super::Caller;
 use crate::{error::Error, text};
@@ -51,37 +48,55 @@ impl SecretRef {
         }
     }
 
-    /// The secret of this name, of whatever account: whether the caller may do with it what it wants is
-    /// decided after that.
-    pub(super) fn find(
+    /// Which secret of which account has this name. Nothing else of it is read: whether the caller may
+    /// do with it what it wants is decided after that.
+    pub(super) fn resolve(
         &self,
         tx: &mut ReadTx<'_>,
         caller: &Caller,
-    ) -> Result<Option<Secret>, Error> {
+    ) -> Result<Option<(AccountId, SecretId)>, Error> {
         let own = caller.account();
-        let (account, alias) = match self {
-            Self::Id(id) => return Ok(secret::find_any(tx, id)?),
-            Self::Name(name) => return Ok(secret::find_by_name(tx, own, name)?),
-            Self::Alias(alias) => (Some(own.clone()), alias),
-            Self::ParentAlias(alias) => (parent(tx, own)?, alias),
+        let (account, id) = match self {
+            Self::Id(id) => (secret::account_of(tx, id)?, Some(id.clone())),
+            Self::Name(name) => (Some(own.clone()), secret::id_of_name(tx, own, name)?),
+            Self::Alias(alias) => (Some(own.clone()), secret::id_of_alias(tx, own, alias)?),
+            Self::ParentAlias(alias) => {
+                let parent = parent(tx, own)?;
+                by_alias(tx, parent, alias)?
+            }
             Self::SiblingAlias(account, alias) => {
-                let family = parent(tx, own)?;
-                let is_sibling = family.is_some() && parent(tx, account)? == family;
-                (is_sibling.then(|| account.clone()), alias)
+                let sibling = match parent(tx, own)? {
+                    Some(parent) => account::find_child(tx, &parent, account)?,
+                    None => None,
+                };
+                by_alias(tx, sibling.map(|sibling| sibling.id), alias)?
             }
         };
-        match account {
-            Some(account) => Ok(secret::find_by_alias(tx, &account, alias)?),
-            None => Ok(None),
-        }
+        Ok(account.zip(id))
     }
 
     /// The secret of this name, if it is the account's own: nobody reads or changes the definition of
     /// another account's, whoever may use it.
-    pub(super) fn find_own(&self, tx: &mut ReadTx<'_>, caller: &Caller) -> Result<Secret, Error> {
-        let found = self.find(tx, caller)?;
-        found.filter(|secret| secret.account == *caller.account()).ok_or(Error::NotFound)
+    pub(super) fn resolve_own(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+    ) -> Result<SecretId, Error> {
+        match self.resolve(tx, caller)? {
+            Some((account, id)) if account == *caller.account() => Ok(id),
+            _ => Err(Error::NotFound),
+        }
     }
+}
+
+fn by_alias(
+    tx: &mut ReadTx<'_>,
+    account: Option<AccountId>,
+    alias: &str,
+) -> Result<(Option<AccountId>, Option<SecretId>), Error> {
+    let id = account.as_ref().map(|account| secret::id_of_alias(tx, account, alias));
+    let id = id.transpose()?.flatten();
+    Ok((account, id))
 }
 
 fn parent(tx: &mut ReadTx<'_>, account: &AccountId) -> Result<Option<AccountId>, Error> {

@@ -245,8 +245,9 @@ impl TestApp {
     pub(crate) async fn open_secret(&self, id: &str) -> (Secret, [Option<String>; 2]) {
         let id = SecretId::parse(id).unwrap();
         let read = self.running.store.read(move |tx| {
-            let secret = secret::find_any(tx, &id)?.unwrap();
-            let key = data_key::find_newest(tx, &secret.account)?;
+            let account = secret::account_of(tx, &id)?.unwrap();
+            let secret = secret::find(tx, &account, &id)?.unwrap();
+            let key = data_key::find_newest(tx, &account)?;
             Ok::<_, StoreError>((secret, key.unwrap()))
         });
         let (secret, (number, wrapped)) = read.await.unwrap();

@@ -165,6 +165,12 @@ async fn secrets_of_others_look_like_secrets_that_are_not_there() {
     }
     let (of_sibling, _) = app.open_secret(&names[2]).await;
     names.push(format!("@{}@public", of_sibling.account));
+    // One that cannot be read is an error for its own account, and nothing for any other.
+    let damaged = secret::create(&app.backend(), json!({"name": "damaged"})).await;
+    app.database().execute(&format!("UPDATE secret SET kind = 'x' WHERE id = '{damaged}'"));
+    let call = app.backend().get(secret::path(&damaged, "fetch"));
+    call.await.error(500, "internal_server_error");
+    names.push(damaged);
     let ids = names.iter().map(String::as_str).chain(MALFORMED);
     let caller = callers.swap_remove(0);
     all_are_alike(404, &caller, ids, |caller, id| calls(caller, &[SECRET], id)).await;

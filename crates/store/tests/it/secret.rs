@@ -57,7 +57,7 @@ async fn insert(bench: &Bench, secret: Secret) -> bool {
 }
 
 async fn find(bench: &Bench, number: u32) -> Option<Secret> {
-    bench.look(move |tx| secret::find_any(tx, &secret_id(number))).await
+    bench.look(move |tx| secret::find(tx, &account_id(1), &secret_id(number))).await
 }
 
 /// Accounts 1 and 2, and secrets 1 to 4 of the first.
@@ -70,21 +70,26 @@ async fn some_secrets(bench: &Bench) {
     }
 }
 
-on_both!(a_secret_reads_back_as_it_was_stored, async |bench| {
+on_both!(a_secret_reads_back_as_it_was_stored_in_its_account_only, async |bench| {
     some_secrets(bench).await;
     assert!(insert(bench, full(5)).await);
     assert_eq!(find(bench, 5).await, Some(full(5)));
     assert_eq!(find(bench, 4).await, Some(sample(4)));
     assert_eq!(find(bench, 6).await, None);
+    let foreign = bench.look(|tx| secret::find(tx, &account_id(2), &secret_id(5)));
+    assert_eq!(foreign.await, None);
+    let account_of = |number| bench.look(move |tx| secret::account_of(tx, &secret_id(number)));
+    assert_eq!(account_of(5).await, Some(account_id(1)));
+    assert_eq!(account_of(6).await, None);
 });
 
 on_both!(a_secret_is_found_by_its_alias_in_its_account_only, async |bench| {
     some_secrets(bench).await;
     insert(bench, full(5)).await;
     let by_alias = |account: u32, alias: &'static str| {
-        bench.look(move |tx| secret::find_by_alias(tx, &account_id(account), alias))
+        bench.look(move |tx| secret::id_of_alias(tx, &account_id(account), alias))
     };
-    assert_eq!(by_alias(1, "alias-5").await, Some(full(5)));
+    assert_eq!(by_alias(1, "alias-5").await, Some(secret_id(5)));
     assert_eq!(by_alias(2, "alias-5").await, None);
     assert_eq!(by_alias(1, "alias-6").await, None);
 });
@@ -96,8 +101,8 @@ on_both!(of_secrets_with_one_name_the_oldest_of_the_account_is_found, async |ben
         insert(bench, named(number)).await;
     }
     let by_name =
-        |account: u32| bench.look(move |tx| secret::find_by_name(tx, &account_id(account), "same"));
-    assert_eq!(by_name(1).await, Some(named(6)));
+        |account: u32| bench.look(move |tx| secret::id_of_name(tx, &account_id(account), "same"));
+    assert_eq!(by_name(1).await, Some(secret_id(6)));
     assert_eq!(by_name(2).await, None);
 });
 
@@ -138,7 +143,7 @@ on_both!(a_word_that_nobody_knows_is_damage_and_hides_no_other_row, async |bench
         let id = secret_id(number);
         let damage = format!("UPDATE secret SET {column} = 'x' WHERE id = '{id}'");
         bench.database.execute(&damage);
-        let found = bench.store.read(move |tx| secret::find_any(tx, &id)).await;
+        let found = bench.store.read(move |tx| secret::find(tx, &account_id(1), &id)).await;
         let named = matches!(&found, Err(StoreError::Corrupt { column: of, .. }) if of == column);
         assert!(named, "{found:?}");
     }
