@@ -24,8 +24,6 @@ pub struct Id {
 pub enum Line<T> {
     /// An item.
     Item(T),
-    /// Nothing: the list goes on.
-    Nop {},
     /// The list broke off.
     Error {
         /// The cause, for a program.

@@ -82,15 +82,14 @@ impl<T: DeserializeOwned> Lines<T> {
 
     /// The next item; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<T>, Error> {
-        while let Some(line) = self.line().await? {
-            let foreign = |_| Error::Foreign { status: self.response.status() };
-            match serde_json::from_slice(&line).map_err(foreign)? {
-                Line::Item(item) => return Ok(Some(item)),
-                Line::Nop {} => {}
-                Line::Error { message, .. } => return Err(Error::BrokenOff(message)),
-            }
+        let Some(line) = self.line().await? else {
+            return Ok(None);
+        };
+        let foreign = |_| Error::Foreign { status: self.response.status() };
+        match serde_json::from_slice(&line).map_err(foreign)? {
+            Line::Item(item) => Ok(Some(item)),
+            Line::Error { message, .. } => Err(Error::BrokenOff(message)),
         }
-        Ok(None)
     }
 
     async fn line(&mut self) -> Result<Option<BytesMut>, Error> {
@@ -104,7 +103,8 @@ impl<T: DeserializeOwned> Lines<T> {
             self.searched = self.buffer.len();
             match self.response.chunk().await.map_err(|error| broken_off(&error))? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk),
-                None if self.buffer.is_empty() => return Ok(None),
+                // Blanks are what a list says while it finds nothing.
+                None if self.buffer.trim_ascii().is_empty() => return Ok(None),
                 None => return Err(Error::BrokenOff("its last line is not whole".into())),
             }
         }

@@ -182,6 +182,13 @@ test('five thousand contacts in many scripts survive a stream, whatever its piec
   assert.equal(some.length, 250, 'take is exact, beyond a page too');
 });
 
+test('the blanks that a list sends while it finds nothing are nothing', async () => {
+  const item = { type: 'item', data: { id: 'con_1' } };
+  const lines = `  ${JSON.stringify(item)}\n ${JSON.stringify(item)}\n  `;
+  const fetchFn = async () => new Response(lines, { headers: { 'content-type': 'application/jsonl' } });
+  assert.deepEqual(await all(client({ fetchFn }).contact.list().stream()), [item, item]);
+});
+
 test('an empty list is an empty stream', async () => {
   const { contact: own } = await child();
   assert.deepEqual(await all(own.list().stream()), []);

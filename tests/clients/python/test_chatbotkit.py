@@ -266,6 +266,14 @@ async def test_five_thousand_contacts_in_many_scripts_survive_a_stream_whatever_
 
 
 @asynchronous
+async def test_the_blanks_that_a_list_sends_while_it_finds_nothing_are_nothing() -> None:
+    line = '{"type":"item","data":{"id":"con_1","fingerprint":"f","createdAt":1,"updatedAt":1}}'
+    answer = httpx.Response(200, headers={"content-type": "application/jsonl"}, text=f"  {line}\n {line}\n  ")
+    async with client(transport=httpx.MockTransport(lambda _: answer)) as api:
+        assert [item.id for item in await streamed(api.contact.list())] == ["con_1", "con_1"]
+
+
+@asynchronous
 async def test_an_empty_list_is_an_empty_stream_and_a_page_with_an_empty_cursor() -> None:
     async with client(run_as_user_id=(await child())["id"]) as api:
         assert await streamed(api.contact.list()) == []

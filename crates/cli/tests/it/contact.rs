@@ -265,11 +265,10 @@ const LINE: [&str; 2] = [
 
 #[test]
 fn an_export_that_breaks_off_says_so_after_what_came() {
-    const NOP: &str = "{\"type\":\"nop\",\"data\":{}}\n";
     const ERROR: &str = "{\"type\":\"error\",\"data\":{\"code\":\"X\",\"message\":\"no disk\"}}\n";
     let cases: [(&[&str], &str); 4] = [
-        (&[LINE[0], LINE[1], NOP, ERROR], "broke off: no disk"),
-        (&[LINE[0], LINE[1], NOP], "broke off"),
+        (&[LINE[0], LINE[1], " ", ERROR], "broke off: no disk"),
+        (&[LINE[0], LINE[1], " "], "broke off"),
         (&[LINE[0], LINE[1], LINE[0]], "broke off"),
         (&[LINE[0], LINE[1], "<html>\n"], "not as Keyfob does"),
     ];
@@ -280,4 +279,12 @@ fn an_export_that_breaks_off_says_so_after_what_came() {
         assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
         assert!(ended.stdout.contains("\"name\":\"Ann\""), "{}", ended.stdout);
     }
+}
+
+#[test]
+fn an_export_that_waits_for_what_it_finds_ends_well() {
+    // The empty piece is the end.
+    let ended =
+        contact(&answers_once(&[" ", LINE[0], LINE[1], " ", " ", ""]), "kft_any", &["export"]);
+    assert_eq!(ended.ok().lines().count(), 1, "{}", ended.stdout);
 }

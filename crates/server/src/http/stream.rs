@@ -1,7 +1,11 @@
 //! A whole list, sent page by page as fast as the caller takes it: whole lines only, in ASCII, so that
 //! a client that decodes each piece by itself cannot break a character.
 
-use std::{io, pin::Pin, time::Duration};
+use std::{
+    io,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -24,7 +28,10 @@ use crate::{
 };
 
 /// A stream that has found nothing for so long says that it goes on.
-const NOP_AFTER: Duration = Duration::from_secs(15);
+const QUIET: Duration = Duration::from_secs(15);
+/// How it says so: before a line or after the last one a blank is nothing. A line of its own would be
+/// an item to one published client, and an error to another.
+const BLANK: &[u8] = b" ";
 
 /// How rows become lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +53,8 @@ struct Sending<L: List> {
     left: Option<u32>,
     next: Pending<L>,
     encoder: Encoder,
+    /// How long it may find nothing before it says that it goes on.
+    quiet: Duration,
     caller: Caller,
 }
 
@@ -64,7 +73,7 @@ pub(super) async fn stream<L: List>(
     let first = list.page(slice.clone()).await?;
     let next: Pending<L> = Box::pin(std::future::ready(Ok(first)));
     let caller = caller.clone();
-    let sending = Sending { list, slice, left: total, next, encoder, caller };
+    let sending = Sending { list, slice, left: total, next, encoder, quiet: QUIET, caller };
     let chunks = stream::unfold(Some(sending), async |sending| sending?.chunk().await);
     let head = stream::iter(encoder.head::<L>().map(Ok::<_, io::Error>));
     let body = Body::from_stream(futures_util::StreamExt::chain(head, chunks));
@@ -76,17 +85,21 @@ type Chunk<L> = Option<(Result<Vec<u8>, io::Error>, Option<Sending<L>>)>;
 impl<L: List> Sending<L> {
     /// The next piece of the list, and what comes after it.
     async fn chunk(mut self) -> Chunk<L> {
+        let mut quiet = pin!(tokio::time::sleep(self.quiet));
         loop {
-            let page = match tokio::time::timeout(NOP_AFTER, &mut self.next).await {
-                Ok(Ok(page)) => page,
-                Ok(Err(error)) => {
+            let found = tokio::select! {
+                biased;
+                found = &mut self.next => found,
+                () = &mut quiet, if self.encoder == Encoder::Lines => {
+                    return Some((Ok(BLANK.to_vec()), Some(self)));
+                }
+            };
+            let page = match found {
+                Ok(page) => page,
+                Err(error) => {
                     error.log(self.caller.request_id());
                     return Some((self.encoder.error(&error), None));
                 }
-                Err(_) if self.encoder == Encoder::Lines => {
-                    return Some((line(&Line::<()>::Nop {}), Some(self)));
-                }
-                Err(_) => continue,
             };
             self.slice.after = Some(page.last?);
             let count = u32::try_from(page.rows.len()).unwrap_or(u32::MAX);
@@ -192,9 +205,64 @@ impl Formatter for Ascii {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::pending, time::Duration};
+
+    use keyfob_core::{
+        id::{AccountId, ContactId},
+        policy::{Grant, Role},
+    };
+    use keyfob_store::Page;
     use serde_json::json;
 
-    use super::{cell, line};
+    use super::{Encoder, List, Sending, cell, line};
+    use crate::{
+        broker::{Caller, Slice},
+        error::Error,
+    };
+
+    /// A list that never finds anything.
+    #[derive(Clone)]
+    struct Endless;
+
+    impl List for Endless {
+        type Row = ContactId;
+        type Id = ContactId;
+        type Item = String;
+
+        async fn page(&self, _: Slice<ContactId>) -> Result<Page<ContactId, ContactId>, Error> {
+            pending().await
+        }
+
+        fn id(row: &ContactId) -> ContactId {
+            row.clone()
+        }
+
+        fn shape(row: ContactId) -> String {
+            row.to_string()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_finds_nothing_says_that_it_goes_on_with_what_no_client_reads() {
+        let account = AccountId::from_stored("acc_00000000000000000000000000");
+        let sending = Sending {
+            list: Endless,
+            slice: Slice { after: None, oldest_first: false, take: 1 },
+            left: None,
+            next: Box::pin(pending()),
+            encoder: Encoder::Lines,
+            quiet: Duration::ZERO,
+            caller: Caller::operator(Grant::new(account, Role::Owner), "a test's".into()),
+        };
+        let (said, sending) = sending.chunk().await.unwrap();
+        let mut line = said.unwrap();
+        assert!(!line.contains(&b'\n'), "a blank line would be refused");
+        let (said, _) = sending.unwrap().chunk().await.unwrap();
+        line.extend(said.unwrap());
+        line.extend(super::line(&json!({"type": "item"})).unwrap());
+        let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read, json!({"type": "item"}));
+    }
 
     #[test]
     fn a_line_is_ascii_and_reads_back_as_it_was() {
