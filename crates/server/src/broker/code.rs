@@ -90,7 +90,8 @@ impl Broker {
         let mut request = Request { caller, id, wish, patience_ends, reserved: None };
         let mut reservation = None;
         loop {
-            let starts_at = match self.turn(&request).await? {
+            // In a box of its own: thousands of callers may be waiting, and none needs its room then.
+            let starts_at = match Box::pin(self.turn(&request)).await? {
                 Turn::Released(released) if self.is_good(&released)? => {
                     Reservation::used(reservation);
                     self.inner.metrics.codes.inc();

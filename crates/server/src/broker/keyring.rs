@@ -10,13 +10,15 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{ReadTx, StoreError, WriteTx, data_key};
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use zeroize::Zeroizing;
 
 use crate::error::{Damaged, Error};
 
 /// Accounts whose keys are kept unwrapped; another one costs a read and an unwrap.
 const KEPT: usize = 10_000;
+/// Accounts that there is room for before it is needed.
+const EXPECTED: usize = 64;
 
 pub(super) struct Keyring {
     master: MasterKey,
@@ -25,7 +27,7 @@ pub(super) struct Keyring {
 
 impl Keyring {
     pub(super) fn new(master: MasterKey) -> Self {
-        Self { master, keys: Cache::new(KEPT) }
+        Self { master, keys: Cache::with_weighter(EXPECTED, KEPT as u64, UnitWeighter) }
     }
 
     /// Makes the first data key of a new account.

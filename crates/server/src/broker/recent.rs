@@ -12,10 +12,12 @@ use std::{
 };
 
 use keyfob_core::time::Timestamp;
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 
 /// Rows kept; another one costs a read.
 const KEPT: usize = 10_000;
+/// Rows that there is room for before it is needed.
+const EXPECTED: usize = 64;
 /// What was changed on another node still counts here for so long: less than the second within which a
 /// revoked key has to end everywhere (contract/keyfob).
 const FRESH: Duration = Duration::from_millis(900);
@@ -43,7 +45,8 @@ where
     K: Eq + Hash,
 {
     fn default() -> Self {
-        Self { rows: Cache::new(KEPT), changes: AtomicU64::new(0) }
+        let rows = Cache::with_weighter(EXPECTED, KEPT as u64, UnitWeighter);
+        Self { rows, changes: AtomicU64::new(0) }
     }
 }
 
