@@ -24,3 +24,31 @@ pub struct CreatedAccount {
     /// Its owner key.
     pub key: CreatedKey,
 }
+
+/// What `POST /api/v1/account/update` takes. What is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateAccount {
+    /// What people call it: its contacts see this where they hand over a credential.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// Where its contacts may be sent back to, as origins such as `https://app.example.com`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+/// An account as `fetch` and `update` show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// The e-mail address it can be named by.
+    pub email: Option<String>,
+    /// Where its contacts may be sent back to, as origins.
+    pub allowed_origins: Vec<String>,
+    /// When it was made, in unix milliseconds.
+    pub created_at: i64,
+}

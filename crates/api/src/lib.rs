@@ -4,6 +4,7 @@
 //! `/api/v1`, as each API has it, unless a field says otherwise.
 
 pub mod account;
+pub mod connection;
 pub mod contact;
 pub mod error;
 pub mod key;

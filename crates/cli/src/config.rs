@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use keyfob_server::config::{Audit, Config, Limits, VaultConfig};
+use keyfob_server::config::{Audit, Config, Limits, VaultConfig, public_url};
 use secrecy::SecretString;
+use url::Url;
 
 /// Where the vault is.
 #[derive(Args, Clone)]
@@ -50,6 +51,10 @@ pub(crate) struct ServeArgs {
     /// Address of a second listener for /metrics, /healthz and /readyz; none if not given
     #[arg(long, env = "KEYFOB_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
+    /// Where people reach the pages, such as `https://keyfob.example.com`: what links begin with; the
+    /// address it listens on if not given
+    #[arg(long, env = "KEYFOB_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    public_url: Option<Url>,
     #[command(flatten)]
     vault: VaultArgs,
     /// When a credential is released: after its event is on stable storage, or up to a second before
@@ -74,6 +79,7 @@ impl ServeArgs {
         Config {
             listen: self.listen,
             admin_listen: self.admin_listen,
+            public_url: self.public_url,
             vault: self.vault.config(),
             audit: match self.audit {
                 AuditMode::Durable => Audit::Durable,

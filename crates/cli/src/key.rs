@@ -8,7 +8,7 @@ use keyfob_client::Client;
 use keyfob_server::{
     broker::{Broker, Caller, Surroundings},
     clock::{Clock, SystemClock},
-    config::{Audit, Limits},
+    config::{Audit, Limits, public_url},
     error::Error,
     local,
     metrics::Metrics,
@@ -149,7 +149,10 @@ impl Where {
                 vault::open_existing(&config, &*clock, &*random, Arc::new(|_| ())).await?
             }
         };
-        let surroundings = Surroundings { clock, random, metrics: Arc::new(Metrics::default()) };
+        let metrics = Arc::new(Metrics::default());
+        // Nothing here makes links.
+        let public_url = public_url("http://localhost").map_err(anyhow::Error::msg)?;
+        let surroundings = Surroundings { clock, random, metrics, public_url };
         let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
         if matches!(missing, Missing::Make) {
             // A new vault gets its first account here; its first owner key would help nobody now.

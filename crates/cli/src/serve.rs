@@ -25,6 +25,7 @@ use tokio::{
     sync::watch,
 };
 use tracing_subscriber::EnvFilter;
+use url::{Host, Url};
 
 use crate::{
     config::{LogArgs, LogFormat, ServeArgs},
@@ -52,7 +53,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     // to be shown by the one that can.
     let listener = bind_to(config.listen)?;
     let admin = config.admin_listen.map(bind_to).transpose()?;
-    let (broker, metrics) = open(&config).await?;
+    let public_url = public_url(&config, listener.local_addr()?)?;
+    let (broker, metrics) = open(&config, public_url).await?;
     if let Some(key) = broker.make_first_account().await? {
         let shown = show_first_key(args.log.log_format, &key);
         shown.map_err(|error| not_shown(&config, &error))?;
@@ -85,11 +87,35 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(config: &Config) -> Result<(Broker, Arc<Metrics>), Failure> {
+/// What links begin with.
+fn public_url(config: &Config, address: SocketAddr) -> Result<Url, Failure> {
+    let url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("http://{address}")).context("the address as a URL")?,
+    };
+    if url.scheme() == "http" && !is_local(&url) {
+        tracing::warn!(
+            "links begin with {url}, where nothing is encrypted: put TLS in front of Keyfob, and set KEYFOB_PUBLIC_URL to what people then open"
+        );
+    }
+    Ok(url)
+}
+
+/// Whether only this machine is reached under a URL.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>), Failure> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let metrics = Arc::new(Metrics::default());
     let vault = vault::open(&config.vault, &*clock, &*random, metrics.observe_batches()).await?;
-    let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics) };
+    let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics), public_url };
     Ok((Broker::new(vault, surroundings, config.audit, config.limits), metrics))
 }
 

@@ -37,6 +37,12 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm of this name, if there is one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+
     const fn jws(self) -> Jws {
         match self {
             Self::Rs256 => Jws::RS256,

@@ -9,6 +9,7 @@ pub mod jwt;
 pub mod policy;
 pub mod random;
 pub mod secret;
+pub mod ticket;
 pub mod time;
 pub mod token;
 pub mod totp;

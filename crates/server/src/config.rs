@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use keyfob_core::crypto::MasterKeyText;
+use url::Url;
 
 /// Everything a server needs to know. Has no `Debug`: it may hold the master key and a database URL.
 pub struct Config {
@@ -10,12 +11,26 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of a second listener for `/metrics`, `/healthz` and `/readyz`, if any.
     pub admin_listen: Option<SocketAddr>,
+    /// Where people reach the pages: what links begin with. `None` is the address it listens on.
+    pub public_url: Option<Url>,
     /// Where the database is and what opens it.
     pub vault: VaultConfig,
     /// When a credential may be released.
     pub audit: Audit,
     /// What the server bears.
     pub limits: Limits,
+}
+
+/// Reads the address at which people reach the pages.
+pub fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let is_bare = |url: &Url| {
+        let is_anonymous = url.username().is_empty() && url.password().is_none();
+        url.query().is_none() && url.fragment().is_none() && is_anonymous
+    };
+    url.filter(is_bare).ok_or_else(|| {
+        "it must be an http or https URL without a query, such as https://keyfob.example.com".into()
+    })
 }
 
 /// Where the database is and what opens it.

@@ -15,6 +15,8 @@ use keyfob_api::error::ErrorBody;
 use keyfob_core::{crypto::OpenError, policy::Denial, totp};
 use keyfob_store::StoreError;
 
+use crate::page;
+
 /// Why a request was not answered as asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -68,6 +70,9 @@ pub enum Error {
         /// When it is worth asking again.
         after: Duration,
     },
+    /// A link at which a person hands over a credential cannot be used.
+    #[error("{0}")]
+    Link(LinkProblem),
     /// The server cannot do it now.
     #[error("unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -85,12 +90,64 @@ impl Error {
     /// Something of the account has this name already.
     #[must_use]
     pub const fn taken() -> Self {
-        Self::Conflict { code: "conflict", message: Cow::Borrowed("Unique constraint violation") }
+        Self::conflict("Unique constraint violation")
+    }
+
+    /// A refusal in the words of contract/contacts-and-secrets, sections 4 and 5.
+    #[must_use]
+    pub const fn conflict(message: &'static str) -> Self {
+        Self::Conflict { code: "conflict", message: Cow::Borrowed(message) }
     }
 
     /// A fault of the server's own.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into().into())
+    }
+}
+
+/// Why a link cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkProblem {
+    /// There is none with this state, or it was forgotten.
+    #[error("there is no such link")]
+    Unknown,
+    /// A credential was handed over at it.
+    #[error("the link was used")]
+    Used,
+    /// The person declined.
+    #[error("the link was declined")]
+    Declined,
+    /// Its time is over.
+    #[error("the link has expired")]
+    Expired,
+    /// The account took it back, or what it was for.
+    #[error("the link was withdrawn")]
+    Withdrawn,
+    /// It belongs to another browser.
+    #[error("the link belongs to another browser")]
+    OtherBrowser,
+    /// The form does not come from the page, or the browser keeps no cookies.
+    #[error("the form does not come from the link's page")]
+    NotFromPage,
+}
+
+impl LinkProblem {
+    const fn parts(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unknown => (StatusCode::NOT_FOUND, "link_unknown"),
+            Self::Used => (StatusCode::GONE, "link_used"),
+            Self::Declined => (StatusCode::GONE, "link_declined"),
+            Self::Expired => (StatusCode::GONE, "link_expired"),
+            Self::Withdrawn => (StatusCode::GONE, "link_withdrawn"),
+            Self::OtherBrowser => (StatusCode::FORBIDDEN, "link_in_other_browser"),
+            Self::NotFromPage => (StatusCode::FORBIDDEN, "form_not_from_page"),
+        }
+    }
+}
+
+impl From<LinkProblem> for Error {
+    fn from(problem: LinkProblem) -> Self {
+        Self::Link(problem)
     }
 }
 
@@ -124,6 +181,7 @@ impl From<Denial> for Error {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Never => Self::Forbidden,
+            Denial::Hidden => Self::NotFound,
         }
     }
 }
@@ -172,6 +230,8 @@ pub(crate) enum Dialect {
     V1,
     /// `/api/v2`.
     V2,
+    /// `/connect`: pages, for people.
+    Page,
     /// Everything else, in the words of `/api/v1`.
     Other,
 }
@@ -185,6 +245,8 @@ impl Dialect {
             Self::V1
         } else if is_under("/api/v2") {
             Self::V2
+        } else if is_under("/connect") {
+            Self::Page
         } else {
             Self::Other
         }
@@ -228,6 +290,10 @@ impl Error {
             Self::Conflict { code, message } => (S::CONFLICT, *code, message.clone()),
             Self::WaitTooLong { code, message, .. } => {
                 (S::TOO_MANY_REQUESTS, *code, message.clone())
+            }
+            Self::Link(problem) => {
+                let (status, code) = problem.parts();
+                (status, code, problem.to_string().into())
             }
             Self::Unavailable(_) => (
                 S::SERVICE_UNAVAILABLE,
@@ -294,6 +360,11 @@ impl IntoResponse for Error {
 pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Response {
     error.log(request_id);
     let parts = error.parts(dialect);
+    if dialect == Dialect::Page {
+        let mut response = page::problem(error, parts.status, parts.code, request_id);
+        parts.add_headers(response.headers_mut());
+        return response;
+    }
     let message = parts.message.to_string();
     let v2 = dialect == Dialect::V2;
     let body = ErrorBody {

@@ -20,4 +20,5 @@ pub mod vault;
 mod auth;
 mod http;
 mod key_file;
+mod page;
 mod text;

@@ -10,7 +10,7 @@ use axum::{
 use crate::{
     broker::Broker,
     error::Error,
-    http::{account, contact, health, key, secret, totp},
+    http::{account, connect, connection, contact, health, key, secret, totp},
     metrics::Metrics,
 };
 
@@ -32,6 +32,8 @@ routes! {
     "/api/v2/totp/secrets" => get(totp::list).post(totp::create),
     "/api/v2/totp/secrets/{id}" => get(totp::fetch).patch(totp::update).delete(totp::delete),
     "/api/v1/account/create" => post(account::create),
+    "/api/v1/account/fetch" => get(account::fetch),
+    "/api/v1/account/update" => post(account::update),
     "/api/v1/contact/create" => post(contact::create),
     "/api/v1/contact/ensure" => post(contact::ensure),
     "/api/v1/contact/list" => get(contact::list),
@@ -39,11 +41,19 @@ routes! {
     "/api/v1/contact/{contact}/fetch" => get(contact::fetch),
     "/api/v1/contact/{contact}/update" => post(contact::update),
     "/api/v1/contact/{contact}/delete" => post(contact::delete),
+    "/api/v1/contact/{contact}/secret/list" => get(connection::list),
+    "/api/v1/contact/{contact}/secret/{secret}/verify" => post(connection::verify),
+    "/api/v1/contact/{contact}/secret/{secret}/authenticate" => post(connection::authenticate),
+    "/api/v1/contact/{contact}/secret/{secret}/connect" => post(connection::connect),
+    "/api/v1/contact/{contact}/secret/{secret}/revoke" => post(connection::revoke),
     "/api/v1/secret/create" => post(secret::create),
     "/api/v1/secret/list" => get(secret::list),
     "/api/v1/secret/{secret}/fetch" => get(secret::fetch),
     "/api/v1/secret/{secret}/update" => post(secret::update),
     "/api/v1/secret/{secret}/delete" => post(secret::delete),
+    "/api/v1/secret/{secret}/verify" => post(connection::verify_shared),
+    "/api/v1/secret/{secret}/authenticate" => post(connection::authenticate_shared),
+    "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
     "/api/v1/key/create" => post(key::create),
     "/api/v1/key/list" => get(key::list).post(key::list),
     "/api/v1/key/{id}/fetch" => get(key::fetch).post(key::fetch),
@@ -51,9 +61,10 @@ routes! {
     "/api/v1/key/{id}/revoke" => post(key::revoke),
 }
 
-/// The API.
+/// The API and the pages.
 pub(crate) fn api(broker: Broker) -> Router {
-    with_fallbacks(with_routes(health_routes()).with_state(broker))
+    let pages = Router::new().route("/connect/{state}", get(connect::show).post(connect::submit));
+    with_fallbacks(with_routes(health_routes().merge(pages)).with_state(broker))
 }
 
 /// Metrics and health.

@@ -18,6 +18,9 @@ pub struct Account {
     pub name: String,
     /// The e-mail address it can be named by, if any.
     pub email: Option<String>,
+    /// Where the pages of its contacts may send them, and whom they may tell how it went: origins (RFC
+    /// 6454).
+    pub allowed_origins: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -28,14 +31,30 @@ fn read(row: &Row<'_>) -> Result<Account, StoreError> {
         parent: row.get::<Option<String>>(1)?.map(|id| AccountId::from_stored(&id)),
         name: row.get(2)?,
         email: row.get(3)?,
-        created_at: row.time(4)?,
+        allowed_origins: lines(row.get(4)?),
+        created_at: row.time(5)?,
     })
+}
+
+fn lines(text: Option<String>) -> Vec<String> {
+    text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        sql!(
+            account,
+            concat!(
+                "SELECT id, parent_id, name, email, allowed_origins, created_at FROM account ",
+                $rest
+            )
+        )
+    };
 }
 
 /// The account with this id.
 pub fn find(tx: &mut ReadTx<'_>, id: &AccountId) -> Result<Option<Account>, StoreError> {
-    let find =
-        sql!(account, "SELECT id, parent_id, name, email, created_at FROM account WHERE id = $1");
+    let find = select!("WHERE id = $1");
     tx.one(find, &[&id.as_str()], read)
 }
 
@@ -45,11 +64,7 @@ pub fn find_child(
     parent: &AccountId,
     id: &AccountId,
 ) -> Result<Option<Account>, StoreError> {
-    let find = sql!(
-        account,
-        "SELECT id, parent_id, name, email, created_at FROM account
-         WHERE id = $2 AND parent_id = $1"
-    );
+    let find = select!("WHERE id = $2 AND parent_id = $1");
     tx.one(find, &[&parent.as_str(), &id.as_str()], read)
 }
 
@@ -59,21 +74,13 @@ pub fn find_child_by_email(
     parent: &AccountId,
     email: &str,
 ) -> Result<Option<Account>, StoreError> {
-    let find = sql!(
-        account,
-        "SELECT id, parent_id, name, email, created_at FROM account
-         WHERE parent_id = $1 AND email = $2"
-    );
+    let find = select!("WHERE parent_id = $1 AND email = $2");
     tx.one(find, &[&parent.as_str(), &email], read)
 }
 
 /// The first account, made at first start: the one without a parent.
 pub fn find_first(tx: &mut ReadTx<'_>) -> Result<Option<Account>, StoreError> {
-    let find = sql!(
-        account,
-        "SELECT id, parent_id, name, email, created_at FROM account
-         WHERE parent_id IS NULL ORDER BY created_at, id LIMIT 1"
-    );
+    let find = select!("WHERE parent_id IS NULL ORDER BY created_at, id LIMIT 1");
     tx.one(find, &[], read)
 }
 
@@ -83,11 +90,7 @@ pub fn list(
     after: Option<&AccountId>,
     limit: u32,
 ) -> Result<Page<Account, AccountId>, StoreError> {
-    let list = sql!(
-        account,
-        "SELECT id, parent_id, name, email, created_at FROM account
-         WHERE id > $1 ORDER BY id LIMIT $2"
-    );
+    let list = select!("WHERE id > $1 ORDER BY id LIMIT $2");
     let after = after.map_or("", AccountId::as_str);
     tx.page(list, &[&after, &i64::from(limit)], (0, AccountId::from_stored), read)
 }
@@ -97,13 +100,31 @@ pub fn list(
 pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError> {
     let insert = sql!(
         account,
-        "INSERT INTO account (id, parent_id, name, email, totp_count, created_at)
-         VALUES ($1, $2, $3, $4, 0, $5)"
+        "INSERT INTO account (id, parent_id, name, email, totp_count, allowed_origins, created_at)
+         VALUES ($1, $2, $3, $4, 0, $5, $6)"
     );
     let parent = account.parent.as_ref().map(AccountId::as_str);
     let Account { id, name, email, created_at, .. } = account;
     let created_at = created_at.as_millis();
-    tx.execute(insert, &[&id.as_str(), &parent, name, email, &created_at]).map(drop)
+    let origins = account.allowed_origins.join("\n");
+    tx.execute(insert, &[&id.as_str(), &parent, name, email, &origins, &created_at]).map(drop)
+}
+
+/// Begins a change: what the account holds, which nobody else changes until the unit ends.
+pub fn hold(tx: &mut WriteTx<'_>, id: &AccountId) -> Result<Option<Account>, StoreError> {
+    let hold = sql!(
+        account,
+        "UPDATE account SET name = name WHERE id = $1
+         RETURNING id, parent_id, name, email, allowed_origins, created_at"
+    );
+    tx.change(hold, &[&id.as_str()], read)
+}
+
+/// Changes name and allowed origins of the account to what `account` holds.
+pub fn update(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError> {
+    let update = sql!(account, "UPDATE account SET name = $2, allowed_origins = $3 WHERE id = $1");
+    let origins = account.allowed_origins.join("\n");
+    tx.execute(update, &[&account.id.as_str(), &account.name, &origins]).map(drop)
 }
 
 /// Counts one more one-time-password entry. `false` if the account holds `limit` already.

@@ -168,6 +168,23 @@ pub fn touch(
     tx.change(touch, &[&account.as_str(), &id.as_str(), &now.as_millis()], read)
 }
 
+/// The contact, which nobody else changes or deletes until the unit ends.
+pub fn hold(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &ContactId,
+) -> Result<Option<Contact>, StoreError> {
+    let hold = sql!(
+        contact,
+        concat!(
+            "UPDATE contact SET updated_at = updated_at
+             WHERE account_id = $1 AND id = $2 RETURNING ",
+            columns!()
+        )
+    );
+    tx.change(hold, &[&account.as_str(), &id.as_str()], read)
+}
+
 /// Changes the contact to what `contact` holds. [`StoreError::Conflict`] if another one has its
 /// fingerprint.
 pub fn update(

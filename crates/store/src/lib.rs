@@ -28,11 +28,14 @@ mod tx;
 mod writer;
 
 pub mod account;
+pub mod authentication;
+pub mod connection;
 pub mod contact;
 pub mod creation;
 pub mod data_key;
 pub mod event;
 pub mod key;
+pub mod revocation;
 pub mod secret;
 pub mod totp;
 pub mod vault;
@@ -239,6 +242,7 @@ impl Inner {
                 batch,
                 left: Left::new(batch),
                 crowd: 0,
+                untidy: false,
                 observe: Arc::clone(&options.observe),
             };
             self.spawn("writer", move || writer.run())?;

@@ -90,6 +90,17 @@ impl Link {
         }
     }
 
+    /// Empties SQLite's write-ahead log, in which what was deleted is still to be read. Whoever reads just
+    /// now keeps it; the next time will do.
+    pub(crate) fn tidy(&mut self) {
+        if let Some(Conn::Sqlite(conn)) = &self.conn {
+            let emptied = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            if let Err(error) = emptied {
+                tracing::debug!(%error, "the write-ahead log could not be emptied");
+            }
+        }
+    }
+
     /// Whether the lost transaction that held `witness` was committed. Its server process has to be
     /// gone before that can be said.
     fn was_committed(&mut self, backend: Backend, witness: &event::Row) -> Result<bool, Failure> {

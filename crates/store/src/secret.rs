@@ -201,6 +201,23 @@ pub fn touch(
     tx.change(touch, &[&account.as_str(), &id.as_str(), &now.as_millis()], read)
 }
 
+/// The secret, which nobody else changes or deletes until the unit ends.
+pub fn hold(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    id: &SecretId,
+) -> Result<Option<Secret>, StoreError> {
+    let hold = sql!(
+        secret,
+        concat!(
+            "UPDATE secret SET updated_at = updated_at
+             WHERE account_id = $1 AND id = $2 RETURNING ",
+            columns!()
+        )
+    );
+    tx.change(hold, &[&account.as_str(), &id.as_str()], read)
+}
+
 /// Changes the secret to what `secret` holds, after [`touch`]. [`StoreError::Conflict`] if another one
 /// of its account has its alias.
 pub fn update(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<(), StoreError> {

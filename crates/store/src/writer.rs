@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// So many units at once are a crowd, whose next units are worth a wait of [`GATHER`].
 const CROWD: usize = 8;
 const GATHER: Duration = Duration::from_micros(100);
+/// A writer that had nothing to do for so long tidies up.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A unit of work, with its answer's type hidden.
 pub(crate) trait Job: Send {
@@ -180,6 +182,8 @@ pub(crate) struct Writer {
     pub(crate) left: Left,
     /// How many units came together last.
     pub(crate) crowd: usize,
+    /// Whether it has written since it last tidied up.
+    pub(crate) untidy: bool,
     /// Told how many units each commit held.
     pub(crate) observe: Arc<dyn Fn(usize) + Send + Sync>,
 }
@@ -187,8 +191,13 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        while let Some(mut entries) = self.queue.take(self.number, self.batch, self.left.patience())
-        {
+        while let Some(mut entries) = self.queue.take(self.number, self.batch, self.patience()) {
+            if entries.is_empty() && self.left.len() == 0 {
+                self.tidy();
+                self.queue.done(self.number);
+                continue;
+            }
+            self.untidy = true;
             self.gather(&mut entries);
             let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
             for entry in late {
@@ -205,7 +214,19 @@ impl Writer {
             std::thread::park_timeout(pause);
             self.try_again();
         }
+        self.tidy();
         self.left.give_up();
+    }
+
+    /// How long it waits for work at the most.
+    fn patience(&self) -> Option<Duration> {
+        self.left.patience().or_else(|| self.untidy.then_some(IDLE))
+    }
+
+    fn tidy(&mut self) {
+        if std::mem::take(&mut self.untidy) {
+            self.link.tidy();
+        }
     }
 
     /// Tries those of the units that could not be done yet whose turn it is.

@@ -11,6 +11,8 @@ use keyfob_store::{
     vault,
 };
 
+use url::Url;
+
 use super::{
     Broker, Caller, NewKey,
     key::{self, Plan},
@@ -74,6 +76,41 @@ impl Broker {
         .await
     }
 
+    /// The caller's account.
+    pub async fn fetch_account(&self, caller: &Caller) -> Result<Account, Error> {
+        caller.decide(Action::AccountFetch, Object::Account)?;
+        let id = caller.account().clone();
+        self.read(move |tx| account::find(tx, &id)?.ok_or(Error::NotFound)).await
+    }
+
+    /// Changes the caller's account. What is `None` stays.
+    pub async fn update_account(
+        &self,
+        caller: &Caller,
+        name: Option<String>,
+        allowed_origins: Option<Vec<String>>,
+    ) -> Result<Account, Error> {
+        caller.decide(Action::AccountUpdate, Object::Account)?;
+        if let Some(name) = &name {
+            text::check("name", name, 0)?;
+        }
+        let origins = allowed_origins.map(checked_origins).transpose()?;
+        let (now, caller) = (self.now()?, caller.clone());
+        self.write(move |tx| {
+            let id = caller.account();
+            let before = account::hold(tx, id)?.ok_or(Error::NotFound)?;
+            let account = Account {
+                name: name.clone().unwrap_or(before.name),
+                allowed_origins: origins.clone().unwrap_or(before.allowed_origins),
+                ..before
+            };
+            account::update(tx, &account)?;
+            let event = caller.event(now, Action::AccountUpdate, "account", id.to_shared());
+            Ok(tx.commit(event, account))
+        })
+        .await
+    }
+
     fn insert_account(
         &self,
         tx: &mut WriteTx<'_>,
@@ -84,8 +121,14 @@ impl Broker {
     ) -> Result<AccountId, Error> {
         let random = &*self.inner.random;
         let id = AccountId::generate(now, random);
-        let account =
-            Account { id: id.clone(), parent, name: name.to_owned(), email, created_at: now };
+        let account = Account {
+            id: id.clone(),
+            parent,
+            name: name.to_owned(),
+            email,
+            allowed_origins: Vec::new(),
+            created_at: now,
+        };
         account::insert(tx, &account).map_err(|error| match error {
             StoreError::Conflict => Error::Conflict {
                 code: "conflict",
@@ -95,5 +138,69 @@ impl Broker {
         })?;
         self.inner.keyring.make(tx, &id, now, random)?;
         Ok(id)
+    }
+}
+
+/// The most origins that an account allows.
+const MOST_ORIGINS: usize = 50;
+
+/// Origins as they are compared: scheme, host and port, in their shortest form (RFC 6454, section 6.2).
+fn checked_origins(texts: Vec<String>) -> Result<Vec<String>, Error> {
+    if texts.len() > MOST_ORIGINS {
+        let text = format!("\"allowedOrigins\" must have at most {MOST_ORIGINS} items");
+        return Err(Error::invalid("bad_request", text));
+    }
+    let mut origins = Vec::with_capacity(texts.len());
+    for text in texts {
+        let origin = origin_of(&text).ok_or_else(|| {
+            let text = "each of \"allowedOrigins\" must be an origin such as https://app.example.com, without a path";
+            Error::invalid("bad_request", text)
+        })?;
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    Ok(origins)
+}
+
+fn origin_of(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let is_bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    is_bare.then(|| url.origin().ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin_of;
+
+    #[test]
+    fn an_origin_is_a_scheme_a_host_and_a_port() {
+        for (text, origin) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("https://App.Example.com:443/", "https://app.example.com"),
+            ("http://localhost:3000", "http://localhost:3000"),
+        ] {
+            assert_eq!(origin_of(text).as_deref(), Some(origin));
+        }
+        for text in [
+            "",
+            "*",
+            "null",
+            "app.example.com",
+            "https://",
+            "https://a/b",
+            "https://a?b",
+            "https://a#b",
+            "https://u@a",
+            "ftp://a",
+            "javascript:alert(1)",
+            "data:text/html,x",
+        ] {
+            assert_eq!(origin_of(text), None, "{text}");
+        }
     }
 }

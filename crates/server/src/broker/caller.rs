@@ -79,6 +79,11 @@ impl Caller {
         Self(Arc::new(Identity { grant, actor, origin, key: None }))
     }
 
+    /// Someone at a link that was made for them: their grant is what the link is for.
+    pub(super) fn person(grant: Grant, actor: Actor, origin: Origin) -> Self {
+        Self(Arc::new(Identity { grant, actor, origin, key: None }))
+    }
+
     /// The id of the request it came with.
     pub(crate) fn request_id(&self) -> &str {
         &self.0.origin.request_id

@@ -16,13 +16,18 @@ const MASK: &str = "********";
 const SENSITIVE: [&str; 6] = ["secret", "pass", "token", "key", "private", "credential"];
 /// Names that only look like it.
 const NOT_SENSITIVE: [&str; 2] = ["tokenUrl", "secretId"];
+/// Where a reference names what it stands for.
+const REFERENCES: [&str; 3] = ["reference", "secretId", "id"];
+/// What a reference may say otherwise than what it stands for.
+const OVERRIDES: [&str; 7] =
+    ["clientId", "clientSecret", "scope", "username", "password", "user", "pass"];
 /// The largest config, in bytes of JSON.
 const LARGEST: usize = 64 * 1024;
 /// More of a path to a value is not repeated.
 const LONGEST_PATH: usize = 128;
 
 /// A secret's config, in the clear. Its texts are overwritten when it is dropped.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Config(Map<String, Value>);
 
 impl fmt::Debug for Config {
@@ -66,6 +71,45 @@ impl Config {
     /// Refuses what a secret of this type cannot use.
     pub(super) fn check(&self, secret_type: SecretType) -> Result<(), Error> {
         config_rule::check(&self.0, secret_type)
+    }
+
+    /// The text under this name; an empty one is none.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// The whole number under this name.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Value::as_u64)
+    }
+
+    /// The object under this name.
+    pub(super) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.0.get(name).and_then(Value::as_object)
+    }
+
+    /// The hosts that the credential may be sent to.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let hosts = self.0.get("hosts").and_then(Value::as_array);
+        let texts = hosts.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    }
+
+    /// The secret that a reference stands for, as a path names it.
+    pub(super) fn reference(&self) -> Option<&str> {
+        REFERENCES.iter().find_map(|name| self.text(name))
+    }
+
+    /// The config of what a reference stands for, with what `reference` says otherwise: the few texts
+    /// that are its own to choose, and never where anything is sent (W3). What the target refers to
+    /// itself stays.
+    pub(super) fn overridden_by(mut self, reference: &Self) -> Self {
+        for name in OVERRIDES {
+            if let Some(text) = reference.text(name) {
+                self.0.insert(name.into(), text.into());
+            }
+        }
+        self
     }
 
     /// The config as it goes out: every sensitive value that is set is a mask, every other one null.

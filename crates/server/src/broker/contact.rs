@@ -7,8 +7,9 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    Commit, Page, WriteTx,
+    Commit, Page, WriteTx, authentication,
     contact::{self, Contact},
+    revocation,
 };
 
 use super::{
@@ -247,14 +248,16 @@ impl Broker {
         .await
     }
 
-    /// Deletes a contact for good.
+    /// Deletes a contact for good, with what it has connected.
     pub async fn delete_contact(&self, caller: &Caller, id: &ContactId) -> Result<(), Error> {
         caller.decide(Action::ContactDelete, Object::Contact(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         self.write(move |tx| {
-            if !contact::delete(tx, caller.account(), &id)? {
-                return Err(Error::NotFound);
-            }
+            contact::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            revocation::queue_contact(tx, caller.account(), &id, now)?;
+            authentication::withdraw_contact(tx, caller.account(), &id, now)?;
+            // What it has connected goes with it.
+            contact::delete(tx, caller.account(), &id)?;
             let event = caller.event(now, Action::ContactDelete, "contact", id.to_shared());
             Ok(tx.commit(event, ()))
         })

@@ -4,16 +4,21 @@
 //! the pages, call these functions and cannot differ in what they allow.
 
 mod account;
+mod authentication;
 mod caller;
 pub(crate) mod code;
 mod config;
 mod config_rule;
+mod connection;
+mod connection_list;
 mod contact;
 mod creation;
+mod credential;
 mod entries;
 mod given;
 mod key;
 mod keyring;
+mod link;
 mod meta;
 mod person;
 mod recent;
@@ -21,23 +26,30 @@ mod reservation;
 mod secret;
 mod secret_change;
 mod secret_ref;
+mod shared;
 mod slice;
 mod totp;
+mod usable;
 
 use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{random::Random, time::Timestamp};
-use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation as creations, vault};
+use keyfob_store::{Commit, ReadTx, Store, StoreError, WriteTx, creation as creations, vault};
+use url::Url;
 
-use self::{caller::Callers, entries::Entries, keyring::Keyring};
 pub use self::{
+    authentication::Link,
     caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
     config::Config,
+    connection::{Status, Verified},
+    connection_list::ContactSecret,
     contact::ContactChange,
     creation::Repeat,
+    credential::Handed,
     given::Given,
     key::{NewKey, Plan as KeyPlan},
+    link::{Ended, Shown, Visit},
     meta::{MetaChange, MetaFilter},
     secret::{Described, SecretFilter},
     secret_change::SecretChange,
@@ -45,6 +57,7 @@ pub use self::{
     slice::Slice,
     totp::{Change, Content, CreatedTotp, Draft},
 };
+use self::{authentication::RecentLinks, caller::Callers, entries::Entries, keyring::Keyring};
 use crate::{
     clock::Clock,
     config::{Audit, Limits},
@@ -53,7 +66,7 @@ use crate::{
     vault::Vault,
 };
 
-/// Old creates that one unit of work forgets.
+/// Old rows that one unit of work forgets.
 const FORGOTTEN_AT_ONCE: u32 = 500;
 /// A create is known again for so long.
 pub(crate) const CREATES_KEPT: Duration = Duration::from_mins(10);
@@ -69,6 +82,8 @@ struct Inner {
     keyring: Keyring,
     callers: Callers,
     entries: Entries,
+    recent_links: RecentLinks,
+    public_url: Url,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     audit: Audit,
@@ -84,18 +99,22 @@ pub struct Surroundings {
     pub random: Arc<dyn Random>,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
+    /// Where people reach the pages: what links begin with.
+    pub public_url: Url,
 }
 
 impl Broker {
     /// A broker for an open vault.
     #[must_use]
     pub fn new(vault: Vault, surroundings: Surroundings, audit: Audit, limits: Limits) -> Self {
-        let Surroundings { clock, random, metrics } = surroundings;
+        let Surroundings { clock, random, metrics, public_url } = surroundings;
         let inner = Inner {
             store: vault.store,
             keyring: Keyring::new(vault.master),
             callers: Callers::default(),
             entries: Entries::default(),
+            recent_links: RecentLinks::default(),
+            public_url,
             clock,
             random,
             audit,
@@ -126,19 +145,28 @@ impl Broker {
         probe.await?.then_some(()).ok_or_else(lost)
     }
 
-    /// Forgets creates that are too old to be repeated; how many. A few at a time, so that nobody
-    /// waits behind a million of them.
+    /// Forgets creates that are too old to be repeated; how many.
     pub async fn forget_creations(&self) -> Result<u64, Error> {
         let before = self.now()?.minus(CREATES_KEPT);
+        self.forget(move |tx, limit| creations::forget(tx, before, limit)).await
+    }
+
+    /// Forgets rows until there are no more, a few at a time, so that nobody waits behind a million of
+    /// them; how many. `some` forgets up to so many.
+    async fn forget(
+        &self,
+        some: impl FnMut(&mut WriteTx<'_>, u32) -> Result<u64, StoreError> + Clone + Send + 'static,
+    ) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
-            let some = self.write(move |tx| {
-                let forgotten = creations::forget(tx, before, FORGOTTEN_AT_ONCE)?;
+            let mut some = some.clone();
+            let now = self.write(move |tx| {
+                let forgotten = some(tx, FORGOTTEN_AT_ONCE)?;
                 Ok(tx.commit_unaudited(forgotten))
             });
-            let some = some.await?;
-            forgotten += some;
-            if some < u64::from(FORGOTTEN_AT_ONCE) {
+            let now = now.await?;
+            forgotten += now;
+            if now < u64::from(FORGOTTEN_AT_ONCE) {
                 return Ok(forgotten);
             }
         }

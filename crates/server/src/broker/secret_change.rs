@@ -151,7 +151,7 @@ impl Broker {
         }
     }
 
-    fn seal_secret(
+    pub(super) fn seal_secret(
         &self,
         tx: &mut ReadTx<'_>,
         secret: &Secret,
@@ -175,5 +175,23 @@ impl Broker {
         let no_config =
             || Damaged { table: SECRET, row: row(), column: "config", source: OpenError };
         Ok(Some(Config::parse(&bytes).ok_or_else(no_config)?))
+    }
+
+    /// A text of the row that `permit` was given for, in the clear.
+    pub(super) fn open_text(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        column: &'static str,
+        sealed: &Sealed,
+    ) -> Result<SecretString, Error> {
+        let bytes = self.inner.keyring.open(tx, permit, column, sealed)?;
+        let no_text = |_| Damaged {
+            table: permit.table(),
+            row: permit.row().to_owned(),
+            column,
+            source: OpenError,
+        };
+        Ok(std::str::from_utf8(&bytes).map_err(no_text)?.into())
     }
 }

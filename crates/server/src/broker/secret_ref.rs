@@ -48,14 +48,13 @@ impl SecretRef {
         }
     }
 
-    /// Which secret of which account has this name. Nothing else of it is read: whether the caller may
-    /// do with it what it wants is decided after that.
+    /// Which secret of which account has this name for the account `own`. Nothing else of it is read:
+    /// whether that account may do with it what it wants is decided after that.
     pub(super) fn resolve(
         &self,
         tx: &mut ReadTx<'_>,
-        caller: &Caller,
+        own: &AccountId,
     ) -> Result<Option<(AccountId, SecretId)>, Error> {
-        let own = caller.account();
         let (account, id) = match self {
             Self::Id(id) => (secret::account_of(tx, id)?, Some(id.clone())),
             Self::Name(name) => (Some(own.clone()), secret::id_of_name(tx, own, name)?),
@@ -82,7 +81,7 @@ impl SecretRef {
         tx: &mut ReadTx<'_>,
         caller: &Caller,
     ) -> Result<SecretId, Error> {
-        match self.resolve(tx, caller)? {
+        match self.resolve(tx, caller.account())? {
             Some((account, id)) if account == *caller.account() => Ok(id),
             _ => Err(Error::NotFound),
         }

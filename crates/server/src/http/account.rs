@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State};
 use keyfob_api::account as wire;
+use keyfob_store::account::Account;
 
 use super::{body, key::created};
 use crate::{
@@ -18,4 +19,32 @@ pub(crate) async fn create(
     let wire::CreateAccount { name, email } = body.json()?;
     let (id, key) = broker.create_account(&caller, name, email).await?;
     Ok(Json(wire::CreatedAccount { id: id.to_string(), key: created(&key) }))
+}
+
+/// `GET /api/v1/account/fetch`
+pub(crate) async fn fetch(
+    State(broker): State<Broker>,
+    caller: Caller,
+) -> Result<Json<wire::Account>, Error> {
+    Ok(Json(shape(broker.fetch_account(&caller).await?)))
+}
+
+/// `POST /api/v1/account/update`
+pub(crate) async fn update(
+    State(broker): State<Broker>,
+    caller: Caller,
+    body: body::Bytes,
+) -> Result<Json<wire::Account>, Error> {
+    let wire::UpdateAccount { name, allowed_origins } = body.json()?;
+    Ok(Json(shape(broker.update_account(&caller, name, allowed_origins).await?)))
+}
+
+fn shape(account: Account) -> wire::Account {
+    wire::Account {
+        id: account.id.to_string(),
+        name: account.name,
+        email: account.email,
+        allowed_origins: account.allowed_origins,
+        created_at: account.created_at.as_millis(),
+    }
 }

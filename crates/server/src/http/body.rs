@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use secrecy::SecretString;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -60,6 +61,17 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 impl Bytes {
+    /// Whether there is nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.trim_ascii().is_empty()
+    }
+
+    /// The fields of an HTML form, as they were typed (WHATWG URL, `application/x-www-form-urlencoded`).
+    pub(crate) fn form(&self) -> impl Iterator<Item = (String, SecretString)> + '_ {
+        form_urlencoded::parse(&self.0)
+            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+    }
+
     /// The body as a JSON object of this shape. The error says what is wrong, and repeats no value.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_json::from_slice(self.braced()?).map_err(|error| {

@@ -23,11 +23,15 @@ use crate::{
 
 pub(crate) type Id = Result<Path<String>, PathRejection>;
 
-/// The id in a path. A malformed one becomes one that does not exist, and not an error: who may not
-/// do this at all is told so whatever the id.
+/// The contact in a path.
 pub(crate) fn id(path: Id) -> ContactId {
-    let text = path.map(|Path(text)| text).unwrap_or_default();
-    ContactId::parse(&text).unwrap_or_else(|_| ContactId::never())
+    parse(&path.map(|Path(text)| text).unwrap_or_default())
+}
+
+/// A malformed id becomes one that does not exist, and not an error: who may not do this at all is told
+/// so whatever the id.
+pub(crate) fn parse(text: &str) -> ContactId {
+    ContactId::parse(text.trim()).unwrap_or_else(|_| ContactId::never())
 }
 
 fn change(body: &body::Bytes) -> Result<ContactChange, Error> {

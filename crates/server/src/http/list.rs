@@ -27,6 +27,7 @@ pub(crate) struct ListQuery {
     take: Option<u32>,
     meta: MetaFilter,
     blueprint_id: Option<String>,
+    status: Option<String>,
 }
 
 impl ListQuery {
@@ -44,6 +45,7 @@ impl ListQuery {
                 "order" => all.oldest_first = value == "asc",
                 "take" => all.take = leading_number(value),
                 "blueprintId" if !value.is_empty() => all.blueprint_id = Some(value.to_owned()),
+                "status" if !value.is_empty() => all.status = Some(value.to_owned()),
                 key => all.meta.0.extend(meta_filter(key, value)),
             }
             seen.push(key);
@@ -59,6 +61,11 @@ impl ListQuery {
     /// The blueprint that the list is about, if it is about one.
     pub(crate) fn blueprint_id(&self) -> Option<String> {
         self.blueprint_id.clone()
+    }
+
+    /// What state the items shall be in, where a list tells them apart by that.
+    pub(crate) fn status(&self) -> Option<&str> {
+        self.status.as_deref()
     }
 
     /// The first part that is asked for. `parse` reads a cursor.

@@ -2,6 +2,8 @@
 
 pub(crate) mod account;
 pub(crate) mod body;
+pub(crate) mod connect;
+pub(crate) mod connection;
 pub(crate) mod contact;
 mod draft;
 pub(crate) mod fields;

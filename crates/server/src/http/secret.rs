@@ -28,10 +28,15 @@ use crate::{
 
 pub(crate) type At = Result<Path<String>, PathRejection>;
 
-/// What no secret can be called is answered like what none is called.
-fn at(path: At) -> Result<SecretRef, Error> {
-    let Path(text) = path.map_err(|_| Error::NotFound)?;
-    SecretRef::parse(&text).ok_or(Error::NotFound)
+/// The secret in a path.
+pub(crate) fn at(path: At) -> SecretRef {
+    parse(&path.map(|Path(text)| text).unwrap_or_default())
+}
+
+/// What no secret can be called becomes what none is called, and not an error: who may not do this at all
+/// is told so whatever the name.
+pub(crate) fn parse(text: &str) -> SecretRef {
+    SecretRef::parse(text).unwrap_or_else(|| SecretRef::Id(SecretId::never()))
 }
 
 fn change(body: &body::Bytes) -> Result<SecretChange, Error> {
@@ -74,7 +79,7 @@ pub(crate) async fn fetch(
     caller: Caller,
     path: At,
 ) -> Result<Json<wire::Secret>, Error> {
-    Ok(Json(shape(broker.fetch_secret(&caller, &at(path)?).await?)))
+    Ok(Json(shape(broker.fetch_secret(&caller, &at(path)).await?)))
 }
 
 /// `POST /api/v1/secret/{secret}/update`
@@ -85,7 +90,7 @@ pub(crate) async fn update(
     body: body::Bytes,
 ) -> Result<Json<Changed>, Error> {
     let change = change(&body)?;
-    Ok(changed(&broker.update_secret(&caller, &at(path)?, change).await?))
+    Ok(changed(&broker.update_secret(&caller, &at(path), change).await?))
 }
 
 /// `POST /api/v1/secret/{secret}/delete`
@@ -94,7 +99,7 @@ pub(crate) async fn delete(
     caller: Caller,
     path: At,
 ) -> Result<Json<Changed>, Error> {
-    Ok(changed(&broker.delete_secret(&caller, &at(path)?).await?))
+    Ok(changed(&broker.delete_secret(&caller, &at(path)).await?))
 }
 
 /// `GET /api/v1/secret/list`

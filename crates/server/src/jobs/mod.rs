@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::broker::Broker;
 
-/// How often old creates are forgotten.
+/// How often old creates and links are forgotten.
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Runs the background work until the task is dropped.
@@ -17,6 +17,11 @@ pub async fn run(broker: Broker) {
             Ok(0) => {}
             Ok(forgotten) => tracing::debug!(forgotten, "old creates"),
             Err(error) => tracing::warn!(%error, "old creates could not be forgotten"),
+        }
+        match broker.forget_links().await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::debug!(forgotten, "old links"),
+            Err(error) => tracing::warn!(%error, "old links could not be forgotten"),
         }
     }
 }

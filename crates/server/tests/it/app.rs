@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{
     crypto::{MasterKey, Sealed},
-    id::{AccountId, SecretId},
+    id::{AccountId, ContactId, SecretId},
     policy::{Action, Grant, Object, Role, decide},
     totp::{Algorithm, Kind, Parameters, Seed},
 };
@@ -12,13 +12,15 @@ use keyfob_server::{
     app::App,
     broker::{Broker, KeyPlan, NewKey, Surroundings},
     clock::Clock,
-    config::{Audit, Limits, VaultConfig},
+    config::{Audit, Limits, VaultConfig, public_url},
     metrics::Metrics,
     random::SystemRandom,
     vault,
 };
 use keyfob_store::{
-    Store, StoreError, account, data_key, event,
+    Store, StoreError, account,
+    connection::{self, Connection},
+    data_key, event,
     secret::{self, Secret},
 };
 use secrecy::ExposeSecret;
@@ -34,6 +36,9 @@ use crate::{
 
 /// The path of entries.
 pub(crate) const SECRETS: &str = "/api/v2/totp/secrets";
+
+/// Where people would reach the pages.
+pub(crate) const PUBLIC_URL: &str = "https://keyfob.example.com";
 
 /// What a test's service differs in from the default one.
 #[derive(Clone, Copy)]
@@ -81,7 +86,9 @@ impl Running {
         let random = Arc::new(SystemRandom);
         let vault = vault::open(config, &*clock, &*random, metrics.observe_batches()).await?;
         let store = vault.store.clone();
-        let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics) };
+        let public_url = public_url(PUBLIC_URL).unwrap();
+        let metrics_too = Arc::clone(&metrics);
+        let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url };
         let broker = Broker::new(vault, surroundings, setup.audit, setup.limits);
         let first = broker.make_first_account().await.unwrap();
         let app = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
@@ -264,6 +271,32 @@ impl TestApp {
         (secret, opened)
     }
 
+    /// The connection of a contact and a secret as it is stored, and its value in the clear.
+    pub(crate) async fn open_connection(
+        &self,
+        contact: &str,
+        secret: &str,
+    ) -> Option<(Connection, String)> {
+        let account = self.account().await;
+        let of = (ContactId::parse(contact).unwrap(), SecretId::parse(secret).unwrap());
+        let asked = (account.clone(), of.clone());
+        let read = self.running.store.read(move |tx| {
+            let (account, (contact, secret)) = &asked;
+            let key = data_key::find_newest(tx, account)?;
+            Ok::<_, StoreError>((connection::find(tx, account, contact, secret)?, key.unwrap()))
+        });
+        let (connection, (number, wrapped)) = read.await.unwrap();
+        let connection = connection?;
+        let master = std::fs::read_to_string(self.config.key_file()).unwrap();
+        let master = MasterKey::parse(&master.into()).unwrap();
+        let key = master.unwrap_data_key(&account, number, &wrapped).unwrap();
+        let grant = Grant::new(account, Role::Owner);
+        let object = Object::Connection(&of.0, &of.1);
+        let permit = decide(&grant, Action::ConnectionVerify, object).unwrap();
+        let value = key.open(&permit, "value", &connection.value).unwrap();
+        Some((connection, String::from_utf8(value.to_vec()).unwrap()))
+    }
+
     pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {
         let store = &self.running.store;
         let events = store.read(move |tx| event::list(tx, &account, None, 10_000));
@@ -288,6 +321,17 @@ impl TestApp {
         let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
         let events = self.code_events(result).await;
         assert!(reached.is_ok(), "{result}: {} of {count}", events.len());
+    }
+
+    /// Everything that the database holds once it is closed, bytes that were deleted included. The service
+    /// cannot be used after that.
+    pub(crate) fn left_behind(&self) -> Vec<u8> {
+        self.close();
+        let mut all = self.database.dump();
+        for file in std::fs::read_dir(self.temporary.path().join("data")).unwrap() {
+            all.extend(std::fs::read(file.unwrap().path()).unwrap());
+        }
+        all
     }
 
     fn check(&self, dump: &[u8]) {

@@ -17,10 +17,12 @@ use serde_json::Value;
 
 use crate::guard::Guard;
 
+/// The media type of HTML forms.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// Where all calls come from.
 pub(crate) const PEER: &str = "192.0.2.7";
 /// The headers an answer may have.
-const HEADERS: [&str; 7] = [
+const HEADERS: &[&str] = &[
     "content-type",
     "content-length",
     "cache-control",
@@ -28,6 +30,14 @@ const HEADERS: [&str; 7] = [
     "retry-after",
     "x-should-retry",
     "allow",
+];
+/// The headers that only pages have, all of them always.
+const PAGE_HEADERS: [&str; 5] = [
+    "content-security-policy",
+    "cross-origin-resource-policy",
+    "referrer-policy",
+    "x-content-type-options",
+    "x-frame-options",
 ];
 /// The calls whose answers hold a secret.
 const REVEALS: [&str; 3] =
@@ -119,7 +129,8 @@ impl Call {
             request = request.header(name, value);
         }
         if method == "POST" && !caller.headers.iter().any(|(name, _)| name == "Content-Type") {
-            request = request.header("Content-Type", "application/json");
+            let kind = if path.starts_with("/connect/") { FORM } else { "application/json" };
+            request = request.header("Content-Type", kind);
         }
         let request = request.body(Body::from(body)).unwrap();
         let response = caller.app.handle(request, Some(PEER.to_string().into())).await;
@@ -194,19 +205,26 @@ impl Answer {
     /// What holds for every answer, whatever was asked (contract/keyfob, "Every answer").
     fn check(&self, guard: &Guard) {
         let call = &self.call;
-        for name in self.headers.keys() {
-            assert!(HEADERS.contains(&name.as_str()), "{call}: the header {name}");
+        let is_page = self.header("content-type") == "text/html; charset=utf-8";
+        for name in self.headers.keys().map(|name| name.as_str()) {
+            let of_page = is_page && (PAGE_HEADERS.contains(&name) || name == "set-cookie");
+            assert!(HEADERS.contains(&name) || of_page, "{call}: the header {name}");
         }
         assert_eq!(self.header("cache-control"), "no-store", "{call}");
         assert!(!self.header("x-request-id").is_empty(), "{call}");
         match (self.body.is_empty(), self.header("content-type")) {
             (true, "" | "application/jsonl")
             | (false, "application/json" | "application/jsonl" | "text/csv; charset=utf-8") => {}
+            (false, "text/html; charset=utf-8") if is_page => {
+                for name in PAGE_HEADERS {
+                    assert!(self.headers.contains_key(name), "{call}: no {name}");
+                }
+            }
             (false, _) if call == "GET /metrics" => {}
             (true, _) if call.starts_with("HEAD ") => {}
             (_, kind) => panic!("{call}: content type {kind:?}, {:?}", self.text()),
         }
-        if self.status >= 400 {
+        if self.status >= 400 && !is_page {
             self.check_error();
         }
         self.check_secrets(guard);

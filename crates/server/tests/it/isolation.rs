@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{SECRETS, TestApp},
     call::{Call, Caller},
-    contact,
+    connection, contact,
     guard::CANARY,
     secret,
 };
@@ -38,28 +38,48 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (SECRET, "/update", "POST", r#"{"name":"mine now"}"#),
     (SECRET, "/update", "POST", r#"{"value":"x","config":{"clientSecret":"********"}}"#),
     (SECRET, "/delete", "POST", "{}"),
+    (SECRET, "/revoke", "POST", "{}"),
+    (USE, "/verify", "POST", "{}"),
+    (USE, "/authenticate", "POST", "{}"),
+    (OF_CONTACT, "/list", "GET", ""),
+    (OF_CONTACT, "/list", "GET", "?status=all"),
+    (CONNECTION, "/verify", "POST", "{}"),
+    (CONNECTION, "/authenticate", "POST", "{}"),
+    (CONNECTION, "/connect", "POST", r#"{"value":"mine now"}"#),
+    (CONNECTION, "/connect", "POST", r#"{"username":"mine","password":"now"}"#),
+    (CONNECTION, "/revoke", "POST", "{}"),
 ];
 const ENTRY: &str = "/api/v2/totp/secrets/{id}";
 const CODE: &str = "/api/v2/totp/code/{id}";
 const KEY: &str = "/api/v1/key/{id}";
 const CONTACT: &str = "/api/v1/contact/{contact}";
 const SECRET: &str = "/api/v1/secret/{secret}";
+/// What accounts may do that a secret's visibility lets in.
+const USE: &str = "/api/v1/secret/{secret}/";
+const OF_CONTACT: &str = "/api/v1/contact/{contact}/secret";
+const CONNECTION: &str = "/api/v1/contact/{contact}/secret/{secret}";
 
 #[test]
 fn every_route_with_an_id_is_in_the_table() {
     let listed: BTreeSet<_> =
-        TABLE.iter().map(|(noun, rest, ..)| format!("{noun}{rest}")).collect();
+        TABLE.iter().map(|(noun, rest, ..)| format!("{noun}{rest}").replace("//", "/")).collect();
     let with_ids = ROUTES.iter().filter(|route| route.contains('{'));
     let with_ids: BTreeSet<_> = with_ids.map(|route| (*route).to_owned()).collect();
     assert_eq!(listed, with_ids);
 }
 
-/// Every call of these nouns with this id.
+/// Every call of these nouns with this id; where there are two, as one of them.
 fn calls(caller: &Caller, nouns: &[&str], id: &str) -> Vec<Call> {
+    calls_of(caller, nouns, [id, id])
+}
+
+/// Every call of these nouns with this contact and this secret; what has one id has the first.
+fn calls_of(caller: &Caller, nouns: &[&str], [one, two]: [&str; 2]) -> Vec<Call> {
     let rows = TABLE.iter().filter(|(noun, ..)| nouns.contains(noun));
     let call = |(noun, rest, method, more): &(&str, &str, &str, &str)| {
-        let (before, _) = noun.split_once('{').unwrap();
-        let path = format!("{before}{id}{rest}");
+        let route = format!("{noun}{rest}").replace("//", "/");
+        let path = route.replace("{secret}", two).replace("{contact}", one);
+        let path = path.replace("{id}", one);
         match *method {
             "POST" | "PATCH" => caller.call(method, &path, (*more).into()),
             _ => caller.call(method, &format!("{path}{more}"), Vec::new()),
@@ -145,6 +165,29 @@ async fn contacts_of_others_look_like_contacts_that_are_not_there() {
     assert_eq!(fetched["name"], "Ann");
 }
 
+/// Neither does a secret of one's own, nor one that everybody may use.
+#[tokio::test]
+async fn connections_of_others_look_like_connections_that_are_not_there() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let theirs = connection::verified_contact(&backend).await;
+    let public = json!({"kind": "personal", "visibility": "public"});
+    let public = secret::create(&backend, public).await;
+    let body = json!({"value": CANARY});
+    connection::connect(&backend, &theirs, &public, body).await.ok();
+    let other = app.other_account().await;
+    let own = connection::personal(&other, "plain").await;
+    let mut ids = vec![theirs.as_str(), "con_00000000000000000000000000", "@ann"];
+    ids.extend(MALFORMED);
+    let nouns = [OF_CONTACT, CONNECTION];
+    for secret in [&public, &own] {
+        let with_secret = |caller: &Caller, id: &str| calls_of(caller, &nouns, [id, secret]);
+        all_are_alike(404, &other, ids.clone(), with_secret).await;
+    }
+    let kept = app.open_connection(&theirs, &public).await;
+    assert_eq!(kept.unwrap().1, CANARY);
+}
+
 /// Whoever may use a secret of another account does not thereby see or change its definition.
 #[tokio::test]
 async fn secrets_of_others_look_like_secrets_that_are_not_there() {
@@ -173,7 +216,11 @@ async fn secrets_of_others_look_like_secrets_that_are_not_there() {
     names.push(damaged);
     let ids = names.iter().map(String::as_str).chain(MALFORMED);
     let caller = callers.swap_remove(0);
-    all_are_alike(404, &caller, ids, |caller, id| calls(caller, &[SECRET], id)).await;
+    all_are_alike(404, &caller, ids.clone(), |caller, id| calls(caller, &[SECRET, USE], id)).await;
+    // A contact of one's own does not help.
+    let own = connection::verified_contact(&caller).await;
+    let with_own = |caller: &Caller, id: &str| calls_of(caller, &[CONNECTION], [&own, id]);
+    all_are_alike(404, &caller, ids, with_own).await;
     let fetched = app.backend().get(secret::path(&names[1], "fetch")).await.ok();
     assert_eq!(fetched["name"], "private");
 }

@@ -36,6 +36,7 @@ pub(crate) fn account(number: u32) -> Account {
         parent: None,
         name: format!("Account {number}"),
         email: None,
+        allowed_origins: Vec::new(),
         created_at: at(i64::from(number)),
     }
 }

@@ -80,8 +80,9 @@ fn foreign_keys_are_the_same() {
          FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'",
         "SELECT c.conrelid::regclass, a.attname, c.confrelid::regclass, f.attname
          FROM pg_constraint c
-         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
-         JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = ANY (c.confkey)
+         CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k (of_key, of_target)
+         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.of_key
+         JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.of_target
          WHERE c.contype = 'f'",
     );
     assert!(keys.contains(&"totp account_id account id".to_owned()));

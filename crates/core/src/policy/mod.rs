@@ -1,183 +1,20 @@
 //! Who may do what: one pure function, [`decide`], and the proof of its answer, [`Permit`].
+//! Who may use a secret of another account is decided in [`sharing`](decide_use).
 //!
 //! A permit cannot be made elsewhere, and a stored value cannot be opened without one, so nothing
 //! is decrypted that nobody decided on.
 
+mod action;
+mod sharing;
+
+pub use self::{
+    action::{Action, Role},
+    sharing::{Definition, Relation, decide_use},
+};
 use crate::{
     id::{AccountId, ContactId, KeyId, SecretId, TotpId},
     time::Timestamp,
 };
-
-/// What a key is for (contract/keyfob, "Keys and what they may do").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Uses what it is given: reads codes, never a stored value.
-    Agent,
-    /// Manages contacts, secrets and one-time-password entries; no keys.
-    Backend,
-    /// Everything in the account.
-    Owner,
-}
-
-impl Role {
-    /// Every role, from the narrowest.
-    pub const ALL: [Self; 3] = [Self::Agent, Self::Backend, Self::Owner];
-
-    /// The role's name, as it is stored and sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Backend => "backend",
-            Self::Owner => "owner",
-        }
-    }
-
-    /// The role of this name, if there is one.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
-    }
-}
-
-/// Something that can be done. The name is also what the audit event says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Make a child account.
-    AccountCreate,
-    /// Make a key.
-    KeyCreate,
-    /// List keys.
-    KeyList,
-    /// Read a key's description.
-    KeyFetch,
-    /// Rename a key.
-    KeyUpdate,
-    /// End a key.
-    KeyRevoke,
-    /// Store a contact, or find it again (`ensure`).
-    ContactCreate,
-    /// List contacts.
-    ContactList,
-    /// Read a contact.
-    ContactFetch,
-    /// Change a contact.
-    ContactUpdate,
-    /// Delete a contact with its connections.
-    ContactDelete,
-    /// Have all contacts in one file.
-    ContactExport,
-    /// Store a secret: the definition of a credential.
-    SecretCreate,
-    /// List secrets, without their values.
-    SecretList,
-    /// Read a secret's description, which has no value.
-    SecretFetch,
-    /// Change a secret.
-    SecretUpdate,
-    /// Delete a secret with its connections.
-    SecretDelete,
-    /// Store a one-time-password secret.
-    TotpCreate,
-    /// List one-time-password entries.
-    TotpList,
-    /// Read an entry's description.
-    TotpFetch,
-    /// Change an entry's label, issuer or policy.
-    TotpUpdate,
-    /// Delete an entry.
-    TotpDelete,
-    /// Have a one-time code.
-    TotpCode,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: [Self; 23] = [
-        Self::AccountCreate,
-        Self::KeyCreate,
-        Self::KeyList,
-        Self::KeyFetch,
-        Self::KeyUpdate,
-        Self::KeyRevoke,
-        Self::ContactCreate,
-        Self::ContactList,
-        Self::ContactFetch,
-        Self::ContactUpdate,
-        Self::ContactDelete,
-        Self::ContactExport,
-        Self::SecretCreate,
-        Self::SecretList,
-        Self::SecretFetch,
-        Self::SecretUpdate,
-        Self::SecretDelete,
-        Self::TotpCreate,
-        Self::TotpList,
-        Self::TotpFetch,
-        Self::TotpUpdate,
-        Self::TotpDelete,
-        Self::TotpCode,
-    ];
-
-    /// The action's name, as events and key limits have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccountCreate => "account.create",
-            Self::KeyCreate => "key.create",
-            Self::KeyList => "key.list",
-            Self::KeyFetch => "key.fetch",
-            Self::KeyUpdate => "key.update",
-            Self::KeyRevoke => "key.revoke",
-            Self::ContactCreate => "contact.create",
-            Self::ContactList => "contact.list",
-            Self::ContactFetch => "contact.fetch",
-            Self::ContactUpdate => "contact.update",
-            Self::ContactDelete => "contact.delete",
-            Self::ContactExport => "contact.export",
-            Self::SecretCreate => "secret.create",
-            Self::SecretList => "secret.list",
-            Self::SecretFetch => "secret.fetch",
-            Self::SecretUpdate => "secret.update",
-            Self::SecretDelete => "secret.delete",
-            Self::TotpCreate => "totp.create",
-            Self::TotpList => "totp.list",
-            Self::TotpFetch => "totp.fetch",
-            Self::TotpUpdate => "totp.update",
-            Self::TotpDelete => "totp.delete",
-            Self::TotpCode => "totp.code",
-        }
-    }
-
-    /// The narrowest role that may do it.
-    const fn least_role(self) -> Role {
-        match self {
-            Self::AccountCreate
-            | Self::KeyCreate
-            | Self::KeyList
-            | Self::KeyFetch
-            | Self::KeyUpdate
-            | Self::KeyRevoke
-            | Self::ContactExport => Role::Owner,
-            Self::ContactCreate
-            | Self::ContactList
-            | Self::ContactFetch
-            | Self::ContactUpdate
-            | Self::ContactDelete
-            | Self::SecretCreate
-            | Self::SecretUpdate
-            | Self::SecretDelete
-            | Self::TotpCreate
-            | Self::TotpUpdate
-            | Self::TotpDelete => Role::Backend,
-            Self::SecretList
-            | Self::SecretFetch
-            | Self::TotpList
-            | Self::TotpFetch
-            | Self::TotpCode => Role::Agent,
-        }
-    }
-}
 
 /// What an action is done to.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +27,8 @@ pub enum Object<'a> {
     Contact(&'a ContactId),
     /// A secret.
     Secret(&'a SecretId),
+    /// What a contact has connected a secret with.
+    Connection(&'a ContactId, &'a SecretId),
     /// A one-time-password entry.
     Totp(&'a TotpId),
 }
@@ -203,6 +42,7 @@ impl Object<'_> {
             Self::Key(_) => "key",
             Self::Contact(_) => "contact",
             Self::Secret(_) => "secret",
+            Self::Connection(..) => "connection",
             Self::Totp(_) => "totp",
         }
     }
@@ -263,10 +103,13 @@ pub enum Denial {
     /// The role may never do this, whatever the object.
     #[error("this key's role may not do that")]
     Never,
+    /// The object is not there for this caller.
+    #[error("there is no such thing for this caller")]
+    Hidden,
 }
 
 /// Proof that [`decide`] allowed an action on an object of an account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Permit {
     account: AccountId,
     table: &'static str,
@@ -299,13 +142,21 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
         return Err(Denial::Never);
     }
     let row = match object {
-        Object::Account => grant.account.as_str(),
-        Object::Key(id) => id.as_str(),
-        Object::Contact(id) => id.as_str(),
-        Object::Secret(id) => id.as_str(),
-        Object::Totp(id) => id.as_str(),
+        Object::Account => grant.account.to_string(),
+        Object::Key(id) => id.to_string(),
+        Object::Contact(id) => id.to_string(),
+        Object::Secret(id) => id.to_string(),
+        Object::Connection(contact, secret) => connection_row(contact, secret),
+        Object::Totp(id) => id.to_string(),
     };
-    Ok(Permit { account: grant.account.clone(), table: object.noun(), row: row.to_owned() })
+    Ok(Permit { account: grant.account.clone(), table: object.noun(), row })
+}
+
+/// What a connection's sealed value is bound to: its contact and its secret, which no other connection of
+/// the account has.
+#[must_use]
+pub fn connection_row(contact: &ContactId, secret: &SecretId) -> String {
+    format!("{contact} {secret}")
 }
 
 #[cfg(test)]
@@ -313,8 +164,10 @@ mod tests {
     use super::*;
 
     /// Contract/keyfob in full: what an agent, a backend and an owner key may do.
-    const TABLE: [(Action, [bool; 3]); 23] = [
+    const TABLE: &[(Action, [bool; 3])] = &[
         (Action::AccountCreate, [false, false, true]),
+        (Action::AccountFetch, [false, true, true]),
+        (Action::AccountUpdate, [false, false, true]),
         (Action::KeyCreate, [false, false, true]),
         (Action::KeyList, [false, false, true]),
         (Action::KeyFetch, [false, false, true]),
@@ -331,6 +184,15 @@ mod tests {
         (Action::SecretFetch, [true, true, true]),
         (Action::SecretUpdate, [false, true, true]),
         (Action::SecretDelete, [false, true, true]),
+        (Action::SecretVerify, [true, true, true]),
+        (Action::SecretAuthenticate, [true, true, true]),
+        (Action::SecretConnect, [false, true, true]),
+        (Action::SecretRevoke, [false, true, true]),
+        (Action::ConnectionList, [true, true, true]),
+        (Action::ConnectionVerify, [true, true, true]),
+        (Action::ConnectionAuthenticate, [true, true, true]),
+        (Action::ConnectionConnect, [false, true, true]),
+        (Action::ConnectionRevoke, [false, true, true]),
         (Action::TotpCreate, [false, true, true]),
         (Action::TotpList, [true, true, true]),
         (Action::TotpFetch, [true, true, true]),
@@ -342,8 +204,9 @@ mod tests {
     #[test]
     fn each_role_may_do_what_the_table_says_and_nothing_else() {
         let account = AccountId::from_bits([1; 16]);
-        assert_eq!(TABLE.map(|(action, _)| action), Action::ALL);
-        for (action, allowed) in TABLE {
+        let listed: Vec<_> = TABLE.iter().map(|(action, _)| *action).collect();
+        assert_eq!(listed, Action::ALL);
+        for &(action, allowed) in TABLE {
             for (role, allowed) in Role::ALL.into_iter().zip(allowed) {
                 let grant = Grant::new(account.clone(), role);
                 let decision = decide(&grant, action, Object::Account);

@@ -1,0 +1,189 @@
+//! Credentials: what a person hands over for each type of secret, and whether what is stored can be used
+//! (contract/contacts-and-secrets, section 3.3).
+
+use std::time::Duration;
+
+use keyfob_core::{
+    jwt::{self, Algorithm},
+    secret::SecretType,
+    time::Timestamp,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::Config;
+use crate::error::Error;
+
+/// The longest value that is handed over, in bytes.
+const LONGEST: usize = 32 * 1024;
+/// How long a token lives that nothing else is said of.
+const TOKEN_LIFETIME: u64 = 600;
+
+/// What a person hands over.
+#[derive(Debug)]
+pub enum Handed {
+    /// One value: a key, a token, a private key.
+    Value(SecretString),
+    /// A user name and a password.
+    Pair {
+        /// The user name.
+        username: SecretString,
+        /// The password.
+        password: SecretString,
+    },
+}
+
+/// Whether a person can hand over a credential of this type by typing it.
+pub(super) fn is_typed(secret_type: SecretType) -> bool {
+    matches!(
+        secret_type,
+        SecretType::Plain | SecretType::Basic | SecretType::Bearer | SecretType::Jwt
+    )
+}
+
+/// Refuses a type whose credential nobody can type.
+pub(super) fn expect_typed(secret_type: SecretType) -> Result<(), Error> {
+    if is_typed(secret_type) {
+        return Ok(());
+    }
+    let text =
+        format!("a secret of type {} cannot be connected with a value", secret_type.as_str());
+    Err(Error::Conflict { code: "not_connectable", message: text.into() })
+}
+
+/// What is stored of what was handed over, exactly as it was typed; a pair as JSON. An error says what
+/// this type needs, and repeats nothing.
+pub(super) fn stored(
+    handed: &Handed,
+    secret_type: SecretType,
+    config: &Config,
+    now: Timestamp,
+) -> Result<SecretString, Error> {
+    let text = match (handed, secret_type) {
+        (Handed::Pair { username, password }, SecretType::Basic) => pair(username, password)?,
+        (Handed::Value(_), SecretType::Basic) => {
+            return Err(wrong("\"username\" and \"password\" are required"));
+        }
+        (Handed::Value(value), _) => value.clone(),
+        (Handed::Pair { .. }, _) => return Err(wrong("\"value\" is required")),
+    };
+    if text.expose_secret().len() > LONGEST {
+        return Err(wrong("the value must have at most 32768 bytes"));
+    }
+    check(&text, secret_type, config, now).map_err(|why| wrong(&why.0))?;
+    Ok(text)
+}
+
+fn wrong(text: &str) -> Error {
+    Error::invalid("bad_request", text.to_owned())
+}
+
+/// Why a stored value cannot be used, in words that tell nothing of it.
+#[derive(Debug)]
+pub(super) struct Unusable(String);
+
+impl Unusable {
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// Checks that a value can be used as this type is used: for a JWT by signing one.
+pub(super) fn check(
+    value: &SecretString,
+    secret_type: SecretType,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(), Unusable> {
+    let text = value.expose_secret();
+    if text.is_empty() {
+        return Err(Unusable("the value must not be empty".into()));
+    }
+    match secret_type {
+        SecretType::Basic => Pair::parse(text).map(drop),
+        SecretType::Bearer if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(Unusable("a token must consist of visible ASCII characters, without blanks".into()))
+        }
+        SecretType::Jwt => sign(value, config, now).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// A JWT signed with the stored key, as the config says.
+pub(super) fn sign(
+    key: &SecretString,
+    config: &Config,
+    now: Timestamp,
+) -> Result<jwt::Signed, Unusable> {
+    let algorithm = config.text("algorithm").map_or(Some(Algorithm::default()), Algorithm::parse);
+    let algorithm = algorithm.ok_or_else(|| Unusable("no such algorithm".into()))?;
+    let lifetime = config.number("expiresInSeconds").unwrap_or(TOKEN_LIFETIME);
+    let claims = config.object("claims").cloned().unwrap_or_default();
+    let signed = jwt::sign(algorithm, key, &claims, now, Duration::from_secs(lifetime));
+    signed.map_err(|error| Unusable(error.to_string()))
+}
+
+/// A user name and a password, as they are stored: in JSON, or as `user:pass` (RFC 7617).
+#[derive(Deserialize)]
+struct Pair {
+    #[serde(alias = "user")]
+    username: SecretString,
+    #[serde(alias = "pass")]
+    password: SecretString,
+}
+
+impl Pair {
+    fn parse(text: &str) -> Result<Self, Unusable> {
+        let parsed = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).ok()
+        } else {
+            text.split_once(':').map(|(username, password)| Self {
+                username: username.into(),
+                password: password.into(),
+            })
+        };
+        let pair: Self = parsed.ok_or_else(|| {
+            let text = "a value of type basic must be user:password, or JSON with \"username\" and \"password\"";
+            Unusable(text.into())
+        })?;
+        pair.check()?;
+        Ok(pair)
+    }
+
+    fn check(&self) -> Result<(), Unusable> {
+        let parts = [("user name", &self.username), ("password", &self.password)];
+        for (what, part) in parts {
+            let part = part.expose_secret();
+            if part.is_empty() {
+                return Err(Unusable(format!("the {what} must not be empty")));
+            }
+            // RFC 7617, section 2: neither part holds control characters.
+            if part.chars().any(char::is_control) {
+                return Err(Unusable(format!("the {what} must not contain control characters")));
+            }
+        }
+        if self.username.expose_secret().contains(':') {
+            return Err(Unusable("the user name must not contain a colon".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A pair as it is stored.
+#[derive(Serialize)]
+struct PairText<'a> {
+    username: &'a str,
+    password: &'a str,
+}
+
+fn pair(username: &SecretString, password: &SecretString) -> Result<SecretString, Error> {
+    let pair = Pair { username: username.clone(), password: password.clone() };
+    pair.check().map_err(|why| wrong(&why.0))?;
+    let text = PairText { username: username.expose_secret(), password: password.expose_secret() };
+    // All the room at once, since a vector that grows leaves old copies behind: an escaped byte has six.
+    let most = 6 * (text.username.len() + text.password.len()) + 64;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
+    serde_json::to_writer(&mut *bytes, &text).map_err(Error::internal)?;
+    Ok(std::str::from_utf8(&bytes).map_err(Error::internal)?.into())
+}

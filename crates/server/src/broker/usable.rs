@@ -1,0 +1,144 @@
+//! What a secret comes to for whoever may use it: itself, or what its reference stands for
+//! (contract/contacts-and-secrets, sections 3.2 and 3.3).
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, SecretId},
+    policy::{Action, Definition, Grant, Permit, Relation, decide_use},
+    secret::{Kind, SecretType},
+};
+use keyfob_store::{
+    ReadTx, StoreError, account,
+    secret::{self, Secret},
+};
+
+use super::{Broker, Caller, Config, SecretRef};
+use crate::error::Error;
+
+/// A reference may stand for a reference, but no chain is longer.
+const LONGEST_CHAIN: usize = 8;
+
+/// A secret that the caller may use, and what it comes to.
+pub(super) struct Usable {
+    /// The secret that was named.
+    pub(super) secret: Secret,
+    /// What its value is: the type at the end of its references.
+    pub(super) secret_type: SecretType,
+    /// How its value is used.
+    pub(super) config: Config,
+    /// Its one value for everybody, where there is one, and the permit to open it.
+    pub(super) shared: Option<(Permit, Sealed)>,
+}
+
+impl Broker {
+    /// The secret that a path names, if the caller may do `action`, a use, with it, and what it comes to.
+    pub(super) fn usable(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+        action: Action,
+        at: &SecretRef,
+    ) -> Result<Usable, Error> {
+        let (secret, permit) = find_usable(tx, caller.grant(), action, at)?;
+        self.follow(tx, secret, permit)
+    }
+
+    /// Follows references to their end.
+    fn follow(
+        &self,
+        tx: &mut ReadTx<'_>,
+        secret: Secret,
+        mut permit: Permit,
+    ) -> Result<Usable, Error> {
+        let mut config = self.open_config(tx, &permit, secret.config.as_ref())?.unwrap_or_default();
+        let mut shared = None;
+        let mut seen = vec![secret.id.clone()];
+        let mut current = secret.clone();
+        loop {
+            if shared.is_none() && secret.kind == Kind::Shared {
+                shared = current.value.clone().map(|value| (permit.clone(), value));
+            }
+            if current.secret_type != SecretType::Reference {
+                return Ok(Usable { secret_type: current.secret_type, secret, config, shared });
+            }
+            let (target, its_permit) = next(tx, &current, &permit, &config)?;
+            if seen.contains(&target.id) || seen.len() == LONGEST_CHAIN {
+                return Err(broken("leads in a circle, or through too many references"));
+            }
+            let its_config = self.open_config(tx, &its_permit, target.config.as_ref())?;
+            config = its_config.unwrap_or_default().overridden_by(&config);
+            seen.push(target.id.clone());
+            (current, permit) = (target, its_permit);
+        }
+    }
+}
+
+/// What a reference stands for, as its own account may use it.
+fn next(
+    tx: &mut ReadTx<'_>,
+    reference: &Secret,
+    permit: &Permit,
+    config: &Config,
+) -> Result<(Secret, Permit), Error> {
+    let nowhere =
+        || broken("stands for a secret that does not exist, or that its account may not use");
+    let target = config.reference().and_then(SecretRef::parse).ok_or_else(nowhere)?;
+    let (account, id) = target.resolve(tx, &reference.account)?.ok_or_else(nowhere)?;
+    let target = find_of(tx, &reference.account, &account, &id)?.ok_or_else(nowhere)?;
+    let relation = relation(tx, &reference.account, &account)?;
+    let permit = permit.follow(definition(&target, relation)).map_err(|_| nowhere())?;
+    Ok((target, permit))
+}
+
+/// The secret that a path names, if `grant` allows `action`, a use, on it.
+pub(super) fn find_usable(
+    tx: &mut ReadTx<'_>,
+    grant: &Grant,
+    action: Action,
+    at: &SecretRef,
+) -> Result<(Secret, Permit), Error> {
+    let (account, id) = at.resolve(tx, grant.account())?.ok_or(Error::NotFound)?;
+    let secret = find_of(tx, grant.account(), &account, &id)?.ok_or(Error::NotFound)?;
+    let relation = relation(tx, grant.account(), &account)?;
+    let permit = decide_use(grant, action, definition(&secret, relation))?;
+    Ok((secret, permit))
+}
+
+/// The secret. One that cannot be read is an error for its own account, and nothing for any other.
+fn find_of(
+    tx: &mut ReadTx<'_>,
+    asking: &AccountId,
+    account: &AccountId,
+    id: &SecretId,
+) -> Result<Option<Secret>, StoreError> {
+    match secret::find(tx, account, id) {
+        Err(StoreError::Corrupt { .. }) if asking != account => Ok(None),
+        found => found,
+    }
+}
+
+fn definition(secret: &Secret, relation: Relation) -> Definition<'_> {
+    let Secret { account, id, kind, visibility, .. } = secret;
+    Definition { account, id, kind: *kind, visibility: *visibility, relation }
+}
+
+/// How `account` is related to `other`.
+pub(super) fn relation(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    other: &AccountId,
+) -> Result<Relation, StoreError> {
+    if account == other {
+        return Ok(Relation::Same);
+    }
+    let is_family = account::find_child(tx, account, other)?.is_some()
+        || account::find_child(tx, other, account)?.is_some();
+    Ok(if is_family { Relation::Family } else { Relation::Stranger })
+}
+
+fn broken(what: &str) -> Error {
+    Error::Conflict {
+        code: "reference_broken",
+        message: format!("the reference {what}: change its config").into(),
+    }
+}

@@ -1,0 +1,206 @@
+//! `/connect/{state}`: the page at which a person hands over a credential, or declines. The address is the
+//! link that `authenticate` and `verify` answer.
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use cookie::{Cookie, SameSite};
+use keyfob_core::{ticket::Ticket, time::Timestamp};
+use keyfob_store::authentication::Outcome;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::body;
+use crate::{
+    app::Passport,
+    broker::{Broker, Ended, Handed, Shown, Visit},
+    error::{Dialect, Error, LinkProblem},
+    page::{self, Connect, Done, Form},
+};
+
+/// What a browser holds since it was first shown a link. With this prefix browsers keep it to this host,
+/// and take it over TLS only (RFC 6265bis, section 4.1.3.2).
+const SECURE_COOKIE: &str = "__Host-keyfob-browser";
+/// The same where there is no TLS: on the machine itself.
+const COOKIE: &str = "keyfob-browser";
+
+impl FromRequestParts<Broker> for Visit {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, broker: &Broker) -> Result<Self, Error> {
+        let passport = parts.extensions.remove::<Passport>();
+        let passport = passport.ok_or_else(|| Error::internal("a request without a passport"))?;
+        if let Some(path) = parts.extensions.remove::<MatchedPath>() {
+            // A request has one handler, and so one route.
+            let _ = passport.route.set(path);
+        }
+        let state = Path::<String>::from_request_parts(parts, broker).await;
+        let state = state.ok().and_then(|Path(state)| Ticket::parse(&state).ok());
+        Ok(Self {
+            state: state.ok_or(LinkProblem::Unknown)?,
+            browser: browser(&parts.headers, cookie_name(broker)),
+            origin: passport.origin,
+        })
+    }
+}
+
+fn cookie_name(broker: &Broker) -> &'static str {
+    if broker.is_reached_over_tls() { SECURE_COOKIE } else { COOKIE }
+}
+
+fn browser(headers: &HeaderMap, name: &str) -> Option<Ticket> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies.filter(|cookie| cookie.name() == name).find_map(|it| Ticket::parse(it.value()).ok())
+}
+
+/// `GET /connect/{state}`. The cookie that a new browser gets changes nothing here.
+pub(crate) async fn show(
+    State(broker): State<Broker>,
+    mut visit: Visit,
+) -> Result<Response, Error> {
+    let shown = broker.show_link(&visit).await?;
+    let is_new = visit.browser.is_none();
+    let browser = visit.browser.get_or_insert_with(|| broker.new_browser()).clone();
+    let form = form(shown, browser.proof(&visit.state.hash()), None);
+    let mut response = page::respond(StatusCode::OK, &form);
+    if is_new {
+        response.headers_mut().insert(header::SET_COOKIE, kept(&broker, &browser)?);
+    }
+    Ok(response)
+}
+
+fn kept(broker: &Broker, browser: &Ticket) -> Result<HeaderValue, Error> {
+    let cookie = Cookie::build((cookie_name(broker), browser.expose()))
+        .path("/")
+        .http_only(true)
+        .secure(broker.is_reached_over_tls())
+        // Not `Strict`: who comes from a link in another site must be known again.
+        .same_site(SameSite::Lax);
+    let mut cookie = HeaderValue::try_from(cookie.to_string()).map_err(Error::internal)?;
+    cookie.set_sensitive(true);
+    Ok(cookie)
+}
+
+/// `POST /connect/{state}`
+pub(crate) async fn submit(
+    State(broker): State<Broker>,
+    visit: Visit,
+    headers: HeaderMap,
+    body: body::Bytes,
+) -> Result<Response, Error> {
+    let Submitted { proof, is_declined, handed } = Submitted::read(&headers, &body)?;
+    let ended = match handed {
+        _ if is_declined => broker.decline_link(&visit, &proof).await,
+        Ok(handed) => broker.connect_at_link(&visit, &proof, handed).await,
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(ended) => Ok(done(ended)),
+        Err(error @ Error::Invalid { .. }) => ask_again(&broker, &visit, &error).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// The form once more, with what was wrong, and without what was entered.
+async fn ask_again(broker: &Broker, visit: &Visit, error: &Error) -> Result<Response, Error> {
+    let browser = visit.browser.as_ref().ok_or(LinkProblem::NotFromPage)?;
+    let parts = error.parts(Dialect::Page);
+    let shown = broker.show_link(visit).await?;
+    let proof = browser.proof(&visit.state.hash());
+    Ok(page::respond(parts.status, &form(shown, proof, Some(parts.message.into_owned()))))
+}
+
+/// What the form sent.
+struct Submitted {
+    proof: String,
+    is_declined: bool,
+    handed: Result<Handed, Error>,
+}
+
+impl Submitted {
+    fn read(headers: &HeaderMap, body: &body::Bytes) -> Result<Self, Error> {
+        let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());
+        let media_type = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(Error::invalid("bad_request", "the body is not a form"));
+        }
+        let (mut proof, mut is_declined) = (String::new(), false);
+        let (mut value, mut username, mut password) = (None, None, None);
+        for (name, text) in body.form() {
+            match name.as_str() {
+                "proof" => text.expose_secret().clone_into(&mut proof),
+                "do" => is_declined = text.expose_secret() == "decline",
+                "value" => value = Some(text),
+                "username" => username = Some(text),
+                "password" => password = Some(text),
+                _ => {}
+            }
+        }
+        Ok(Self { proof, is_declined, handed: handed(value, username, password) })
+    }
+}
+
+fn handed(
+    value: Option<SecretString>,
+    username: Option<SecretString>,
+    password: Option<SecretString>,
+) -> Result<Handed, Error> {
+    match (value, username, password) {
+        (Some(value), ..) => Ok(Handed::Value(value)),
+        (None, Some(username), Some(password)) => Ok(Handed::Pair { username, password }),
+        _ => Err(Error::invalid("bad_request", "nothing was entered")),
+    }
+}
+
+fn form(shown: Shown, proof: String, problem: Option<String>) -> Connect {
+    let Shown { account, contact, name, description, secret_type, hosts, .. } = shown;
+    Connect {
+        name: or(name, "a credential"),
+        account: or(account, "The operator of this site"),
+        contact,
+        description,
+        hosts,
+        connected_since: shown.connected_since.map(day),
+        form: Form::of(secret_type, problem.is_some()),
+        until: time(shown.until),
+        proof,
+        problem,
+    }
+}
+
+fn or(text: String, other: &str) -> String {
+    if text.is_empty() { other.into() } else { text }
+}
+
+fn done(ended: Ended) -> Response {
+    let Ended { shown, secret, outcome } = ended;
+    let (name, account) = (or(shown.name, "It"), or(shown.account, "the operator of this site"));
+    let is_connected = outcome == Outcome::Connected;
+    let (heading, text) = if is_connected {
+        let text = format!("{account} can use it from now on, and cannot see it.");
+        (format!("{name} is connected"), text)
+    } else {
+        ("You declined".into(), format!("Nothing was stored. {account} is told that you declined."))
+    };
+    let origins = shown.origins.join(" ");
+    let return_url = shown.return_url;
+    let page = Done { heading, text, is_connected, secret, origins, return_url };
+    page::respond(StatusCode::OK, &page).into_response()
+}
+
+/// A day as a person reads it.
+fn day(at: Timestamp) -> String {
+    strftime(at, "%-d %B %Y")
+}
+
+/// A time of the day as a person reads it.
+fn time(at: Timestamp) -> String {
+    strftime(at, "%H:%M UTC")
+}
+
+fn strftime(at: Timestamp, format: &str) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    at.strftime(format).to_string()
+}

@@ -1,0 +1,272 @@
+//! `/api/v1/contact/{contact}/secret`: what contacts have connected (contract/contacts-and-secrets,
+//! section 5), and the same for shared secrets (section 4.2).
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::HeaderMap,
+    response::Response,
+};
+use keyfob_api::{connection as wire, list::Id as Changed};
+use keyfob_core::{
+    id::{ConnectionId, ContactId, SecretId},
+    time::Timestamp,
+};
+use keyfob_store::Page;
+
+use super::{
+    body, contact,
+    fields::Fields,
+    list::{self, Format, List, ListQuery},
+    secret,
+};
+use crate::{
+    broker::{Broker, Caller, ContactSecret, Handed, Link, SecretRef, Slice, Status, Verified},
+    error::Error,
+};
+
+type Both = Result<Path<(String, String)>, PathRejection>;
+
+/// The contact and the secret in a path. What nothing can be called goes the way of what nothing is
+/// called.
+fn both(path: Both) -> Result<(ContactId, SecretRef), Error> {
+    let Path((contact, secret)) = path.map_err(|_| Error::NotFound)?;
+    Ok((contact::parse(&contact), secret::parse(&secret)))
+}
+
+fn changed(id: &SecretId) -> Json<Changed> {
+    Json(Changed { id: id.to_string() })
+}
+
+/// `POST /api/v1/contact/{contact}/secret/{secret}/verify`
+pub(crate) async fn verify(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+) -> Result<Json<wire::Verified>, Error> {
+    let (contact, secret) = both(path)?;
+    Ok(verified(broker.verify_connection(&caller, &contact, &secret).await?))
+}
+
+/// `POST /api/v1/contact/{contact}/secret/{secret}/authenticate`
+pub(crate) async fn authenticate(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+    body: body::Bytes,
+) -> Result<Json<wire::Authentication>, Error> {
+    let (return_url, (contact, secret)) = (return_url(&body)?, both(path)?);
+    let link = broker.authenticate_connection(&caller, &contact, &secret, return_url).await?;
+    Ok(linked(link))
+}
+
+/// `POST /api/v1/contact/{contact}/secret/{secret}/connect`
+pub(crate) async fn connect(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+    body: body::Bytes,
+) -> Result<Json<Changed>, Error> {
+    let (handed, (contact, secret)) = (handed(&body)?, both(path)?);
+    Ok(changed(&broker.connect(&caller, &contact, &secret, handed).await?))
+}
+
+/// `POST /api/v1/contact/{contact}/secret/{secret}/revoke`
+pub(crate) async fn revoke(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+) -> Result<Json<Changed>, Error> {
+    let (contact, secret) = both(path)?;
+    Ok(changed(&broker.revoke_connection(&caller, &contact, &secret).await?))
+}
+
+/// `POST /api/v1/secret/{secret}/verify`
+pub(crate) async fn verify_shared(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: secret::At,
+) -> Result<Json<wire::Verified>, Error> {
+    Ok(verified(broker.verify_secret(&caller, &secret::at(path)).await?))
+}
+
+/// `POST /api/v1/secret/{secret}/authenticate`
+pub(crate) async fn authenticate_shared(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: secret::At,
+    body: body::Bytes,
+) -> Result<Json<wire::Authentication>, Error> {
+    let return_url = return_url(&body)?;
+    Ok(linked(broker.authenticate_secret(&caller, &secret::at(path), return_url).await?))
+}
+
+/// `POST /api/v1/secret/{secret}/revoke`
+pub(crate) async fn revoke_shared(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: secret::At,
+) -> Result<Json<Changed>, Error> {
+    Ok(changed(&broker.revoke_secret(&caller, &secret::at(path)).await?))
+}
+
+/// `returnUrl` of a body. The original takes no body here, and ignores what is in it.
+fn return_url(body: &body::Bytes) -> Result<Option<String>, Error> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let mut fields: Fields<'_> = body.json()?;
+    Ok(fields.text("returnUrl")?.value().filter(|url| !url.is_empty()))
+}
+
+fn handed(body: &body::Bytes) -> Result<Handed, Error> {
+    let mut fields: Fields<'_> = body.json()?;
+    let [value, username, password] =
+        ["value", "username", "password"].map(|name| fields.secret(name));
+    fields.end()?;
+    match (value?.value(), username?.value(), password?.value()) {
+        (Some(value), None, None) => Ok(Handed::Value(value)),
+        (None, Some(username), Some(password)) => Ok(Handed::Pair { username, password }),
+        _ => Err(Error::invalid(
+            "bad_request",
+            "\"value\" is required, or \"username\" and \"password\" for a secret of type basic",
+        )),
+    }
+}
+
+fn linked(Link { secret, url }: Link) -> Json<wire::Authentication> {
+    Json(wire::Authentication { id: secret.to_string(), url })
+}
+
+/// Strict clients know two words here; what else there is to say is the reason.
+fn verified(verified: Verified) -> Json<wire::Verified> {
+    let status = match verified.status {
+        Status::Authenticated => Status::Authenticated,
+        Status::Unauthenticated | Status::Expired | Status::Broken => Status::Unauthenticated,
+    };
+    let action = |url| wire::Act { kind: "authenticate".into(), url };
+    Json(wire::Verified {
+        id: verified.secret.to_string(),
+        status: status.as_str().into(),
+        reason: verified.reason,
+        expires_at: verified.expires_at.map(Timestamp::as_millis),
+        scopes: verified.scopes.map(|scopes| words(&scopes)),
+        action: verified.link.map(action),
+    })
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// `GET /api/v1/contact/{contact}/secret/list`
+pub(crate) async fn list(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: contact::Id,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    let format = Format::of(&headers, false)?;
+    let query = ListQuery::parse(query.as_deref().unwrap_or_default());
+    let contact = contact::id(path);
+    let all = Secrets { broker, caller: caller.clone(), contact };
+    match query.status() {
+        None => {
+            let slice = all.slice(&query).await?;
+            list::answer(Connected(all), slice, &query, format, &caller).await
+        }
+        Some("all") => {
+            let slice = query.slice(SecretId::parse)?;
+            list::answer(Connectable(all), slice, &query, format, &caller).await
+        }
+        Some(_) => Err(Error::invalid("bad_request", "\"status\" must be \"all\", or absent")),
+    }
+}
+
+#[derive(Clone)]
+struct Secrets {
+    broker: Broker,
+    caller: Caller,
+    contact: ContactId,
+}
+
+impl Secrets {
+    /// Where the list goes on: after the `cursor` of a page, or after the last item's id, which is its
+    /// secret's.
+    async fn slice(&self, query: &ListQuery) -> Result<Slice<ConnectionId>, Error> {
+        let Ok(Slice { after: Some(secret), oldest_first, take }) = query.slice(SecretId::parse)
+        else {
+            return query.slice(ConnectionId::parse);
+        };
+        let after = self.broker.after_secret(&self.caller, &self.contact, &secret).await?;
+        let gone =
+            "\"cursor\" names a secret that is not connected any more: use the page's \"cursor\"";
+        let after = after.ok_or_else(|| Error::invalid("bad_request", gone))?;
+        Ok(Slice { after: Some(after), oldest_first, take })
+    }
+}
+
+/// What a contact has connected.
+#[derive(Clone)]
+struct Connected(Secrets);
+
+impl List for Connected {
+    type Row = ContactSecret;
+    type Id = ConnectionId;
+    type Item = wire::ContactSecret;
+
+    async fn page(
+        &self,
+        slice: Slice<ConnectionId>,
+    ) -> Result<Page<ContactSecret, ConnectionId>, Error> {
+        let Secrets { broker, caller, contact } = &self.0;
+        broker.list_connections(caller, contact, slice).await
+    }
+
+    fn id(row: &ContactSecret) -> ConnectionId {
+        row.connection.clone().unwrap_or_else(ConnectionId::never)
+    }
+
+    fn shape(row: ContactSecret) -> wire::ContactSecret {
+        shape(row)
+    }
+}
+
+/// What a contact has connected, and what it could.
+#[derive(Clone)]
+struct Connectable(Secrets);
+
+impl List for Connectable {
+    type Row = ContactSecret;
+    type Id = SecretId;
+    type Item = wire::ContactSecret;
+
+    async fn page(&self, slice: Slice<SecretId>) -> Result<Page<ContactSecret, SecretId>, Error> {
+        let Secrets { broker, caller, contact } = &self.0;
+        broker.list_connectable(caller, contact, slice).await
+    }
+
+    fn id(row: &ContactSecret) -> SecretId {
+        row.secret.clone()
+    }
+
+    fn shape(row: ContactSecret) -> wire::ContactSecret {
+        shape(row)
+    }
+}
+
+fn shape(row: ContactSecret) -> wire::ContactSecret {
+    wire::ContactSecret {
+        id: row.secret.to_string(),
+        name: row.name,
+        description: row.description,
+        secret_type: row.secret_type.as_str().into(),
+        meta: None,
+        status: row.status.as_str().into(),
+        expires_at: row.expires_at.map(Timestamp::as_millis),
+        scopes: row.scopes.map(|scopes| words(&scopes)),
+        created_at: row.created_at.as_millis(),
+        updated_at: row.updated_at.as_millis(),
+    }
+}

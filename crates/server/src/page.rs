@@ -1,0 +1,215 @@
+//! Pages: what a person sees in a browser. Plain HTML that works without scripts, in one answer, with
+//! nothing of anybody else's.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use data_encoding::BASE64;
+use keyfob_core::secret::SecretType;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, LinkProblem};
+
+const STYLE: &str = include_str!("../templates/page.css");
+const SCRIPT: &str = include_str!("../templates/done.js");
+
+/// A page at which a credential is handed over.
+#[derive(Template)]
+#[template(path = "connect.html")]
+pub(crate) struct Connect {
+    pub(crate) name: String,
+    pub(crate) account: String,
+    pub(crate) contact: Option<String>,
+    pub(crate) description: String,
+    pub(crate) hosts: Vec<String>,
+    /// The day on which it was connected last.
+    pub(crate) connected_since: Option<String>,
+    pub(crate) form: Form,
+    /// Until when the page works.
+    pub(crate) until: String,
+    /// Shows that the form comes from this page.
+    pub(crate) proof: String,
+    /// Why what was handed over was refused.
+    pub(crate) problem: Option<String>,
+}
+
+/// A form, fitted to a type of secret.
+pub(crate) struct Form {
+    /// What it is for.
+    article: &'static str,
+    fields: Vec<Field>,
+}
+
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    hint: &'static str,
+    is_long: bool,
+    is_hidden: bool,
+    is_refused: bool,
+}
+
+impl Field {
+    const fn new(name: &'static str, label: &'static str, hint: &'static str) -> Self {
+        Self { name, label, hint, is_long: false, is_hidden: true, is_refused: false }
+    }
+
+    /// What tells a screen reader which texts belong to the field.
+    fn aria(&self) -> String {
+        let hint = (!self.hint.is_empty()).then(|| format!("{}-hint", self.name));
+        let problem = self.is_refused.then(|| "problem".to_owned());
+        let ids: Vec<_> = problem.into_iter().chain(hint).collect();
+        let invalid = if self.is_refused { " aria-invalid=\"true\"" } else { "" };
+        if ids.is_empty() {
+            return invalid.into();
+        }
+        format!(" aria-describedby=\"{}\"{invalid}", ids.join(" "))
+    }
+}
+
+impl Form {
+    /// The form for this type; `is_refused` if what was entered before was.
+    pub(crate) fn of(secret_type: SecretType, is_refused: bool) -> Self {
+        let exactly = "Exactly as it was given to you.";
+        let pem = "The whole text, with its first and last line.";
+        let (article, mut fields) = match secret_type {
+            SecretType::Basic => {
+                let username = Field::new("username", "User name", "");
+                let fields = vec![
+                    Field { is_hidden: false, ..username },
+                    Field::new("password", "Password", ""),
+                ];
+                ("a user name and a password", fields)
+            }
+            SecretType::Bearer => ("an access token", vec![Field::new("value", "Token", exactly)]),
+            SecretType::Jwt => {
+                let key = Field::new("value", "Private key", pem);
+                ("a private key", vec![Field { is_long: true, ..key }])
+            }
+            _ => ("a key", vec![Field::new("value", "Key", exactly)]),
+        };
+        for field in &mut fields {
+            field.is_refused = is_refused;
+        }
+        Self { article, fields }
+    }
+}
+
+/// A page that says how it ended.
+#[derive(Template)]
+#[template(path = "done.html")]
+pub(crate) struct Done {
+    pub(crate) heading: String,
+    pub(crate) text: String,
+    pub(crate) is_connected: bool,
+    /// The secret's id.
+    pub(crate) secret: String,
+    /// Whom it may tell: origins, separated by blanks; anybody if there are none.
+    pub(crate) origins: String,
+    /// Where the person goes now.
+    pub(crate) return_url: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Problem<'a> {
+    heading: &'a str,
+    text: &'a str,
+    advice: &'a str,
+    code: String,
+    request_id: &'a str,
+}
+
+/// What a page says: a heading, what happened, and what to do.
+type Words = [&'static str; 3];
+
+/// The page of a request that failed.
+pub(crate) fn problem(error: &Error, status: StatusCode, code: &str, request_id: &str) -> Response {
+    let [heading, text, advice] = match error {
+        Error::Link(problem) => link_problem(*problem),
+        _ if status.is_server_error() => [
+            "That did not work",
+            "The mistake is not yours. If you entered something, it may or may not be stored.",
+            "Open the link again in a moment: it says whether it was used.",
+        ],
+        _ => [
+            "That did not work",
+            "What your browser sent is not what this page expects. Nothing was stored.",
+            "Open the link again, as it was sent to you.",
+        ],
+    };
+    let page = Problem { heading, text, advice, code: code.to_owned(), request_id };
+    respond(status, &page)
+}
+
+fn link_problem(problem: LinkProblem) -> Words {
+    let ask = "Ask whoever sent you the link for a new one.";
+    match problem {
+        LinkProblem::Unknown => {
+            ["This link does not work", "There is no such link, or it is long over.", ask]
+        }
+        LinkProblem::Used => [
+            "Connected already",
+            "This link was used: what was entered is stored, and a link works only once.",
+            "If it was not you who used it, tell whoever sent you the link.",
+        ],
+        LinkProblem::Declined => [
+            "You declined",
+            "Nothing was stored, and a link works only once.",
+            "If you have changed your mind, ask for a new link.",
+        ],
+        LinkProblem::Expired => ["This link has expired", "A link works for 15 minutes.", ask],
+        LinkProblem::Withdrawn => [
+            "This link was withdrawn",
+            "Whoever asked does not need the credential any more, or has changed what it is for.",
+            ask,
+        ],
+        LinkProblem::OtherBrowser => [
+            "Open in another browser",
+            "This link was first used in another browser or on another device, and belongs there.",
+            "Go on there, or ask whoever sent you the link for a new one.",
+        ],
+        LinkProblem::NotFromPage => [
+            "Nothing was stored",
+            "Your browser did not send this page's cookie back, or the form came from elsewhere.",
+            "Allow cookies for this site, open the link again, and enter it once more.",
+        ],
+    }
+}
+
+/// A page as an answer. It shows nothing of other sites, runs nothing but its own script, cannot be framed,
+/// and tells nobody where the person came from: the address is a secret.
+pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
+    let html = match page.render() {
+        Ok(html) => html,
+        Err(error) => return Error::internal(error).into_response(),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    ];
+    (status, headers, html).into_response()
+}
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
+/// There is no `Cross-Origin-Opener-Policy`: it would cut off the page that opened this one, which waits to
+/// be told how it went.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = |text: &str| BASE64.encode(&Sha256::digest(text));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT),
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});

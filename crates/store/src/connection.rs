@@ -1,0 +1,240 @@
+//! Table `connection`: what contacts have connected, each its own value of a personal secret.
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, ConnectionId, ContactId, SecretId},
+    secret::{Kind, SecretType, Visibility},
+    time::Timestamp,
+};
+
+use crate::{
+    Page, ReadTx, StoreError, WriteTx,
+    conn::{Bind, Row, sql},
+};
+
+/// A contact's own value of a personal secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The contact's account.
+    pub account: AccountId,
+    /// The contact.
+    pub contact: ContactId,
+    /// The secret.
+    pub secret: SecretId,
+    /// Its id. Connecting anew keeps it.
+    pub id: ConnectionId,
+    /// What the value is.
+    pub value_type: SecretType,
+    /// The value, sealed.
+    pub value: Sealed,
+    /// When the value ends, if it says so.
+    pub expires_at: Option<Timestamp>,
+    /// What it allows, separated by blanks, if it says so.
+    pub scopes: Option<String>,
+    /// Why it cannot be used any more, if it cannot.
+    pub broken: Option<String>,
+    /// When the contact first connected.
+    pub created_at: Timestamp,
+    /// When the value was last stored.
+    pub updated_at: Timestamp,
+}
+
+/// A connection beside what people call its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The connection.
+    pub connection: Connection,
+    /// The secret's name.
+    pub name: String,
+    /// The secret's description.
+    pub description: String,
+    /// The secret's own type.
+    pub secret_type: SecretType,
+    /// Whose secret it is.
+    pub secret_account: AccountId,
+    /// Whose value the secret has.
+    pub kind: Kind,
+    /// Whom the secret lets in.
+    pub visibility: Visibility,
+}
+
+macro_rules! columns {
+    () => {
+        "connection.id, connection.account_id, connection.contact_id, connection.secret_id,
+         connection.type, connection.value, connection.expires_at, connection.scopes,
+         connection.broken, connection.created_at, connection.updated_at"
+    };
+}
+
+fn read(row: &Row<'_>) -> Result<Connection, StoreError> {
+    let value_type = SecretType::parse(&row.get::<String>(4)?);
+    Ok(Connection {
+        id: ConnectionId::from_stored(&row.get::<String>(0)?),
+        account: AccountId::from_stored(&row.get::<String>(1)?),
+        contact: ContactId::from_stored(&row.get::<String>(2)?),
+        secret: SecretId::from_stored(&row.get::<String>(3)?),
+        value_type: value_type.ok_or_else(|| row.damaged("type"))?,
+        value: Sealed::from_stored(row.get(5)?),
+        expires_at: row.time_if_any(6)?,
+        scopes: row.get(7)?,
+        broken: row.get(8)?,
+        created_at: row.time(9)?,
+        updated_at: row.time(10)?,
+    })
+}
+
+fn read_named(row: &Row<'_>) -> Result<Named, StoreError> {
+    let secret_type = SecretType::parse(&row.get::<String>(13)?);
+    let kind = Kind::parse(&row.get::<String>(15)?);
+    let visibility = Visibility::parse(&row.get::<String>(16)?);
+    Ok(Named {
+        connection: read(row)?,
+        name: row.get(11)?,
+        description: row.get(12)?,
+        secret_type: secret_type.ok_or_else(|| row.damaged("secret.type"))?,
+        secret_account: AccountId::from_stored(&row.get::<String>(14)?),
+        kind: kind.ok_or_else(|| row.damaged("secret.kind"))?,
+        visibility: visibility.ok_or_else(|| row.damaged("secret.visibility"))?,
+    })
+}
+
+/// What the contact has connected the secret with.
+pub fn find(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    secret: &SecretId,
+) -> Result<Option<Connection>, StoreError> {
+    let find = sql!(
+        connection,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM connection WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3"
+        )
+    );
+    tx.one(find, &[&account.as_str(), &contact.as_str(), &secret.as_str()], read)
+}
+
+/// Up to `limit` connections of the contact after `after`, oldest first.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    after: Option<&ConnectionId>,
+    limit: u32,
+) -> Result<Page<Named, ConnectionId>, StoreError> {
+    let list = sql!(
+        connection,
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", secret.name, secret.description, secret.type, secret.account_id,
+               secret.kind, secret.visibility
+             FROM connection JOIN secret ON secret.id = connection.secret_id
+             WHERE connection.account_id = $1 AND connection.contact_id = $2
+               AND connection.id > $3
+             ORDER BY connection.id LIMIT $4"
+        )
+    );
+    let after = after.map_or("", ConnectionId::as_str);
+    let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &after, &i64::from(limit)];
+    tx.page(list, &params, (0, ConnectionId::from_stored), read_named)
+}
+
+/// Up to `limit` connections of the contact before `before`, newest first.
+pub fn list_newest(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    before: Option<&ConnectionId>,
+    limit: u32,
+) -> Result<Page<Named, ConnectionId>, StoreError> {
+    let list = sql!(
+        connection,
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", secret.name, secret.description, secret.type, secret.account_id,
+               secret.kind, secret.visibility
+             FROM connection JOIN secret ON secret.id = connection.secret_id
+             WHERE connection.account_id = $1 AND connection.contact_id = $2
+               AND connection.id < $3
+             ORDER BY connection.id DESC LIMIT $4"
+        )
+    );
+    // Every id starts with a prefix that sorts before this.
+    let before = before.map_or("~", ConnectionId::as_str);
+    let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &before, &i64::from(limit)];
+    tx.page(list, &params, (0, ConnectionId::from_stored), read_named)
+}
+
+/// Up to `limit` connections of all the account's contacts after `after`, for checks of a whole database.
+/// They are found by contact and secret, with a blank between.
+pub fn list_all(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    after: Option<&String>,
+    limit: u32,
+) -> Result<Page<Connection, String>, StoreError> {
+    let list = sql!(
+        connection,
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", contact_id || ' ' || secret_id
+             FROM connection
+             WHERE account_id = $1 AND (contact_id, secret_id) > ($2, $3)
+             ORDER BY contact_id, secret_id LIMIT $4"
+        )
+    );
+    let (contact, secret) = after.and_then(|after| after.split_once(' ')).unwrap_or_default();
+    let params: [&dyn Bind; 4] = [&account.as_str(), &contact, &secret, &i64::from(limit)];
+    tx.page(list, &params, (11, str::to_owned), read)
+}
+
+/// Stores what a contact connects a secret with, in place of what it had. Of one that is there the id and
+/// the day it was made stay.
+pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), StoreError> {
+    let upsert = sql!(
+        connection,
+        "INSERT INTO connection (account_id, contact_id, secret_id, id, type, value, expires_at,
+                                 scopes, broken, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (account_id, contact_id, secret_id) DO UPDATE
+         SET type = excluded.type, value = excluded.value, expires_at = excluded.expires_at,
+             scopes = excluded.scopes, broken = excluded.broken,
+             updated_at = excluded.updated_at"
+    );
+    tx.execute(
+        upsert,
+        &[
+            &connection.account.as_str(),
+            &connection.contact.as_str(),
+            &connection.secret.as_str(),
+            &connection.id.as_str(),
+            &connection.value_type.as_str(),
+            &connection.value.as_bytes(),
+            &connection.expires_at.map(Timestamp::as_millis),
+            &connection.scopes,
+            &connection.broken,
+            &connection.created_at.as_millis(),
+            &connection.updated_at.as_millis(),
+        ],
+    )
+    .map(drop)
+}
+
+/// Takes away what the contact has connected the secret with. `false` if it has not.
+pub fn delete(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    secret: &SecretId,
+) -> Result<bool, StoreError> {
+    let delete = sql!(
+        connection,
+        "DELETE FROM connection WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3"
+    );
+    Ok(tx.execute(delete, &[&account.as_str(), &contact.as_str(), &secret.as_str()])? == 1)
+}

@@ -1,0 +1,114 @@
+//! Table `revocation`: grants that still have to be revoked at their provider, after what held them is
+//! gone. They are moved as they are sealed; who works the queue opens them at the place they came from.
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, ConnectionId, ContactId, SecretId},
+    time::Timestamp,
+};
+
+use crate::{
+    ReadTx, StoreError, WriteTx,
+    conn::{Row, sql},
+};
+
+/// A grant that has to be revoked at its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The account of the contact whose grant it is.
+    pub account: AccountId,
+    /// The connection it was.
+    pub id: ConnectionId,
+    /// The contact.
+    pub contact: ContactId,
+    /// The secret.
+    pub secret: SecretId,
+    /// Whose secret it was.
+    pub secret_account: AccountId,
+    /// The grant, sealed for the connection's row.
+    pub value: Sealed,
+    /// The secret's config, sealed for the secret's row.
+    pub config: Option<Sealed>,
+    /// When it was queued.
+    pub created_at: Timestamp,
+}
+
+macro_rules! queue {
+    ($which:literal) => {
+        sql!(
+            revocation,
+            concat!(
+                "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id,
+                                         value, config, created_at)
+                 SELECT connection.account_id, connection.id, connection.contact_id, secret.id,
+                        secret.account_id, connection.value, secret.config, CAST($1 AS BIGINT)
+                 FROM connection JOIN secret ON secret.id = connection.secret_id
+                 WHERE connection.type = 'oauth' AND ",
+                $which
+            )
+        )
+    };
+}
+
+/// Queues the grant of one connection.
+pub fn queue_connection(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    secret: &SecretId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let queue = queue!(
+        "connection.account_id = $2 AND connection.contact_id = $3 AND connection.secret_id = $4"
+    );
+    let now = now.as_millis();
+    tx.execute(queue, &[&now, &account.as_str(), &contact.as_str(), &secret.as_str()])
+}
+
+/// Queues the grants of all connections of a contact.
+pub fn queue_contact(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let queue = queue!("connection.account_id = $2 AND connection.contact_id = $3");
+    tx.execute(queue, &[&now.as_millis(), &account.as_str(), &contact.as_str()])
+}
+
+/// Queues the grants of all connections of a secret.
+pub fn queue_secret(
+    tx: &mut WriteTx<'_>,
+    secret: &SecretId,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let queue = queue!("connection.secret_id = $2");
+    tx.execute(queue, &[&now.as_millis(), &secret.as_str()])
+}
+
+/// Up to `limit` of the account's grants that wait to be revoked, oldest first.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    limit: u32,
+) -> Result<Vec<Revocation>, StoreError> {
+    let list = sql!(
+        revocation,
+        "SELECT id, account_id, contact_id, secret_id, secret_account_id, value, config, created_at
+         FROM revocation WHERE account_id = $1 ORDER BY created_at, id LIMIT $2"
+    );
+    tx.many(list, &[&account.as_str(), &i64::from(limit)], read)
+}
+
+fn read(row: &Row<'_>) -> Result<Revocation, StoreError> {
+    Ok(Revocation {
+        id: ConnectionId::from_stored(&row.get::<String>(0)?),
+        account: AccountId::from_stored(&row.get::<String>(1)?),
+        contact: ContactId::from_stored(&row.get::<String>(2)?),
+        secret: SecretId::from_stored(&row.get::<String>(3)?),
+        secret_account: AccountId::from_stored(&row.get::<String>(4)?),
+        value: Sealed::from_stored(row.get(5)?),
+        config: row.get::<Option<Vec<u8>>>(6)?.map(Sealed::from_stored),
+        created_at: row.time(7)?,
+    })
+}
