@@ -164,7 +164,7 @@ impl Broker {
     ) -> Result<Verified, Error> {
         let mut verified = Verified::authenticated(connection.secret.clone());
         verified.expires_at = connection.expires_at;
-        verified.scopes = connection.scopes.clone();
+        verified.scopes.clone_from(&connection.scopes);
         match status(&connection, now) {
             Status::Broken => {
                 return Ok(verified.not(Status::Broken, connection.broken.unwrap_or_default()));

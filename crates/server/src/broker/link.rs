@@ -121,7 +121,7 @@ impl Broker {
                 return Ok(tx.commit_unaudited(Err(error)));
             }
             let event = stored?;
-            let ended = end(tx, &visit, open, Outcome::Connected, now)?;
+            let ended = end(tx, &visit, &open, Outcome::Connected, now)?;
             Ok(tx.commit(event, Ok(ended)))
         });
         ended.await?
@@ -135,7 +135,7 @@ impl Broker {
             let open = broker.hold_link(tx, &visit, &browser, now)?;
             let mut event = open.event(now);
             event.result = "declined";
-            let ended = end(tx, &visit, open, Outcome::Declined, now)?;
+            let ended = end(tx, &visit, &open, Outcome::Declined, now)?;
             Ok(tx.commit(event, ended))
         })
         .await
@@ -252,15 +252,12 @@ fn proven(visit: &Visit, proof: &str) -> Result<TicketHash, Error> {
 /// Who has a link may do what whoever made it could have it made for, and nothing else.
 fn person(account: &Account, contact: Option<&Contact>, visit: &Visit) -> Caller {
     let grant = Grant::new(account.id.clone(), Role::Agent);
-    let actor = match contact {
-        Some(contact) => {
-            let id = contact.id.to_shared();
-            Actor { kind: "contact", id, name: contact.name.as_str().into() }
-        }
-        None => {
-            let id = HEXLOWER.encode(&visit.state.hash().as_bytes()[..8]);
-            Actor { kind: "link", id: id.into(), name: "".into() }
-        }
+    let actor = if let Some(contact) = contact {
+        let id = contact.id.to_shared();
+        Actor { kind: "contact", id, name: contact.name.as_str().into() }
+    } else {
+        let id = HEXLOWER.encode(&visit.state.hash().as_bytes()[..8]);
+        Actor { kind: "link", id: id.into(), name: "".into() }
     };
     Caller::person(grant, actor, visit.origin.clone())
 }
@@ -269,7 +266,7 @@ fn person(account: &Account, contact: Option<&Contact>, visit: &Visit) -> Caller
 fn end(
     tx: &mut WriteTx<'_>,
     visit: &Visit,
-    open: Open,
+    open: &Open,
     outcome: Outcome,
     now: Timestamp,
 ) -> Result<Ended, Error> {
@@ -277,7 +274,7 @@ fn end(
         return Err(LinkProblem::Used.into());
     }
     let secret = open.usable.secret.id.to_string();
-    Ok(Ended { shown: shown(tx, &open)?, secret, outcome })
+    Ok(Ended { shown: shown(tx, open)?, secret, outcome })
 }
 
 fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
@@ -303,12 +300,12 @@ fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
 
 /// What people call a contact.
 fn name_of(contact: &Contact) -> String {
-    let names = [
+    let known = [
         Some(&contact.name),
         contact.nick.as_ref(),
         contact.email.as_ref(),
         contact.phone.as_ref(),
     ];
-    let named = names.into_iter().flatten().find(|name| !name.is_empty());
-    named.unwrap_or(&contact.fingerprint).clone()
+    let name = known.into_iter().flatten().find(|name| !name.is_empty());
+    name.unwrap_or(&contact.fingerprint).clone()
 }

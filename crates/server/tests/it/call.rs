@@ -206,7 +206,7 @@ impl Answer {
     fn check(&self, guard: &Guard) {
         let call = &self.call;
         let is_page = self.header("content-type") == "text/html; charset=utf-8";
-        for name in self.headers.keys().map(|name| name.as_str()) {
+        for name in self.headers.keys().map(axum::http::HeaderName::as_str) {
             let of_page = is_page && (PAGE_HEADERS.contains(&name) || name == "set-cookie");
             assert!(HEADERS.contains(&name) || of_page, "{call}: the header {name}");
         }
