@@ -131,6 +131,7 @@ type Words = [&'static str; 3];
 pub(crate) fn problem(error: &Error, status: StatusCode, code: &str, request_id: &str) -> Response {
     let [heading, text, advice] = match error {
         Error::Link(problem) => link_problem(*problem),
+        Error::NotFound => link_problem(LinkProblem::Unknown),
         _ if status.is_server_error() => [
             "That did not work",
             "The mistake is not yours. If you entered something, it may or may not be stored.",

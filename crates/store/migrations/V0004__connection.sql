@@ -32,8 +32,8 @@ CREATE TABLE authentication (
     -- SHA-256 of the link's state.
     state_hash BYTEA NOT NULL PRIMARY KEY,
     account_id TEXT NOT NULL REFERENCES account (id),
-    -- Null for the one value of a shared secret.
-    contact_id TEXT,
+    -- Empty for the one value of a shared secret.
+    contact_id TEXT NOT NULL,
     secret_id TEXT NOT NULL,
     return_url TEXT,
     created_at BIGINT NOT NULL,

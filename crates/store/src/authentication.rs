@@ -75,7 +75,9 @@ fn read(row: &Row<'_>) -> Result<Authentication, StoreError> {
     Ok(Authentication {
         account: AccountId::from_stored(&row.get::<String>(0)?),
         state: hash(1, "state_hash")?.ok_or_else(|| row.damaged("state_hash"))?,
-        contact: row.get::<Option<String>>(2)?.map(|id| ContactId::from_stored(&id)),
+        contact: Some(row.get::<String>(2)?)
+            .filter(|id| !id.is_empty())
+            .map(|id| ContactId::from_stored(&id)),
         secret: SecretId::from_stored(&row.get::<String>(3)?),
         return_url: row.get(4)?,
         created_at: row.time(5)?,
@@ -83,6 +85,11 @@ fn read(row: &Row<'_>) -> Result<Authentication, StoreError> {
         browser: hash(7, "browser_hash")?,
         outcome: outcome.transpose()?,
     })
+}
+
+/// The contact as it is stored: an index finds what is empty, but nothing that is null.
+fn column(contact: Option<&ContactId>) -> &str {
+    contact.map_or("", ContactId::as_str)
 }
 
 /// The authentication with this state.
@@ -109,11 +116,11 @@ pub fn count_open(
     let open = sql!(
         authentication,
         "SELECT account_id FROM authentication
-         WHERE account_id = $1 AND secret_id = $2 AND COALESCE(contact_id, '') = $3
+         WHERE account_id = $1 AND secret_id = $2 AND contact_id = $3
            AND outcome IS NULL AND expires_at > $4
          LIMIT $5"
     );
-    let contact = contact.map_or("", ContactId::as_str);
+    let contact = column(contact);
     let limit = i64::from(limit);
     let params: [&dyn Bind; 5] =
         [&account.as_str(), &secret.as_str(), &contact, &now.as_millis(), &limit];
@@ -133,7 +140,7 @@ pub fn insert(tx: &mut WriteTx<'_>, new: &Authentication) -> Result<(), StoreErr
         &[
             &new.state.as_bytes(),
             &new.account.as_str(),
-            &new.contact.as_ref().map(ContactId::as_str),
+            &column(new.contact.as_ref()),
             &new.secret.as_str(),
             &new.return_url,
             &new.created_at.as_millis(),
@@ -186,10 +193,10 @@ pub fn withdraw(
     let withdraw = sql!(
         authentication,
         "UPDATE authentication SET ended_at = $4, outcome = 'withdrawn'
-         WHERE account_id = $1 AND secret_id = $2 AND COALESCE(contact_id, '') = $3
+         WHERE account_id = $1 AND secret_id = $2 AND contact_id = $3
            AND outcome IS NULL"
     );
-    let contact = contact.map_or("", ContactId::as_str);
+    let contact = column(contact);
     let params: [&dyn Bind; 4] = [&account.as_str(), &secret.as_str(), &contact, &now.as_millis()];
     tx.execute(withdraw, &params).map(drop)
 }
