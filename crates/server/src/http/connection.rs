@@ -27,11 +27,10 @@ use crate::{
 
 type Both = Result<Path<(String, String)>, PathRejection>;
 
-/// The contact and the secret in a path. What nothing can be called goes the way of what nothing is
-/// called.
-fn both(path: Both) -> Result<(ContactId, SecretRef), Error> {
-    let Path((contact, secret)) = path.map_err(|_| Error::NotFound)?;
-    Ok((contact::parse(&contact), secret::parse(&secret)))
+/// The contact and the secret in a path.
+fn both(path: Both) -> (ContactId, SecretRef) {
+    let (contact, secret) = path.map(|Path(both)| both).unwrap_or_default();
+    (contact::parse(&contact), secret::parse(&secret))
 }
 
 fn changed(id: &SecretId) -> Json<Changed> {
@@ -44,7 +43,7 @@ pub(crate) async fn verify(
     caller: Caller,
     path: Both,
 ) -> Result<Json<wire::Verified>, Error> {
-    let (contact, secret) = both(path)?;
+    let (contact, secret) = both(path);
     Ok(verified(broker.verify_connection(&caller, &contact, &secret).await?))
 }
 
@@ -55,7 +54,7 @@ pub(crate) async fn authenticate(
     path: Both,
     body: body::Bytes,
 ) -> Result<Json<wire::Authentication>, Error> {
-    let (return_url, (contact, secret)) = (return_url(&body)?, both(path)?);
+    let (return_url, (contact, secret)) = (return_url(&body)?, both(path));
     let link = broker.authenticate_connection(&caller, &contact, &secret, return_url).await?;
     Ok(linked(link))
 }
@@ -67,7 +66,7 @@ pub(crate) async fn connect(
     path: Both,
     body: body::Bytes,
 ) -> Result<Json<Changed>, Error> {
-    let (handed, (contact, secret)) = (handed(&body)?, both(path)?);
+    let (handed, (contact, secret)) = (handed(&body)?, both(path));
     Ok(changed(&broker.connect(&caller, &contact, &secret, handed).await?))
 }
 
@@ -77,7 +76,7 @@ pub(crate) async fn revoke(
     caller: Caller,
     path: Both,
 ) -> Result<Json<Changed>, Error> {
-    let (contact, secret) = both(path)?;
+    let (contact, secret) = both(path);
     Ok(changed(&broker.revoke_connection(&caller, &contact, &secret).await?))
 }
 

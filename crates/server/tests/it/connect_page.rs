@@ -4,8 +4,9 @@ use serde_json::json;
 
 use crate::{
     app::TestApp,
+    authentication::state,
     call::{Answer, Call, Caller},
-    connection::{connect, path, personal, state, verified_contact, verify},
+    connection::{connect, path, personal, verified_contact, verify},
     contact,
     guard::CANARY,
     secret,
@@ -139,6 +140,34 @@ async fn a_private_key_keeps_its_lines() {
     assert_eq!(value, key);
 }
 
+/// W2: what is handed over is in the body of one request, and nowhere else.
+#[tokio::test]
+async fn a_credential_is_in_no_address() {
+    let app = TestApp::new().await;
+    let (contact, secret, link) = link(&app, "plain").await;
+    let page = Browser::new(&app).open(&format!("{link}?value={CANARY}&do=connect")).await;
+    shows(&page, 200, &["<form method=\"post\">"]);
+    assert!(app.open_connection(&contact, &secret).await.is_none());
+    let done = Browser::new(&app).submit(&link, &[("value", CANARY)]).await;
+    assert_eq!((done.status, done.header("location")), (200, ""));
+}
+
+/// W23: the state of a link is nothing else, and nothing else is one.
+#[tokio::test]
+async fn a_state_is_no_key_and_a_key_is_no_state() {
+    let app = TestApp::new().await;
+    let (contact, secret, link) = link(&app, "plain").await;
+    let state = link.strip_prefix("/connect/").unwrap();
+    let holder = app.anonymous().with("Authorization", &format!("Bearer {state}"));
+    let verify = holder.post(path(&contact, &secret, "verify"), json!({}));
+    verify.await.error(401, "not_authenticated");
+    let key = app.key_of(keyfob_core::policy::Role::Owner);
+    for text in [&key.token, &key.secret, &key.id, &contact, &secret] {
+        let page = app.anonymous().get(format!("/connect/{text}")).await;
+        shows(&page, 404, &["This link does not work"]);
+    }
+}
+
 /// What a program opens that shows a preview of a link.
 #[tokio::test]
 async fn looking_at_a_link_changes_nothing() {
@@ -154,7 +183,7 @@ async fn looking_at_a_link_changes_nothing() {
     shows(&page, 200, &["is connected"]);
 }
 
-/// W1, W22.
+/// W1.
 #[tokio::test]
 async fn a_link_works_once() {
     let app = TestApp::new().await;
@@ -186,6 +215,7 @@ async fn of_many_who_send_the_form_at_once_one_connects() {
     assert!(statuses.iter().all(|status| *status == 410), "{statuses:?}");
 }
 
+/// W22: with the status of what it says.
 #[tokio::test]
 async fn a_link_ends_after_fifteen_minutes() {
     let app = TestApp::new().await;
@@ -359,7 +389,7 @@ async fn who_connects_again_is_told_since_when_it_is_connected() {
     shows(&Browser::new(&app).open(&link).await, 200, &[text]);
 }
 
-/// The opener is told in the words of the original, if its origin is one that the account has named.
+/// W22: the opener is told in the words of the original, if its origin is one that the account has named.
 #[tokio::test]
 async fn the_last_page_names_whom_it_tells_and_where_it_goes() {
     let app = TestApp::new().await;

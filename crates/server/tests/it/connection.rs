@@ -1,10 +1,10 @@
-//! `/api/v1/contact/{contact}/secret/{secret}`: connect, verify, authenticate, revoke. The page at which a
-//! contact connects is in `connect_page`, lists are in `connection_list`.
+//! `/api/v1/contact/{contact}/secret/{secret}`: connect, verify, authenticate, revoke. Links are in
+//! `authentication`, the page at which a contact connects is in `connect_page`, lists are in `connection_list`.
 
 use serde_json::{Value, json};
 
 use crate::{
-    app::{PUBLIC_URL, TestApp},
+    app::TestApp,
     call::{Call, Caller},
     contact::{self, refused},
     guard::CANARY,
@@ -31,12 +31,6 @@ pub(crate) fn connect(caller: &Caller, contact: &str, secret: &str, body: Value)
 
 pub(crate) async fn verify(caller: &Caller, contact: &str, secret: &str) -> Value {
     caller.post(path(contact, secret, "verify"), json!({})).await.ok()
-}
-
-/// The state in a link.
-pub(crate) fn state(url: &Value) -> String {
-    let prefix = format!("{PUBLIC_URL}/connect/");
-    url.as_str().unwrap().strip_prefix(&prefix).unwrap().to_owned()
 }
 
 async fn value(app: &TestApp, contact: &str, secret: &str) -> Option<String> {
@@ -178,99 +172,6 @@ async fn a_value_of_another_type_than_the_secret_has_now_is_of_no_use() {
     assert_eq!(verified["reason"], reason);
 }
 
-/// W20, W30: not only whether, but why; and the link is where it belongs.
-#[tokio::test]
-async fn what_is_not_connected_is_unauthenticated_with_a_link() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let (contact, secret) = (verified_contact(&backend).await, personal(&backend, "plain").await);
-    let verified = verify(&app.agent(), &contact, &secret).await;
-    let url = verified["action"]["url"].clone();
-    assert_eq!(state(&url).len(), 43);
-    let expected = json!({
-        "id": secret, "status": "unauthenticated", "reason": "the contact has not connected it",
-        "action": {"type": "authenticate", "url": url},
-    });
-    assert_eq!(verified, expected);
-}
-
-/// Programs ask again and again while the contact connects: that makes no new links, and no events.
-#[tokio::test]
-async fn who_asks_again_within_a_minute_gets_the_same_link() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let (contact, secret) = (verified_contact(&backend).await, personal(&backend, "plain").await);
-    let link = async || verify(&backend, &contact, &secret).await["action"]["url"].clone();
-    let first = link().await;
-    let events = app.events().await.len();
-    app.clock.advance_seconds(59);
-    assert_eq!(link().await, first);
-    assert_eq!(app.events().await.len(), events);
-    let of_agent = verify(&app.agent(), &contact, &secret).await["action"]["url"].clone();
-    assert_ne!(of_agent, first);
-    app.clock.advance_seconds(1);
-    assert_ne!(link().await, first);
-}
-
-#[tokio::test]
-async fn authenticate_makes_a_new_link_each_time() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let (contact, secret) = (verified_contact(&backend).await, personal(&backend, "bearer").await);
-    let authenticate = || app.agent().post(path(&contact, &secret, "authenticate"), json!({}));
-    let (one, two) = (authenticate().await.ok(), authenticate().await.ok());
-    assert_eq!(one, json!({"id": secret, "url": one["url"]}));
-    assert_ne!(state(&one["url"]), state(&two["url"]));
-    let empty = app.agent().call("POST", &path(&contact, &secret, "authenticate"), Vec::new());
-    state(&empty.await.ok()["url"]);
-}
-
-#[tokio::test]
-async fn no_more_than_a_hundred_links_of_one_credential_are_open() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let (contact, secret) = (verified_contact(&backend).await, personal(&backend, "plain").await);
-    let authenticate = || backend.post(path(&contact, &secret, "authenticate"), json!({}));
-    for _ in 0..100 {
-        authenticate().await.ok();
-    }
-    authenticate().await.error(429, "too_many_links");
-    let other = personal(&backend, "plain").await;
-    backend.post(path(&contact, &other, "authenticate"), json!({})).await.ok();
-    app.clock.advance_seconds(15 * 60);
-    authenticate().await.ok();
-}
-
-#[tokio::test]
-async fn a_return_url_has_to_be_of_an_origin_that_the_account_allows() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let (contact, secret) = (verified_contact(&backend).await, personal(&backend, "plain").await);
-    let authenticate = |url: &str| {
-        backend.post(path(&contact, &secret, "authenticate"), json!({"returnUrl": url}))
-    };
-    authenticate("https://app.example.com/x").await.error(400, "invalid_return_url");
-    let origins = json!({"allowedOrigins": ["https://app.example.com"]});
-    app.owner().post("/api/v1/account/update", origins).await.ok();
-    for url in ["https://app.example.com", "https://app.example.com/x?y=1#z", ""] {
-        authenticate(url).await.ok();
-    }
-    for url in [
-        "/x",
-        "app.example.com",
-        "https://app.example.com.evil.example/",
-        "http://app.example.com/",
-        "https://app.example.com:8443/",
-        "https://u:p@app.example.com/",
-        "javascript:alert(1)",
-        "https://app.example.com@evil.example/",
-        "https://evil.example\\@app.example.com/",
-        &format!("https://app.example.com/{}", "x".repeat(2048)),
-    ] {
-        authenticate(url).await.error(400, "invalid_return_url");
-    }
-}
-
 /// W10: what the official clients send again is answered again.
 #[tokio::test]
 async fn revoke_takes_the_value_away_and_may_be_repeated() {
@@ -331,22 +232,6 @@ async fn a_shared_secret_is_verified_through_a_contact_and_nothing_else() {
     }
     let (_, [value, _]) = app.open_secret(&with).await;
     assert_eq!(value.as_deref(), Some(CANARY));
-}
-
-/// W21: where nothing can be connected by typing, nobody is sent to a page that can only fail.
-#[tokio::test]
-async fn a_type_that_nobody_can_type_has_no_link() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let contact = verified_contact(&backend).await;
-    let secret = personal(&backend, "oauth").await;
-    let verified = verify(&backend, &contact, &secret).await;
-    assert_eq!(verified["status"], "unauthenticated");
-    assert_eq!(verified["action"], Value::Null);
-    for (action, body) in [("authenticate", json!({})), ("connect", json!({"value": CANARY}))] {
-        let answer = backend.post(path(&contact, &secret, action), body).await;
-        answer.error(409, "not_connectable");
-    }
 }
 
 #[tokio::test]
@@ -411,7 +296,8 @@ async fn nothing_is_left_of_what_a_deleted_contact_or_secret_was_connected_with(
     }
 }
 
-/// A connection is sealed for its contact and its secret: copied to another one it does not open.
+/// W16, W25: a connection is sealed for its contact and its secret, and what goes wrong inside is told to the
+/// log only: copied to another one it does not open.
 #[tokio::test]
 async fn a_value_that_was_copied_to_another_contact_does_not_open() {
     let app = TestApp::new().await;
@@ -427,5 +313,6 @@ async fn a_value_that_was_copied_to_another_contact_does_not_open() {
     ));
     assert_eq!(verify(&backend, &one, &secret).await["status"], "authenticated");
     let answer = backend.post(path(&two, &secret, "verify"), json!({})).await;
-    answer.error(500, "internal_server_error");
+    let body = answer.error(500, "internal_server_error");
+    assert_eq!(body["message"], "Internal server error");
 }

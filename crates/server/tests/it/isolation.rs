@@ -1,4 +1,4 @@
-//! Another account's id, a random one and a malformed one are answered alike, byte for byte but for
+//! W19: another account's id, a random one and a malformed one are answered alike, byte for byte but for
 //! the request's id.
 
 use std::collections::BTreeSet;
@@ -264,6 +264,18 @@ async fn a_role_that_may_not_is_told_so_whatever_the_id() {
     let ids = |own, unknown| [own, unknown].into_iter().chain(MALFORMED);
     let entries = ids(entry.as_str(), "00000000-0000-4000-8000-000000000000");
     all_are_alike(403, &app.agent(), entries, of_totp).await;
+    let of_connections = |caller: &Caller, id: &str| {
+        let post = |rest: &str, body| caller.post(rest, body);
+        vec![
+            post(&connection::path(id, id, "connect"), json!({"value": "x"})),
+            post(&connection::path(id, id, "revoke"), json!({})),
+            post(&secret::path(id, "revoke"), json!({})),
+            post(&secret::path(id, "update"), json!({"name": "mine now"})),
+        ]
+    };
+    let own = connection::personal(&app.backend(), "plain").await;
+    let secrets = ids(own.as_str(), "sec_00000000000000000000000001");
+    all_are_alike(403, &app.agent(), secrets, of_connections).await;
     for caller in [app.backend(), app.agent()] {
         let keys = ids(key.as_str(), "key_00000000000000000000000001");
         all_are_alike(403, &caller, keys, |caller, id| calls(caller, &[KEY], id)).await;

@@ -18,6 +18,7 @@ mod manual_clock;
 
 mod account;
 mod audit;
+mod authentication;
 mod clock;
 mod connect_page;
 mod connection;
@@ -46,3 +47,4 @@ mod totp_repeat;
 mod totp_unique;
 mod totp_wait;
 mod vectors;
+mod weaknesses;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
-    connection::state,
+    authentication::state,
     guard::CANARY,
     secret::{self, path},
 };

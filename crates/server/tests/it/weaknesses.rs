@@ -1,0 +1,51 @@
+//! Which test shows that Keyfob does not have a weakness of the service whose API it speaks
+//! (contract/contacts-and-secrets, section 9). Those that are not here concern what does not exist yet:
+//! OAuth (W4 to W9, W26), the proxy (W12 to W14), and limits of keys (W31).
+
+use std::path::Path;
+
+/// The weakness, and where the test of what Keyfob does instead is.
+const TABLE: &[(u8, &str, &str)] = &[
+    (1, "connect_page", "a_link_works_once"),
+    (1, "connect_page", "a_link_belongs_to_the_browser_that_first_sent_its_form"),
+    (1, "connect_page", "a_form_that_does_not_come_from_the_page_is_refused"),
+    (2, "connect_page", "a_credential_is_in_no_address"),
+    (3, "reference", "a_reference_overrides_no_key_that_is_not_its_own_to_choose"),
+    (10, "connection", "revoke_takes_the_value_away_and_may_be_repeated"),
+    (10, "shared", "revoke_takes_the_value_away_and_may_be_repeated"),
+    (11, "connection", "a_shared_secret_is_verified_through_a_contact_and_nothing_else"),
+    (15, "connection_list", "pages_go_by_the_age_of_connections_and_survive_what_comes_and_goes"),
+    (15, "connection_list", "a_list_as_lines_has_all_of_them"),
+    (16, "connection", "a_value_that_was_copied_to_another_contact_does_not_open"),
+    (17, "secret_config", "what_is_sensitive_is_masked_in_every_answer"),
+    (18, "secret_config", "a_config_that_its_type_cannot_use_is_refused_and_no_value_repeated"),
+    (19, "isolation", "connections_of_others_look_like_connections_that_are_not_there"),
+    (19, "isolation", "every_route_with_an_id_is_in_the_table"),
+    (20, "authentication", "what_is_not_connected_is_unauthenticated_with_a_link"),
+    (21, "authentication", "a_type_that_nobody_can_type_has_no_link"),
+    (21, "connect_page", "each_type_has_its_form_and_what_is_typed_is_stored_exactly"),
+    (22, "connect_page", "a_link_ends_after_fifteen_minutes"),
+    (22, "connect_page", "the_last_page_names_whom_it_tells_and_where_it_goes"),
+    (23, "connect_page", "a_state_is_no_key_and_a_key_is_no_state"),
+    (24, "connect_page", "a_link_is_withdrawn_with_what_it_was_for"),
+    (25, "connection", "each_step_is_an_event_that_names_contact_and_secret"),
+    (25, "authentication", "no_more_than_a_hundred_links_of_one_credential_are_open"),
+    (27, "contact", "a_hundred_simultaneous_calls_to_ensure_have_one_contact_and_one_answer"),
+    (27, "contact", "ensure_takes_a_fingerprint_of_sixteen_characters"),
+    (27, "contact", "ensure_refuses_a_contact_that_there_is_nothing_to_know_by"),
+    (28, "secret", "everything_may_be_left_out"),
+    (28, "secret", "an_update_changes_what_it_names_and_nothing_else"),
+    (29, "contact_list", "a_list_as_lines_is_whole_or_as_many_as_were_asked_for"),
+    (29, "contact_list", "what_is_wrong_before_the_first_line_is_an_answer_of_its_own"),
+    (30, "authentication", "what_is_not_connected_is_unauthenticated_with_a_link"),
+    (30, "connection_list", "all_that_a_contact_could_connect_is_listed_with_its_status"),
+];
+
+#[test]
+fn every_weakness_has_the_test_that_the_table_names() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for (weakness, file, test) in TABLE {
+        let source = std::fs::read_to_string(tests.join(format!("{file}.rs"))).unwrap();
+        assert!(source.contains(&format!("fn {test}(")), "W{weakness}: {file}::{test}");
+    }
+}
