@@ -6,6 +6,7 @@
 pub mod account;
 pub mod contact;
 pub mod error;
+mod expose;
 pub mod key;
 pub mod list;
 pub mod secret;
