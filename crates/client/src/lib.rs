@@ -1,6 +1,6 @@
 //! The Rust SDK of Keyfob.
 //!
-//! For now it has what the command line needs: one-time passwords, contacts and keys.
+//! For now it has what the command line needs: one-time passwords, contacts, secrets and keys.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), keyfob_client::Error> {
@@ -13,6 +13,7 @@
 
 mod contact;
 mod list;
+mod secret;
 
 use std::time::Duration;
 
@@ -26,7 +27,10 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use crate::list::{Lines, List, ListQuery};
+pub use crate::{
+    list::{Lines, List, ListQuery},
+    secret::SecretQuery,
+};
 
 /// The server keeps a caller waiting for 55 s at most, and lets no list pause for longer than 15 s.
 const TIMEOUT: Duration = Duration::from_mins(1);
