@@ -21,3 +21,4 @@ mod auth;
 mod http;
 mod key_file;
 mod text;
+mod unread;
