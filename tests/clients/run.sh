@@ -129,8 +129,10 @@ files += [file for file in (work / "data").rglob("*") if file.is_file()]
 secrets = ["CANARY234567CANA", *(work / "secrets").read_text().split()]
 patterns = {b"canary"}
 for secret in secrets:
-    plain = base64.b32decode(secret)
-    patterns |= {secret.lower().encode(), plain.hex().encode(), plain, base64.b64encode(plain).rstrip(b"=")[:-1]}
+    plain, text = base64.b32decode(secret), secret.encode()
+    # As texts they are also values, which base64 may begin to encode at any byte of three.
+    patterns |= {base64.b64encode(bytes(shift) + text)[shift and shift + 1 : (shift + len(text)) // 3 * 4] for shift in range(3)}
+    patterns |= {text.hex().encode(), text.lower(), plain.hex().encode(), plain, base64.b64encode(plain).rstrip(b"=")[:-1]}
 patterns |= {key.encode() for key in (work / "keys").read_text().split()}
 found = False
 for file in files:

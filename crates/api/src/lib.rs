@@ -7,6 +7,7 @@ pub mod account;
 pub mod connection;
 pub mod contact;
 pub mod error;
+mod expose;
 pub mod key;
 pub mod list;
 pub mod secret;

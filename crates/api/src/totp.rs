@@ -1,7 +1,9 @@
 //! `/api/v2/totp`: one-time passwords (contract/totp).
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::expose::expose;
 
 /// What `POST /api/v2/totp/secrets` takes: `uri`, or `label` and what else is not the default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,15 +29,6 @@ pub struct CreateTotp {
     /// Seconds a code is valid, 1 to 3600; 30 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<u32>,
-}
-
-/// A secret is written out where it is handed over: in the create call and its answer.
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => serializer.serialize_str(secret.expose_secret()),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// A stored entry.

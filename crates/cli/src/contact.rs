@@ -2,14 +2,15 @@
 
 use clap::Subcommand;
 use keyfob_api::contact::Contact;
-use keyfob_client::{Client, ContactQuery};
+use keyfob_client::{Client, ListQuery};
 use serde_json::json;
 
 use crate::{
-    contact_fields::{FieldArgs, When, filter},
+    contact_fields::{FieldArgs, When},
     failure::Failure,
+    list_args::{ListArgs, Which},
     output,
-    remote::RemoteArgs,
+    remote::Where,
 };
 
 #[derive(clap::Args)]
@@ -49,10 +50,7 @@ Without, it is known by its name, e-mail address, phone number and nickname, and
     /// List contacts, newest first
     List {
         #[command(flatten)]
-        which: Which,
-        /// Print so many at the most
-        #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
-        take: usize,
+        list: ListArgs,
         #[command(flatten)]
         at: Where,
     },
@@ -98,37 +96,12 @@ list breaks off, the exit status is 1, and what was printed is not all of it:
     },
 }
 
-#[derive(clap::Args)]
-struct Which {
-    /// Only those whose meta has this value at this key; dots in KEY walk into objects; repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = filter)]
-    meta: Vec<(String, String)>,
-    /// Begin with the oldest
-    #[arg(long)]
-    oldest_first: bool,
-}
-
-impl Which {
-    fn query(self) -> ContactQuery {
-        ContactQuery { meta: self.meta, oldest_first: self.oldest_first }
-    }
-}
-
-#[derive(clap::Args)]
-struct Where {
-    #[command(flatten)]
-    remote: RemoteArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Create { fields, verified_at, at } => {
             let wanted = fields.create(verified_at);
             let id = at.remote.client()?.create_contact(&wanted).await?;
-            show_id(&id, at.json)
+            Ok(output::print_id(&id, at.json)?)
         }
         Command::Ensure { fields, at } => {
             let wanted = fields.create(None);
@@ -136,9 +109,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             if wanted.fingerprint.is_none() {
                 output::say("Note: without --fingerprint nobody vouches for it: not verified.");
             }
-            show_id(&id, at.json)
+            Ok(output::print_id(&id, at.json)?)
         }
-        Command::List { which, take, at } => {
+        Command::List { list: ListArgs { which, take }, at } => {
             let list = at.remote.client()?.list_contacts(&which.query());
             show_list(&list.take(take).await?, at.json)
         }
@@ -146,31 +119,16 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Update { id, fields, verified_at, at } => {
             let change = fields.update(verified_at)?;
             at.remote.client()?.update_contact(&id, &change).await?;
-            changed(&id, "changed", at.json)
+            Ok(output::print_changed(&id, "changed", at.json)?)
         }
         Command::Delete { id, at } => {
             at.remote.client()?.delete_contact(&id).await?;
-            changed(&id, "deleted", at.json)
+            Ok(output::print_changed(&id, "deleted", at.json)?)
         }
         Command::Export { which, at } => {
             export(&at.remote.client()?, &which.query(), at.json).await
         }
     }
-}
-
-fn show_id(id: &str, json: bool) -> Result<(), Failure> {
-    if json {
-        return Ok(output::print_json(&json!({ "id": id }))?);
-    }
-    Ok(output::print(id)?)
-}
-
-fn changed(id: &str, how: &str, json: bool) -> Result<(), Failure> {
-    if json {
-        return show_id(id, json);
-    }
-    output::say(&format!("{id} is {how}"));
-    Ok(())
 }
 
 fn show_list(contacts: &[Contact], json: bool) -> Result<(), Failure> {
@@ -209,15 +167,10 @@ fn show(contact: &Contact, json: bool) -> Result<(), Failure> {
         ("created", Some(&*output::time(contact.created_at))),
         ("updated", Some(&*output::time(contact.updated_at))),
     ];
-    for (name, value) in fields {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            output::print(&format!("{name:<12} {}", output::plain(value)))?;
-        }
-    }
-    Ok(())
+    Ok(output::print_fields(&fields)?)
 }
 
-async fn export(client: &Client, query: &ContactQuery, json: bool) -> Result<(), Failure> {
+async fn export(client: &Client, query: &ListQuery, json: bool) -> Result<(), Failure> {
     let mut contacts = client.export_contacts(query).await?;
     let mut count = 0_u64;
     while let Some(contact) = contacts.next().await? {

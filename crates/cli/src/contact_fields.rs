@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use keyfob_api::contact::ContactFields;
 use keyfob_server::clock::{Clock, SystemClock};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, meta::MetaArgs};
 
 /// The fields of a contact.
 #[derive(clap::Args)]
@@ -32,33 +32,20 @@ pub(crate) struct FieldArgs {
     /// What it prefers, in its own words
     #[arg(long)]
     preferences: Option<String>,
-    /// A text of your own under a key of your own; with no text the key is taken away; repeatable
-    #[arg(long, value_name = "KEY=TEXT", value_parser = pair)]
-    meta: Vec<(String, String)>,
-    /// All of its meta, as a JSON object
-    #[arg(long, value_name = "JSON", value_parser = object, conflicts_with = "meta")]
-    meta_json: Option<Map<String, Value>>,
+    #[command(flatten)]
+    meta: MetaArgs,
 }
 
 impl FieldArgs {
     /// A contact that is to be stored.
     pub(crate) fn create(self, verified_at: Option<When>) -> ContactFields {
-        let meta = self.meta_json.clone().or_else(|| {
-            let texts = self.meta.iter().filter(|(_, text)| !text.is_empty());
-            let map: Map<_, _> = texts.map(|(key, text)| (key.clone(), json!(text))).collect();
-            (!map.is_empty()).then_some(map)
-        });
+        let meta = self.meta.create();
         self.fields(meta, verified_at)
     }
 
     /// What is to change of a contact.
     pub(crate) fn update(self, verified_at: Option<When>) -> Result<ContactFields, Failure> {
-        let meta = self.meta_json.clone().or_else(|| {
-            let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-            let keys = self.meta.iter().map(|(key, text)| (key.clone(), value(text)));
-            let update: Map<_, _> = keys.collect();
-            (!update.is_empty()).then(|| Map::from_iter([("$update".into(), update.into())]))
-        });
+        let meta = self.meta.update();
         let change = self.fields(meta, verified_at);
         if change == ContactFields::default() {
             return Err(Failure::Usage("say what is to change, such as --name NAME".into()));
@@ -109,20 +96,4 @@ impl When {
             Self::Never => None,
         }
     }
-}
-
-fn pair(text: &str) -> Result<(String, String), &'static str> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err("write KEY=TEXT"),
-    }
-}
-
-/// A key of `meta` and the value it is to have.
-pub(crate) fn filter(text: &str) -> Result<(String, String), &'static str> {
-    pair(text).ok().filter(|(_, value)| !value.is_empty()).ok_or("write KEY=VALUE")
-}
-
-fn object(text: &str) -> Result<Map<String, Value>, &'static str> {
-    serde_json::from_str(text).map_err(|_| "write a JSON object, such as '{\"team\":\"sales\"}'")
 }

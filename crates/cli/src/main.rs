@@ -5,9 +5,14 @@ mod contact;
 mod contact_fields;
 mod doctor;
 mod failure;
+mod input;
 mod key;
+mod list_args;
+mod meta;
 mod output;
 mod remote;
+mod secret;
+mod secret_fields;
 mod serve;
 mod totp;
 
@@ -48,6 +53,8 @@ enum Command {
     Totp(totp::Args),
     /// Store contacts, the people for whom agents act
     Contact(contact::Args),
+    /// Store secrets, the definitions of the credentials that agents use
+    Secret(secret::Args),
     /// Check configuration, key, database and clock; say what is wrong and how to mend it
     Doctor(doctor::Args),
 }
@@ -77,6 +84,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Key(args) => key::run(args).await,
             Command::Totp(args) => totp::run(args).await,
             Command::Contact(args) => contact::run(args).await,
+            Command::Secret(args) => secret::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     })

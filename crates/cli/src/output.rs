@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::json;
 
 /// Prints a line of data.
 pub(crate) fn print(line: &str) -> io::Result<()> {
@@ -19,6 +20,30 @@ pub(crate) fn print_part(part: &str) -> io::Result<()> {
 /// Prints data as one JSON document.
 pub(crate) fn print_json(data: &impl Serialize) -> io::Result<()> {
     print(&serde_json::to_string(data)?)
+}
+
+/// Prints the id of what a command made.
+pub(crate) fn print_id(id: &str, json: bool) -> io::Result<()> {
+    if json {
+        return print_json(&json!({ "id": id }));
+    }
+    print(id)
+}
+
+/// Prints for a program which thing a command changed, or says to a person how.
+pub(crate) fn print_changed(id: &str, how: &str, json: bool) -> io::Result<()> {
+    if json {
+        return print_id(id, json);
+    }
+    say(&format!("{id} is {how}"));
+    Ok(())
+}
+
+/// Prints what something holds, a line for each field that is not empty.
+pub(crate) fn print_fields(fields: &[(&str, Option<&str>)]) -> io::Result<()> {
+    let filled = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let filled = filled.filter(|(_, value)| !value.is_empty());
+    filled.into_iter().try_for_each(|(name, value)| print(&format!("{name:<12} {}", plain(value))))
 }
 
 /// Says something to a person. If nobody can hear it there is nothing left to do.

@@ -20,6 +20,16 @@ pub(crate) struct RemoteArgs {
     run_as: Option<String>,
 }
 
+/// Which server, as whom, and for whom the answer is.
+#[derive(Args)]
+pub(crate) struct Where {
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 impl RemoteArgs {
     /// Whether this says as whom to talk to a server.
     pub(crate) fn is_given(&self) -> bool {

@@ -1,17 +1,16 @@
 //! `keyfob totp`: one-time-password secrets and their codes, over HTTP.
 
 use std::{
-    io::{IsTerminal, Read, Write, stdin, stdout},
+    io::{IsTerminal, Write, stdout},
     time::Duration,
 };
 
-use anyhow::Context;
 use clap::Subcommand;
 use keyfob_api::totp::{CodeAnswer, CreateTotp, Totp};
 use keyfob_client::{Client, CodeQuery};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::{failure::Failure, output, remote::RemoteArgs};
+use crate::{failure::Failure, input, output, remote::Where};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -81,15 +80,6 @@ enum Command {
     },
 }
 
-#[derive(clap::Args)]
-struct Where {
-    #[command(flatten)]
-    remote: RemoteArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Add { label, secret, uri, issuer, algorithm, digits, period, at } => {
@@ -121,12 +111,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 fn given(value: Option<String>) -> Result<Option<SecretString>, Failure> {
     match value {
         Some(dash) if dash == "-" => {
-            if stdin().is_terminal() {
-                output::say("Paste it, then press Enter and Ctrl-D:");
-            }
-            let mut text = String::new();
-            stdin().lock().take(64 * 1024).read_to_string(&mut text).context("reading stdin")?;
-            Ok(Some(text.trim().to_owned().into()))
+            let text = input::stdin_text()?;
+            Ok(Some(text.expose_secret().trim().into()))
         }
         value => Ok(value.map(SecretString::from)),
     }

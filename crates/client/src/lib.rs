@@ -1,6 +1,6 @@
 //! The Rust SDK of Keyfob.
 //!
-//! For now it has what the command line needs: one-time passwords, contacts and keys.
+//! For now it has what the command line needs: one-time passwords, contacts, secrets and keys.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), keyfob_client::Error> {
@@ -13,6 +13,7 @@
 
 mod contact;
 mod list;
+mod secret;
 
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
-    contact::ContactQuery,
-    list::{Lines, List},
+    list::{Lines, List, ListQuery},
+    secret::SecretQuery,
 };
 
 /// The server keeps a caller waiting for 55 s at most, and lets no list pause for longer than 15 s.
@@ -160,6 +161,12 @@ impl Client {
         read(request.send().await?).await
     }
 
+    /// A call that changes something, and answers its id.
+    async fn change(&self, path: &[&str], body: &(impl Serialize + Sync)) -> Result<String, Error> {
+        let answer: Id = self.call(Method::POST, path, NONE, Some(body)).await?;
+        Ok(answer.id)
+    }
+
     /// Stores a one-time-password secret.
     pub async fn create_totp(&self, totp: &CreateTotp) -> Result<Totp, Error> {
         let path = ["v2", "totp", "secrets"];
@@ -198,8 +205,7 @@ impl Client {
 
     /// Ends a key.
     pub async fn revoke_key(&self, id: &str) -> Result<(), Error> {
-        let path = ["v1", "key", id, "revoke"];
-        self.call::<Id>(Method::POST, &path, NONE, Some(&Empty {})).await.map(drop)
+        self.change(&["v1", "key", id, "revoke"], &Empty {}).await.map(drop)
     }
 }
 

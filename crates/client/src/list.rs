@@ -9,6 +9,23 @@ use serde::de::DeserializeOwned;
 
 use crate::{Client, Error, NO_BODY, accepted};
 
+/// Which items of a list are wanted, and in which order; the default is all, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Those whose `meta` has these values at these keys; dots in a key walk into nested objects.
+    pub meta: Vec<(String, String)>,
+    /// Oldest first.
+    pub oldest_first: bool,
+}
+
+impl ListQuery {
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let meta = self.meta.iter().map(|(key, value)| (format!("meta.{key}"), value.clone()));
+        let order = self.oldest_first.then(|| ("order".into(), "asc".into()));
+        order.into_iter().chain(meta).collect()
+    }
+}
+
 /// A list that asks for its next page when it needs it.
 pub struct List<T> {
     client: Client,

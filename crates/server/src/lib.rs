@@ -22,3 +22,4 @@ mod http;
 mod key_file;
 mod page;
 mod text;
+mod unread;

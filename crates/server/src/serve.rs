@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutWriter;
 
-use crate::app::App;
+use crate::{app::App, unread::ReadToEnd};
 
 /// A request's headers, and the next request on an idle connection, must come within this.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
@@ -77,7 +77,8 @@ pub async fn serve(
         };
         let (app, peer): (_, Arc<str>) = (app.clone(), peer.ip().to_string().into());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let answer = app.handle(request.map(Body::new), Some(Arc::clone(&peer)));
+            let request = ReadToEnd::of(request).map(Body::new);
+            let answer = app.handle(request, Some(Arc::clone(&peer)));
             answer.map(Ok::<_, std::convert::Infallible>)
         });
         let connection = http1::Builder::new()

@@ -1,51 +1,15 @@
-// The published ChatBotKit package for Node, unmodified, against a running Keyfob: only its base URL is set.
+// The published ChatBotKit package for Node, unmodified, against a running Keyfob: contacts.
 // tests/clients/run.sh starts Keyfob and sets the environment.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { ChatBotKit } from '@chatbotkit/sdk';
-import { cuttingProxy, env, unique, url } from './support.mjs';
+import {
+  TOKEN, all, child, client, cutClient, ids, inPiecesOf, nameOf, notAuthenticated, notFound, refused, streamed, taken, walk,
+} from './chatbotkit-support.mjs';
+import { env, unique, url } from './support.mjs';
 
-const secret = env('KEYFOB_TOKEN');
-const client = (options) => new ChatBotKit({ secret, baseUrl: url, ...options });
 const { contact } = client();
-
-/** A child account of its own, so that nobody else's contacts are in a test's lists. */
-async function child() {
-  const email = `${randomUUID()}@example.com`;
-  const owner = client({ secret: env('KEYFOB_OWNER_TOKEN') });
-  const account = await owner.clientFetch('/api/v1/account/create', { record: { email } });
-  appendFileSync(env('KEYFOB_TOKENS_SEEN'), `${account.key.token}\n${account.key.secret}\n`);
-  return { id: account.id, email, token: account.key.token, contact: client({ runAsUserId: account.id }).contact };
-}
-
-/** Waits for the call to fail as this client tells it: with a code and a message, and no status. */
-async function refused(promise, code, message) {
-  const error = await promise.then(() => assert.fail(`expected ${code}`), (thrown) => thrown);
-  assert.equal(error.name, 'FetchError', error.stack);
-  assert.deepEqual({ code: error.code, message: error.message }, { code, message });
-}
-
-const notFound = (promise) => refused(promise, 'NOT_FOUND', 'Not found');
-const notAuthenticated = (promise) => refused(promise, 'NOT_AUTHENTICATED', 'Not authenticated');
-const taken = (promise) => refused(promise, 'CONFLICT', 'Unique constraint violation');
-
-async function all(iterator) {
-  const items = [];
-  for await (const item of iterator) items.push(item);
-  return items;
-}
-
-async function streamed(list) {
-  return (await all(list.stream())).map(({ type, data }) => {
-    assert.equal(type, 'item');
-    return data;
-  });
-}
-
-const ids = (items) => items.map((item) => item.id);
 const fingerprint = () => `customer:${randomUUID()}`;
 
 // --- the six calls ---
@@ -103,19 +67,7 @@ test('pages follow the cursor in both orders, and end with an empty page', async
   const { contact: own } = await child();
   const made = new Set();
   for (let i = 0; i < 7; i += 1) made.add((await own.create({ name: `${i}` })).id);
-  const walk = async (order) => {
-    const pages = [];
-    let cursor;
-    for (;;) {
-      const page = await own.list({ take: 3, order, cursor });
-      assert.equal(typeof page.cursor, 'string');
-      if (page.items.length === 0) return pages;
-      assert.equal(page.cursor, page.items.at(-1).id);
-      pages.push(ids(page.items));
-      ({ cursor } = page);
-    }
-  };
-  const [oldest, newest] = [await walk('asc'), await walk('desc')];
+  const [oldest, newest] = [await walk(own, 'asc'), await walk(own, 'desc')];
   assert.deepEqual(oldest.map((page) => page.length), [3, 3, 1]);
   assert.deepEqual(new Set(oldest.flat()), made);
   assert.deepEqual(newest.flat(), oldest.flat().reverse());
@@ -137,24 +89,6 @@ test('a list is filtered by what contacts hold in their meta', async () => {
 });
 
 // --- long lists ---
-
-/** Names with characters of one to four bytes, joined and combining ones, and separators that are no line ends in JSON. */
-const NAMES = [
-  'Zoë Ünal', '日本 太郎', '홍길동', 'محمد علي', 'हिन्दी नाम', 'สมชาย', 'Ελένη', 'Юлия', 'שרה', '👩‍👩‍👧‍👦 family', '𝒵𝑜𝑒 𐍈', 'e\u0301a\u0308',
-  'one\u2028two\u2029three', '"quoted" \\u00e9 \\n', '\u{10ffff}\ue000', '</script>',
-];
-const nameOf = (i) => `${NAMES[i % NAMES.length]} ${i}`;
-
-/** The platform's fetch, whose answers come in pieces of so many bytes, in the middle of characters too. */
-const inPiecesOf = (size) => async (address, init) => {
-  const answer = await fetch(address, init);
-  const cut = new TransformStream({
-    transform(chunk, controller) {
-      for (let at = 0; at < chunk.length; at += size) controller.enqueue(chunk.slice(at, at + size));
-    },
-  });
-  return new Response(answer.body.pipeThrough(cut), answer);
-};
 
 test('five thousand contacts in many scripts survive a stream, whatever its pieces', async () => {
   const MANY = 5000;
@@ -210,7 +144,7 @@ test('a bad request says which field is wrong', async () => {
 });
 
 test('a wrong secret or none is NOT_AUTHENTICATED, for a stream as well', async () => {
-  for (const wrong of [`${secret}x`, 'nonsense', '']) {
+  for (const wrong of [`${TOKEN}x`, 'nonsense', '']) {
     const { contact: nobodys } = client({ secret: wrong });
     await notAuthenticated(nobodys.list());
     await notAuthenticated(nobodys.create({ name: 'never' }));
@@ -246,7 +180,7 @@ test('foreign, deleted, malformed and unencoded ids are one and the same NOT_FOU
 });
 
 test('every refusal says the same in its body, with the id of the request', async () => {
-  const answer = await fetch(`${url}/api/v1/contact/nonsense/fetch`, { headers: { authorization: `Bearer ${secret}` } });
+  const answer = await fetch(`${url}/api/v1/contact/nonsense/fetch`, { headers: { authorization: `Bearer ${TOKEN}` } });
   assert.equal(answer.status, 404);
   assert.equal(answer.headers.get('content-type'), 'application/json');
   const { request_id: id, ...body } = await answer.json();
@@ -275,14 +209,9 @@ describe('a call whose connection is cut', { concurrency: true }, () => {
   for (const before of ['request', 'answer']) {
     for (const cuts of [1, 3]) {
       const how = `${cuts} times before the ${before}`;
-      const through = async (t) => {
-        const { attempts, baseURL } = await cuttingProxy(t, { before, cuts });
-        const answers = () => attempts.flatMap(({ answer }) => answer ?? []);
-        const checkAttempts = () => {
-          assert.equal(attempts.length, cuts + 1);
-          assert.equal(answers().length, before === 'answer' ? cuts + 1 : 1);
-        };
-        return { api: client({ baseUrl: baseURL }).contact, answers, checkAttempts, baseURL };
+      const through = async (t, options) => {
+        const { api, ...rest } = await cutClient(t, { before, cuts }, options);
+        return { api: api.contact, ...rest };
       };
 
       test(`${how}: ensure has one contact and one answer`, async (t) => {
@@ -324,8 +253,7 @@ describe('a call whose connection is cut', { concurrency: true }, () => {
 
       test(`${how}: a create makes one contact where an Idempotency-Key tells that it is the same`, async (t) => {
         const name = unique('with a key');
-        const { answers, checkAttempts, baseURL } = await through(t);
-        const api = client({ baseUrl: baseURL, headers: { 'idempotency-key': randomUUID() } }).contact;
+        const { api, answers, checkAttempts } = await through(t, { headers: { 'idempotency-key': randomUUID() } });
         const { id } = await api.create({ name, meta: { name } });
         checkAttempts();
         assert.deepEqual(new Set(ids(answers())), new Set([id]));

@@ -1,4 +1,4 @@
-"""The published ChatBotKit package for Python, unmodified, against a running Keyfob: only its base URL is set.
+"""The published ChatBotKit package for Python, unmodified, against a running Keyfob: contacts.
 
 tests/clients/run.sh starts Keyfob and sets the environment.
 """
@@ -8,22 +8,26 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import Any, AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
 
 from chatbotkit_support import (
     TOKEN,
+    InPieces,
     Refused,
     asynchronous,
     child,
     client,
     fingerprint,
+    name_of,
     not_authenticated,
     not_found,
+    sent_again,
     streamed,
     taken,
+    walk,
 )
 from support import CuttingProxy, env, unique
 
@@ -104,18 +108,7 @@ async def test_pages_follow_the_cursor_in_both_orders_and_end_with_an_empty_page
     async with client(run_as_user_id=(await child())["id"]) as api:
         made = [(await api.contact.create({"name": str(i)})).id for i in range(7)]
 
-        async def walk(order: str) -> list[list[str]]:
-            pages, cursor = [], None
-            while True:
-                page = await api.contact.list({"take": 3, "order": order, "cursor": cursor})
-                if not page.items:
-                    assert page.cursor == ""
-                    return pages
-                assert page.cursor == page.items[-1].id
-                pages.append([item.id for item in page.items])
-                cursor = page.cursor
-
-        oldest, newest = await walk("asc"), await walk("desc")
+        oldest, newest = await walk(api.contact, "asc"), await walk(api.contact, "desc")
         assert [len(page) for page in oldest] == [3, 3, 1]
         assert sorted(sum(oldest, [])) == sorted(made)
         assert sum(newest, []) == sum(oldest, [])[::-1]
@@ -141,43 +134,6 @@ async def test_a_list_is_filtered_by_what_contacts_hold_in_their_meta() -> None:
 
 
 # --- long lists ---
-
-# Characters of one to four bytes, joined and combining ones, and separators that Python takes for line ends.
-NAMES = (
-    ["Zoë Ünal", "日本 太郎", "홍길동", "محمد علي", "हिन्दी नाम", "สมชาย", "Ελένη", "Юлия", "שרה", "👩‍👩‍👧‍👦 family", "𝒵𝑜𝑒 𐍈"]
-    + ["e\u0301a\u0308", "one\u2028two\u2029three", '"quoted" \\u00e9 \\n', "\U0010ffff\ue000", "</script>"]
-)
-
-
-def name_of(number: int) -> str:
-    return f"{NAMES[number % len(NAMES)]} {number}"
-
-
-class InPieces(httpx.AsyncHTTPTransport):
-    """The package's own transport, whose answers come in pieces of so many bytes, in the middle of characters too."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        response.stream = Pieces(response.stream, self.size)
-        return response
-
-
-class Pieces(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, size: int) -> None:
-        self.stream, self.size = stream, size
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self.stream:
-            for at in range(0, len(chunk), self.size):
-                yield chunk[at : at + self.size]
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
-
 
 @asynchronous
 async def test_five_thousand_contacts_in_many_scripts_survive_a_stream_whatever_its_pieces() -> None:
@@ -316,29 +272,16 @@ async def test_what_is_run_as_a_child_is_in_its_account_only() -> None:
 
 # --- the connection is cut ---
 
-# This client sends nothing again: its callers do.
-BROKEN = (httpx.ReadError, httpx.RemoteProtocolError)
-
-
-async def sent_again(proxy: CuttingProxy, call: Callable[[Any], Any], **options: Any) -> Any:
-    """The answer at the second attempt; the first one's connection is cut."""
-    async with client(base_url=proxy.url, **options) as api:
-        with pytest.raises(BROKEN):
-            await call(api.contact)
-        assert len(proxy.attempts) == 1
-        return await call(api.contact)
-
-
 @pytest.mark.parametrize("before", ["request", "answer"])
 @asynchronous
 async def test_ensure_and_update_may_be_sent_again_after_a_cut(before: str) -> None:
     wanted = {"fingerprint": fingerprint(), "name": "Ann"}
     with CuttingProxy(before, 1) as proxy:
-        ensured = await sent_again(proxy, lambda contact: contact.ensure(wanted))
+        ensured = await sent_again(proxy, lambda api: api.contact.ensure(wanted))
     assert {answer["id"] for answer in proxy.answers} == {ensured.id}
     change = {"name": "Bob", "meta": {"$update": {"b": 2}}}
     with CuttingProxy(before, 1) as proxy:
-        await sent_again(proxy, lambda contact: contact.update(ensured.id, change))
+        await sent_again(proxy, lambda api: api.contact.update(ensured.id, change))
     assert {answer["id"] for answer in proxy.answers} == {ensured.id}
     async with client() as api:
         contact = await api.contact.fetch(ensured.id)
@@ -352,7 +295,7 @@ async def test_a_create_sent_again_makes_one_contact_where_it_says_that_it_is_th
         name = unique("sent again")
         headers = {"idempotency-key": key} if key else {}
         with CuttingProxy(before, 1) as proxy:
-            await sent_again(proxy, lambda contact: contact.create({"meta": {"name": name}}), headers=headers)
+            await sent_again(proxy, lambda api: api.contact.create({"meta": {"name": name}}), headers=headers)
         async with client() as api:
             found = await streamed(api.contact.list({"meta": {"name": name}}))
         assert len(found) == (arrived if before == "answer" else 1)
@@ -364,4 +307,4 @@ async def test_a_deletion_sent_again_finds_out_that_the_contact_is_gone() -> Non
         contact_id = (await api.contact.create({})).id
     with CuttingProxy("answer", 1) as proxy:
         with not_found():
-            await sent_again(proxy, lambda contact: contact.delete(contact_id))
+            await sent_again(proxy, lambda api: api.contact.delete(contact_id))

@@ -29,6 +29,12 @@ fn the_help_of_every_command_is_as_it_was() {
         ("contact_update", &["contact", "update", "--help"]),
         ("contact_delete", &["contact", "delete", "--help"]),
         ("contact_export", &["contact", "export", "--help"]),
+        ("secret", &["secret", "--help"]),
+        ("secret_create", &["secret", "create", "--help"]),
+        ("secret_list", &["secret", "list", "--help"]),
+        ("secret_fetch", &["secret", "fetch", "--help"]),
+        ("secret_update", &["secret", "update", "--help"]),
+        ("secret_delete", &["secret", "delete", "--help"]),
         ("doctor", &["doctor", "--help"]),
     ];
     for (name, args) in commands {

@@ -26,6 +26,8 @@ mod leftovers;
 mod limits;
 mod load;
 mod outage;
+mod secret;
+mod secret_input;
 mod start;
 mod stop;
 mod watch;

@@ -127,3 +127,50 @@ async fn a_connection_that_has_nothing_to_say_is_kept_when_a_silent_one_is_cut()
     drop(idle);
     server.stop().await;
 }
+
+/// A request whose headers are all that has come, and that is refused for them.
+fn refused(headers: &str) -> String {
+    let start = "POST /api/v1/secret/create HTTP/1.1\r\nhost: x\r\ncontent-type: application/json";
+    format!("{start}\r\n{headers}\r\n\r\n")
+}
+
+/// Reads the whole answer to a request that is refused.
+async fn check_refusal(stream: &mut TcpStream) {
+    assert_eq!(status(stream).await, "HTTP/1.1 401");
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"}") {
+        assert_ne!(within_patience(stream.read_buf(&mut rest)).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_after_the_answer_leaves_the_connection_to_the_next_request() {
+    let app = TestApp::new().await;
+    let server = Server::start(&app, 1);
+    let mut stream = server.connect().await;
+    for (headers, body) in [
+        ("content-length: 2", "{}"),
+        ("transfer-encoding: chunked", "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
+    ] {
+        stream.write_all(refused(headers).as_bytes()).await.unwrap();
+        check_refusal(&mut stream).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        check_health(&mut stream).await;
+    }
+    drop(stream);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_asked_for_is_not_waited_for_where_it_is_large_or_may_not_come() {
+    let app = TestApp::new().await;
+    let server = Server::start(&app, 1);
+    for headers in ["content-length: 65537", "content-length: 2\r\nexpect: 100-continue"] {
+        let mut stream = server.connect().await;
+        stream.write_all(refused(headers).as_bytes()).await.unwrap();
+        check_refusal(&mut stream).await;
+        let mut more = Vec::new();
+        assert_eq!(within_patience(stream.read_to_end(&mut more)).await.unwrap(), 0, "{headers}");
+    }
+    server.stop().await;
+}

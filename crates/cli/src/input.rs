@@ -1,0 +1,29 @@
+//! What a command reads that must not be an argument: others can see those.
+
+use std::io::{IsTerminal, Read, stdin};
+
+use anyhow::Context;
+use secrecy::{SecretString, zeroize::Zeroizing};
+
+use crate::{failure::Failure, output};
+
+/// The most that is read, in bytes: more than the server takes.
+const MOST: u64 = 64 * 1024;
+
+/// All that comes on stdin. Whoever types it is told how.
+pub(crate) fn stdin_text() -> Result<SecretString, Failure> {
+    if stdin().is_terminal() {
+        output::say("Paste it, then press Enter and Ctrl-D:");
+    }
+    text(stdin().lock(), "stdin")
+}
+
+/// All that `from` holds, which is called `what` where it cannot be read.
+pub(crate) fn text(from: impl Read, what: &str) -> Result<SecretString, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(MOST + 1).read_to_string(&mut text).with_context(|| format!("reading {what}"))?;
+    if text.len() as u64 > MOST {
+        return Err(Failure::Usage(format!("{what} has more than {MOST} bytes")));
+    }
+    Ok(SecretString::from(text.as_str()))
+}
