@@ -7,12 +7,11 @@ import { describe, test } from 'node:test';
 import {
   TOKEN, all, child, client, cutClient, ids, inPiecesOf, nameOf, notAuthenticated, notFound, refused, streamed, taken, walk,
 } from './chatbotkit-support.mjs';
+import { CANARY, MASK, alias, badRequest, value, withoutValue } from './secret-support.mjs';
 import { env, unique } from './support.mjs';
 
 const { secret } = client();
 
-const CANARY = 'CANARY234567CANA';
-const MASK = '********';
 const KINDS = ['shared', 'personal'];
 const VISIBILITIES = ['private', 'protected', 'public'];
 /** A config that suits each type. */
@@ -26,17 +25,7 @@ const CONFIGS = {
   reference: { reference: '@other' },
 };
 
-const alias = () => `a-${randomUUID()}`;
-const value = () => `${CANARY}${randomUUID()}`;
-const badRequest = (promise, message) => refused(promise, 'BAD_REQUEST', message);
 const noValue = (promise) => refused(promise, 'CONFLICT', 'Personal secrets cannot have a value');
-
-/** What the package gives of a secret, in which no value may be. */
-function withoutValue(given) {
-  assert.ok(!JSON.stringify(given).includes(CANARY), 'a value is in an answer');
-  assert.ok(!('value' in given));
-  return given;
-}
 
 const fetchOf = async (at) => withoutValue(await secret.fetch(at));
 

@@ -5,9 +5,7 @@ tests/clients/run.sh starts Keyfob and sets the environment.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import json
 import time
 import uuid
 from typing import Any
@@ -18,23 +16,19 @@ from chatbotkit import types
 
 from chatbotkit_support import (
     TOKEN,
-    InPieces,
     Refused,
     asynchronous,
     child,
     client,
-    name_of,
     not_authenticated,
     not_found,
     sent_again,
     streamed,
     taken,
-    walk,
 )
+from secret_support import CANARY, MASK, alias, bad_request, value, without_value
 from support import CuttingProxy, env, unique
 
-CANARY = "CANARY234567CANA"
-MASK = "********"
 # A config that suits each type.
 CONFIGS = {
     "plain": None,
@@ -47,26 +41,6 @@ CONFIGS = {
 }
 KINDS = ("shared", "personal")
 VISIBILITIES = ("private", "protected", "public")
-
-
-def alias() -> str:
-    return f"a-{uuid.uuid4()}"
-
-
-def value() -> str:
-    return f"{CANARY}{uuid.uuid4()}"
-
-
-def without_value(secret: Any) -> dict[str, Any]:
-    """What the package gives of a secret, in which no value may be."""
-    fields = secret.to_dict()
-    assert CANARY not in json.dumps(fields)
-    assert "value" not in fields
-    return fields
-
-
-def bad_request(message: str) -> Refused:
-    return Refused(400, "BAD_REQUEST", message)
 
 
 def no_value() -> Refused:
@@ -216,84 +190,6 @@ async def test_what_is_sensitive_in_a_config_is_a_mask_which_keeps_it_when_it_co
             await api.secret.create({"type": "oauth", "config": {"clientSecret": MASK}})
 
 
-# --- lists ---
-
-
-@asynchronous
-async def test_pages_follow_the_cursor_in_both_orders_and_end_with_an_empty_page() -> None:
-    async with client(run_as_user_id=(await child())["id"]) as api:
-        made = [(await api.secret.create({"name": str(i), "value": value()})).id for i in range(7)]
-        oldest, newest = await walk(api.secret, "asc"), await walk(api.secret, "desc")
-        assert [len(page) for page in oldest] == [3, 3, 1]
-        assert sorted(sum(oldest, [])) == sorted(made)
-        assert sum(newest, []) == sum(oldest, [])[::-1]
-        items = (await api.secret.list({"take": 1000})).items
-        assert [item.id for item in items] == sum(newest, [])
-        for item in items:
-            assert without_value(item) == without_value(await api.secret.fetch(item.id)), "a list shows what a fetch does"
-
-
-@asynchronous
-async def test_a_list_is_filtered_by_meta_and_by_blueprint() -> None:
-    async with client(run_as_user_id=(await child())["id"]) as api:
-
-        async def make(blueprint: str | None, meta: Any) -> str:
-            return (await api.secret.create({"blueprintId": blueprint, "meta": meta})).id
-
-        one = await make("b 1", {"team": "x y", "a&b": "1", "vip": True})
-        two = await make("b 2", {"team": "x y", "plan": {"name": "ü"}})
-        await make(None, {"team": "other"})
-
-        async def found(query: Any) -> set[str]:
-            listed = [item.id for item in (await api.secret.list(query)).items]
-            assert [item.id for item in await streamed(api.secret.list(query))] == listed, "a stream is filtered too"
-            return set(listed)
-
-        assert await found({"meta": {"team": "x y"}}) == {one, two}
-        assert await found({"meta": {"team": "x y", "vip": True}}) == {one}
-        assert await found({"meta": {"a&b": 1}}) == {one}
-        assert await found({"meta": {"plan.name": "ü"}}) == {two}
-        assert await found({"blueprintId": "b 1"}) == {one}
-        assert await found({"blueprintId": "b 2", "meta": {"team": "x y"}}) == {two}
-        assert await found({"blueprintId": "b 1", "meta": {"plan": "x"}}) == set()
-
-
-@asynchronous
-async def test_hundreds_of_secrets_in_many_scripts_survive_a_stream_whatever_its_pieces() -> None:
-    many = 330
-    account = (await child())["id"]
-    names = [name_of(number) for number in range(many)]
-    async with client(run_as_user_id=account) as api:
-        bodies = (
-            {"name": name, "value": value(), "config": {"note": name, "token": value()}, "meta": {"n": number}}
-            for number, name in enumerate(names)
-        )
-
-        async def write() -> None:
-            for body in bodies:
-                await api.secret.create(body)
-
-        await asyncio.gather(*(write() for _ in range(16)))
-        some = await streamed(api.secret.list({"take": 150, "order": "asc"}))
-        assert len(some) == 150, "take is exact, beyond a page too"
-    for transport in (None, InPieces(61), InPieces(1021)):
-        async with client(run_as_user_id=account, transport=transport) as api:
-            items = await streamed(api.secret.list())
-        times = [item.created_at for item in items]
-        assert times == sorted(times, reverse=True), "newest first"
-        items.sort(key=lambda item: item.meta["n"])
-        assert [item.name for item in items] == names
-        assert [without_value(item)["config"] for item in items] == [{"note": name, "token": MASK} for name in names]
-
-
-@asynchronous
-async def test_an_empty_list_is_an_empty_stream_and_a_page_with_an_empty_cursor() -> None:
-    async with client(run_as_user_id=(await child())["id"]) as api:
-        assert await streamed(api.secret.list()) == []
-        page = await api.secret.list()
-        assert (page.items, page.cursor) == ([], "")
-
-
 # --- refusals ---
 
 
@@ -327,13 +223,6 @@ async def test_a_bad_request_says_which_field_is_wrong_and_repeats_no_value(body
         for call in (api.secret.create(body), api.secret.update(made, body)):
             with bad_request(message):
                 await call
-
-
-@asynchronous
-async def test_a_cursor_that_is_none_is_refused() -> None:
-    async with client() as api:
-        with bad_request('"cursor" is not one of a list'):
-            await api.secret.list({"cursor": "nonsense"})
 
 
 @pytest.mark.parametrize("token", [TOKEN + "x", "nonsense", ""], ids=["wrong", "malformed", "none"])
