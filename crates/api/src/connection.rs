@@ -1,9 +1,11 @@
 //! `/api/v1/contact/{contact}/secret` and the like of shared secrets: what is connected, and how it becomes
 //! so (contract/contacts-and-secrets, sections 4.2 and 5; contract/keyfob, "Connections").
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::expose::{expose, expose_always};
 
 /// A secret as a contact's list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ pub struct Act {
     #[serde(rename = "type")]
     pub kind: String,
     /// A page to be opened in their browser. Who has it can use it, once, for 15 minutes.
-    #[serde(serialize_with = "expose")]
+    #[serde(serialize_with = "expose_always")]
     pub url: SecretString,
 }
 
@@ -72,7 +74,7 @@ pub struct Authentication {
     /// The secret's id.
     pub id: String,
     /// A page to be opened in the person's browser. Who has it can use it, once, for 15 minutes.
-    #[serde(serialize_with = "expose")]
+    #[serde(serialize_with = "expose_always")]
     pub url: SecretString,
 }
 
@@ -81,27 +83,12 @@ pub struct Authentication {
 #[serde(deny_unknown_fields)]
 pub struct Connect {
     /// A key, a token, a private key.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose_some")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     pub value: Option<SecretString>,
     /// The user name.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose_some")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     pub username: Option<SecretString>,
     /// The password.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose_some")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     pub password: Option<SecretString>,
-}
-
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.expose_secret())
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn expose_some<S: Serializer>(
-    secret: &Option<SecretString>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => expose(secret, serializer),
-        None => serializer.serialize_none(),
-    }
 }

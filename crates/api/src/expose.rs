@@ -10,7 +10,15 @@ pub(crate) fn expose<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     match secret {
-        Some(secret) => serializer.serialize_str(secret.expose_secret()),
+        Some(secret) => expose_always(secret, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// The same for one that is always there.
+pub(crate) fn expose_always<S: Serializer>(
+    secret: &SecretString,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
 }

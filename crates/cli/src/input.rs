@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read, stdin};
 
 use anyhow::Context;
-use secrecy::{SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
 use crate::{failure::Failure, output};
 
@@ -16,6 +16,18 @@ pub(crate) fn stdin_text() -> Result<SecretString, Failure> {
         output::say("Paste it, then press Enter and Ctrl-D:");
     }
     text(stdin().lock(), "stdin")
+}
+
+/// The value that comes on stdin, without the line break that ends a line or a file.
+pub(crate) fn stdin_value() -> Result<SecretString, Failure> {
+    let text = stdin_text()?;
+    let text = text.expose_secret();
+    let value = text.strip_suffix('\n').unwrap_or(text);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        return Err(Failure::Usage("no value came on stdin".into()));
+    }
+    Ok(value.into())
 }
 
 /// All that `from` holds, which is called `what` where it cannot be read.

@@ -1,6 +1,8 @@
 //! `keyfob`: the server and its command line in one binary.
 
+mod account;
 mod config;
+mod connection;
 mod contact;
 mod contact_fields;
 mod doctor;
@@ -55,6 +57,10 @@ enum Command {
     Contact(contact::Args),
     /// Store secrets, the definitions of the credentials that agents use
     Secret(secret::Args),
+    /// Ask what contacts have connected, and have them connect it
+    Connection(connection::Args),
+    /// Name the account, and say where its contacts may be sent back to
+    Account(account::Args),
     /// Check configuration, key, database and clock; say what is wrong and how to mend it
     Doctor(doctor::Args),
 }
@@ -85,6 +91,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Totp(args) => totp::run(args).await,
             Command::Contact(args) => contact::run(args).await,
             Command::Secret(args) => secret::run(args).await,
+            Command::Connection(args) => connection::run(args).await,
+            Command::Account(args) => account::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     })

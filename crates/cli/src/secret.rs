@@ -6,7 +6,12 @@ use keyfob_client::SecretQuery;
 use serde_json::json;
 
 use crate::{
-    failure::Failure, list_args::ListArgs, output, remote::Where, secret_fields::FieldArgs,
+    connection::{LinkArgs, show_link, show_verified},
+    failure::Failure,
+    list_args::ListArgs,
+    output,
+    remote::Where,
+    secret_fields::FieldArgs,
 };
 
 #[derive(clap::Args)]
@@ -76,7 +81,33 @@ place. --set alone keeps all other keys; of two at once, one may be undone.
         #[command(flatten)]
         at: Where,
     },
-    /// Delete a secret for good
+    /// Say whether a shared secret has a value that can be used
+    Verify {
+        /// The secret: its id, @alias or '(name)'
+        secret: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Print a link at which a person gives a shared secret its value
+    #[command(after_help = "\
+Whoever has the link can use it, once, for 15 minutes. A secret that has its value has none: revoke
+it first, or replace it with `keyfob secret update`.")]
+    Authenticate {
+        /// The secret: its id, @alias or '(name)'
+        secret: String,
+        #[command(flatten)]
+        link: LinkArgs,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Take the value of a shared secret away
+    Revoke {
+        /// The secret: its id, @alias or '(name)'
+        secret: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Delete a secret for good, with what contacts have connected it with
     Delete {
         /// The secret: its id, @alias or '(name)'
         secret: String,
@@ -106,6 +137,17 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let change = fields.update(&client, &secret, no_value).await?;
             let id = client.update_secret(&secret, &change).await?;
             Ok(output::print_changed(&id, "changed", at.json)?)
+        }
+        Command::Verify { secret, at } => {
+            show_verified(&at.remote.client()?.verify_secret(&secret).await?, at.json)
+        }
+        Command::Authenticate { secret, link, at } => {
+            let client = at.remote.client()?;
+            show_link(&client.authenticate_secret(&secret, link.return_url()).await?, at.json)
+        }
+        Command::Revoke { secret, at } => {
+            let id = at.remote.client()?.revoke_secret(&secret).await?;
+            Ok(output::print_changed(&id, "revoked", at.json)?)
         }
         Command::Delete { secret, at } => {
             let id = at.remote.client()?.delete_secret(&secret).await?;

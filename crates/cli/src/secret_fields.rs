@@ -125,24 +125,12 @@ impl FieldArgs {
             blueprint_id: self.blueprint_id,
             kind: self.kind,
             secret_type: self.secret_type,
-            value: self.value_stdin.then(value).transpose()?,
+            value: self.value_stdin.then(input::stdin_value).transpose()?,
             config,
             visibility: self.visibility,
             meta,
         })
     }
-}
-
-/// The value that comes on stdin, without the line break that ends a line or a file.
-fn value() -> Result<SecretString, Failure> {
-    let text = input::stdin_text()?;
-    let text = text.expose_secret();
-    let value = text.strip_suffix('\n').unwrap_or(text);
-    let value = value.strip_suffix('\r').unwrap_or(value);
-    if value.is_empty() {
-        return Err(Failure::Usage("no value came on stdin".into()));
-    }
-    Ok(value.into())
 }
 
 impl ConfigArgs {

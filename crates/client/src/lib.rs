@@ -1,6 +1,7 @@
 //! The Rust SDK of Keyfob.
 //!
-//! For now it has what the command line needs: one-time passwords, contacts, secrets and keys.
+//! For now it has what the command line needs: one-time passwords, contacts, secrets,
+//! connections, keys and the account.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), keyfob_client::Error> {
@@ -11,6 +12,8 @@
 //! # }
 //! ```
 
+mod account;
+mod connection;
 mod contact;
 mod list;
 mod secret;
@@ -28,6 +31,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
+    connection::Connected,
     list::{Lines, List, ListQuery},
     secret::SecretQuery,
 };

@@ -29,7 +29,7 @@ impl ListQuery {
 /// A list that asks for its next page when it needs it.
 pub struct List<T> {
     client: Client,
-    path: &'static [&'static str],
+    path: Vec<String>,
     query: Vec<(String, String)>,
     page: vec::IntoIter<T>,
     /// Where the next page begins; `None` after the last one.
@@ -37,11 +37,8 @@ pub struct List<T> {
 }
 
 impl<T: DeserializeOwned> List<T> {
-    pub(crate) fn new(
-        client: &Client,
-        path: &'static [&'static str],
-        query: Vec<(String, String)>,
-    ) -> Self {
+    pub(crate) fn new(client: &Client, path: &[&str], query: Vec<(String, String)>) -> Self {
+        let path = path.iter().map(|part| (*part).to_owned()).collect();
         let (client, page) = (client.clone(), Vec::new().into_iter());
         Self { client, path, query, page, cursor: Some(String::new()) }
     }
@@ -56,7 +53,8 @@ impl<T: DeserializeOwned> List<T> {
         };
         let mut query = self.query.clone();
         query.push(("cursor".into(), cursor));
-        let page: Page<T> = self.client.call(Method::GET, self.path, &query, NO_BODY).await?;
+        let path: Vec<_> = self.path.iter().map(String::as_str).collect();
+        let page: Page<T> = self.client.call(Method::GET, &path, &query, NO_BODY).await?;
         // Only an empty page is the last one.
         self.cursor = (!page.items.is_empty()).then_some(page.cursor);
         self.page = page.items.into_iter();

@@ -35,6 +35,18 @@ fn the_help_of_every_command_is_as_it_was() {
         ("secret_fetch", &["secret", "fetch", "--help"]),
         ("secret_update", &["secret", "update", "--help"]),
         ("secret_delete", &["secret", "delete", "--help"]),
+        ("secret_verify", &["secret", "verify", "--help"]),
+        ("secret_authenticate", &["secret", "authenticate", "--help"]),
+        ("secret_revoke", &["secret", "revoke", "--help"]),
+        ("connection", &["connection", "--help"]),
+        ("connection_list", &["connection", "list", "--help"]),
+        ("connection_verify", &["connection", "verify", "--help"]),
+        ("connection_authenticate", &["connection", "authenticate", "--help"]),
+        ("connection_connect", &["connection", "connect", "--help"]),
+        ("connection_revoke", &["connection", "revoke", "--help"]),
+        ("account", &["account", "--help"]),
+        ("account_fetch", &["account", "fetch", "--help"]),
+        ("account_update", &["account", "update", "--help"]),
         ("doctor", &["doctor", "--help"]),
     ];
     for (name, args) in commands {

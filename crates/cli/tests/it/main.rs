@@ -16,6 +16,7 @@ mod vault;
 
 mod at_most_once;
 mod cli;
+mod connection;
 mod contact;
 mod crash;
 mod full_disk;

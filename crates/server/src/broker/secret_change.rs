@@ -132,13 +132,15 @@ impl Broker {
         given: &Given<Config>,
     ) -> Result<Option<Sealed>, Error> {
         match given {
-            Given::Null => Ok(None),
+            Given::Null => {
+                Config::default().check(secret_type)?;
+                Ok(None)
+            }
             Given::Absent => {
-                // What was right for one type may be wrong for another.
-                if secret_type != before.secret_type
-                    && let Some(config) = self.open_config(tx, permit, before.config.as_ref())?
-                {
-                    config.check(secret_type)?;
+                // What was right for one type may be wrong for another; nothing may be too little.
+                if secret_type != before.secret_type || before.config.is_none() {
+                    let config = self.open_config(tx, permit, before.config.as_ref())?;
+                    config.unwrap_or_default().check(secret_type)?;
                 }
                 Ok(before.config.clone())
             }

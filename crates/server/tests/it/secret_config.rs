@@ -118,6 +118,23 @@ async fn a_new_type_has_to_suit_the_stored_config() {
 }
 
 #[tokio::test]
+async fn a_template_or_a_reference_says_what_it_stands_for_also_without_a_config() {
+    let app = TestApp::new().await;
+    let template = "\"config.template\" is required: the name of a template";
+    let reference =
+        "exactly one of \"config.reference\", \"config.secretId\" and \"config.id\" is required";
+    for (secret_type, message) in [("template", template), ("reference", reference)] {
+        for config in [json!({}), json!({"config": null}), json!({"config": {}})] {
+            let mut body = config;
+            body["type"] = json!(secret_type);
+            refused(app.backend().post("/api/v1/secret/create", body.clone()).await, message);
+            let id = create(&app.backend(), json!({})).await;
+            refused(update(&app.backend(), &id, body).await, message);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_config_that_masks_would_make_too_large_is_refused() {
     let app = TestApp::new().await;
     let large = |name: &str| json!({name: "x".repeat(40_000)});

@@ -1,0 +1,176 @@
+//! `keyfob connection`: what contacts have connected, over HTTP.
+
+use clap::Subcommand;
+use keyfob_api::connection::{Authentication, Connect, ContactSecret, Verified};
+use keyfob_client::Connected;
+use secrecy::ExposeSecret;
+
+use crate::{failure::Failure, input, output, remote::Where};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+A connection is a contact's own value of a personal secret. The contact hands it over at a page:
+  keyfob connection verify CONTACT SECRET           is it connected, and if not, where can it be?
+  keyfob connection authenticate CONTACT SECRET     print a new link
+
+CONTACT is a contact's id; SECRET is a secret's id, its @alias, or its '(name)'.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which connection.
+#[derive(clap::Args)]
+struct Of {
+    /// The contact's id
+    contact: String,
+    /// The secret: its id, @alias or '(name)'
+    secret: String,
+}
+
+/// What a link leads back to.
+#[derive(clap::Args)]
+pub(crate) struct LinkArgs {
+    /// Where the person goes at the end; its origin is one that the account allows
+    #[arg(long, value_name = "URL")]
+    return_url: Option<String>,
+}
+
+impl LinkArgs {
+    pub(crate) fn return_url(&self) -> Option<&str> {
+        self.return_url.as_deref()
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List what a contact has connected, newest first
+    List {
+        /// The contact's id
+        contact: String,
+        /// Also what it could connect
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Print whether a contact's value of a secret can be used: authenticated or unauthenticated
+    #[command(after_help = "\
+Why not, and a link at which the contact can connect it, are said on stderr; --json has all.")]
+    Verify {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Print a link at which a contact connects a secret
+    #[command(after_help = "\
+Whoever has the link can use it, once, for 15 minutes: send it to the contact, and to nobody else.")]
+    Authenticate {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        link: LinkArgs,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Store a value that you have already, in place of what the contact connected
+    #[command(after_help = "\
+The value is never an argument, as others can see those, and the shell keeps them:
+  keyfob connection connect CONTACT @ci --value-stdin < token.txt
+  keyfob connection connect CONTACT @mail --username ann --value-stdin      asks for the password")]
+    Connect {
+        #[command(flatten)]
+        of: Of,
+        /// The user name, for a secret of type basic; the value is the password then
+        #[arg(long, value_name = "NAME")]
+        username: Option<String>,
+        /// Read the value from stdin, without the line break at its end
+        #[arg(long, required = true)]
+        value_stdin: bool,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Take a contact's value of a secret away
+    Revoke {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::List { contact, all, at } => {
+            let which = if all { Connected::AndOthers } else { Connected::Only };
+            let list = at.remote.client()?.list_connections(&contact, which);
+            show_list(&list.take(usize::MAX).await?, at.json)
+        }
+        Command::Verify { of, at } => {
+            let client = at.remote.client()?;
+            show_verified(&client.verify_connection(&of.contact, &of.secret).await?, at.json)
+        }
+        Command::Authenticate { of, link, at } => {
+            let client = at.remote.client()?;
+            let link =
+                client.authenticate_connection(&of.contact, &of.secret, link.return_url()).await?;
+            show_link(&link, at.json)
+        }
+        Command::Connect { of, username, value_stdin: _, at } => {
+            // Before anyone is asked to paste a value.
+            let client = at.remote.client()?;
+            let id = client.connect(&of.contact, &of.secret, &handed(username)?).await?;
+            Ok(output::print_changed(&id, "connected", at.json)?)
+        }
+        Command::Revoke { of, at } => {
+            let id = at.remote.client()?.revoke_connection(&of.contact, &of.secret).await?;
+            Ok(output::print_changed(&id, "revoked", at.json)?)
+        }
+    }
+}
+
+fn handed(username: Option<String>) -> Result<Connect, Failure> {
+    let value = Some(input::stdin_value()?);
+    Ok(match username {
+        None => Connect { value, ..Connect::default() },
+        Some(username) => {
+            Connect { username: Some(username.into()), password: value, ..Connect::default() }
+        }
+    })
+}
+
+fn show_list(secrets: &[ContactSecret], json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(&secrets)?);
+    }
+    let row = |secret: &ContactSecret| {
+        let texts = [&*secret.secret_type, &*secret.status, &*secret.name];
+        [secret.id.clone()].into_iter().chain(texts.map(output::plain)).collect()
+    };
+    let rows: Vec<_> = secrets.iter().map(row).collect();
+    Ok(output::print_table(&["SECRET", "TYPE", "STATUS", "NAME"], &rows)?)
+}
+
+/// Prints whether a credential can be used, and says what can be done if not.
+pub(crate) fn show_verified(verified: &Verified, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(verified)?);
+    }
+    output::print(&output::plain(&verified.status))?;
+    if let Some(reason) = &verified.reason {
+        output::say(&output::plain(reason));
+    }
+    if let Some(action) = &verified.action {
+        output::say(&format!("to connect it: {}", output::plain(action.url.expose_secret())));
+    }
+    Ok(())
+}
+
+/// Prints a link.
+pub(crate) fn show_link(link: &Authentication, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(link)?);
+    }
+    Ok(output::print(&output::plain(link.url.expose_secret()))?)
+}
