@@ -1,7 +1,7 @@
 //! Table `authentication`: links at which a person hands over a credential.
 
 use keyfob_core::{
-    id::{AccountId, ContactId, SecretId},
+    id::{AccountId, ContactId, KeyId, SecretId},
     ticket::TicketHash,
     time::Timestamp,
 };
@@ -22,6 +22,8 @@ pub struct Authentication {
     pub contact: Option<ContactId>,
     /// The secret.
     pub secret: SecretId,
+    /// The key that asked for it; a command on the machine itself has none.
+    pub key: Option<KeyId>,
     /// Where the contact goes at the end.
     pub return_url: Option<String>,
     /// When it was made.
@@ -79,6 +81,7 @@ fn read(row: &Row<'_>) -> Result<Authentication, StoreError> {
             .filter(|id| !id.is_empty())
             .map(|id| ContactId::from_stored(&id)),
         secret: SecretId::from_stored(&row.get::<String>(3)?),
+        key: row.get::<Option<String>>(9)?.map(|id| KeyId::from_stored(&id)),
         return_url: row.get(4)?,
         created_at: row.time(5)?,
         expires_at: row.time(6)?,
@@ -97,7 +100,7 @@ pub fn find(tx: &mut ReadTx<'_>, state: &TicketHash) -> Result<Option<Authentica
     let find = sql!(
         authentication,
         "SELECT account_id, state_hash, contact_id, secret_id, return_url, created_at, expires_at,
-                browser_hash, outcome
+                browser_hash, outcome, key_id
          FROM authentication WHERE state_hash = $1"
     );
     tx.one(find, &[&state.as_bytes()], read)
@@ -131,9 +134,9 @@ pub fn count_open(
 pub fn insert(tx: &mut WriteTx<'_>, new: &Authentication) -> Result<(), StoreError> {
     let insert = sql!(
         authentication,
-        "INSERT INTO authentication (state_hash, account_id, contact_id, secret_id, return_url,
-                                     created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        "INSERT INTO authentication (state_hash, account_id, contact_id, secret_id, key_id,
+                                     return_url, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
     );
     tx.execute(
         insert,
@@ -142,6 +145,7 @@ pub fn insert(tx: &mut WriteTx<'_>, new: &Authentication) -> Result<(), StoreErr
             &new.account.as_str(),
             &column(new.contact.as_ref()),
             &new.secret.as_str(),
+            &new.key.as_ref().map(KeyId::as_str),
             &new.return_url,
             &new.created_at.as_millis(),
             &new.expires_at.as_millis(),

@@ -178,6 +178,7 @@ impl Broker {
             account: account.clone(),
             contact,
             secret,
+            key: caller.key().cloned(),
             return_url,
             created_at: now,
             expires_at: now.plus(USABLE_FOR),

@@ -99,15 +99,14 @@ impl Broker {
         let page = self.read(move |tx| {
             let contact = find_contact(tx, &asking, &contact)?.id;
             let mut page = connectable(tx, &asking, &slice)?;
-            let last = page.last.take();
-            let mut rows = Vec::with_capacity(page.rows.len());
-            for secret in page.rows {
+            slice.end(&mut page, |secret| &secret.id);
+            let Page { rows: secrets, damaged, last } = page;
+            let mut rows = Vec::with_capacity(secrets.len());
+            for secret in secrets {
                 let connected = connection::find(tx, asking.account(), &contact, &secret.id)?;
                 rows.push(could_connect(secret, connected, now));
             }
-            let mut page = Page { rows, damaged: page.damaged, last };
-            slice.end(&mut page, |row| &row.secret);
-            Ok(page)
+            Ok(Page { rows, damaged, last })
         });
         Ok(caller.log_damaged(page.await?))
     }

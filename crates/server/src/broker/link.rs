@@ -15,6 +15,7 @@ use keyfob_store::{
     connection,
     contact::{self, Contact},
     event::Actor,
+    key,
 };
 
 use super::{
@@ -185,6 +186,10 @@ impl Broker {
         let authentication = found.ok_or(LinkProblem::Unknown)?;
         check(&authentication, visit, now)?;
         let gone = || Error::from(LinkProblem::Withdrawn);
+        if let Some(id) = &authentication.key {
+            // A link ends with the key that asked for it.
+            key::find_any(tx, id)?.filter(|key| key.is_live(now)).ok_or_else(gone)?;
+        }
         let account = account::find(tx, &authentication.account)?.ok_or_else(gone)?;
         let contact = match &authentication.contact {
             Some(id) => {

@@ -345,6 +345,23 @@ async fn a_link_is_withdrawn_with_what_it_was_for() {
     }
 }
 
+/// Whoever stole a key shall have nothing of it once it is revoked.
+#[tokio::test]
+async fn a_link_ends_with_the_key_that_asked_for_it() {
+    let app = TestApp::new().await;
+    let (contact, secret, _) = link(&app, "plain").await;
+    let (key, caller) = app.new_caller("agent").await;
+    let answer = caller.post(path(&contact, &secret, "authenticate"), json!({})).await.ok();
+    let link = format!("/connect/{}", state(&answer["url"]));
+    let mut browser = Browser::new(&app);
+    let proof = proof(&browser.open(&link).await);
+    app.owner().post(format!("/api/v1/key/{}/revoke", key.id), json!({})).await.ok();
+    let sent = browser.send(&link, &proof, &[("value", CANARY)]).await;
+    for page in [sent, browser.open(&link).await] {
+        shows(&page, 410, &["This link was withdrawn"]);
+    }
+}
+
 #[tokio::test]
 async fn a_child_that_may_not_use_the_secret_any_more_has_no_link() {
     let app = TestApp::new().await;
