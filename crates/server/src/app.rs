@@ -12,7 +12,8 @@ use axum::{
     extract::{MatchedPath, Request},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Uri, header,
-        uri::{Parts, PathAndQuery},
+        request::Parts,
+        uri::{self, PathAndQuery},
     },
     response::{IntoResponse, Response},
     routing::future::RouteFuture,
@@ -122,7 +123,7 @@ fn expand(request: &mut Request) {
         return;
     }
     if let Ok(path) = PathAndQuery::try_from(format!("/api{path}")) {
-        let mut parts = Parts::default();
+        let mut parts = uri::Parts::default();
         parts.path_and_query = Some(path);
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     }
@@ -151,9 +152,22 @@ fn at_once(response: impl IntoResponse) -> Ready<Result<Response, Infallible>> {
 #[derive(Clone)]
 pub(crate) struct Passport {
     /// Where it came from.
-    pub(crate) origin: Origin,
+    origin: Origin,
     /// The route it took, which its handler notes for the metrics.
-    pub(crate) route: Arc<OnceLock<MatchedPath>>,
+    route: Arc<OnceLock<MatchedPath>>,
+}
+
+impl Passport {
+    /// Takes what came with a request, and notes the route that it took.
+    pub(crate) fn take(parts: &mut Parts) -> Result<Origin, Error> {
+        let passport = parts.extensions.remove::<Self>();
+        let passport = passport.ok_or_else(|| Error::internal("a request without a passport"))?;
+        if let Some(path) = parts.extensions.remove::<MatchedPath>() {
+            // A request has one handler, and so one route.
+            let _ = passport.route.set(path);
+        }
+        Ok(passport.origin)
+    }
 }
 
 /// Gives an error its body, and every answer what it carries.

@@ -1,7 +1,7 @@
 //! Authentication: a handler that has a [`Caller`] has an authenticated one.
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath},
+    extract::FromRequestParts,
     http::{HeaderMap, Method, header, request::Parts},
 };
 use keyfob_core::id::AccountId;
@@ -16,17 +16,12 @@ impl FromRequestParts<Broker> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, broker: &Broker) -> Result<Self, Error> {
-        let passport = parts.extensions.remove::<Passport>();
-        let passport = passport.ok_or_else(|| Error::internal("a request without a passport"))?;
-        if let Some(path) = parts.extensions.remove::<MatchedPath>() {
-            // A request has one handler, and so one route.
-            let _ = passport.route.set(path);
-        }
+        let origin = Passport::take(parts)?;
         if parts.method == Method::POST && Dialect::of(parts.uri.path()) == Dialect::V1 {
             expect_json(&parts.headers)?;
         }
         let (credentials, run_as) = (credentials(&parts.headers)?, run_as(&parts.headers)?);
-        broker.authenticate(&credentials, run_as.as_ref(), passport.origin).await
+        broker.authenticate(&credentials, run_as.as_ref(), origin).await
     }
 }
 

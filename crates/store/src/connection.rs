@@ -98,6 +98,24 @@ fn read_named(row: &Row<'_>) -> Result<Named, StoreError> {
     })
 }
 
+/// Connections of one contact, `$1` and `$2`, beside what people call their secrets.
+macro_rules! select_named {
+    ($rest:literal) => {
+        sql!(
+            connection,
+            concat!(
+                "SELECT ",
+                columns!(),
+                ", secret.name, secret.description, secret.type, secret.account_id, secret.kind,
+                   secret.visibility
+                 FROM connection JOIN secret ON secret.id = connection.secret_id
+                 WHERE connection.account_id = $1 AND connection.contact_id = $2 ",
+                $rest
+            )
+        )
+    };
+}
+
 /// What the contact has connected the secret with.
 pub fn find(
     tx: &mut ReadTx<'_>,
@@ -124,19 +142,7 @@ pub fn list(
     after: Option<&ConnectionId>,
     limit: u32,
 ) -> Result<Page<Named, ConnectionId>, StoreError> {
-    let list = sql!(
-        connection,
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", secret.name, secret.description, secret.type, secret.account_id,
-               secret.kind, secret.visibility
-             FROM connection JOIN secret ON secret.id = connection.secret_id
-             WHERE connection.account_id = $1 AND connection.contact_id = $2
-               AND connection.id > $3
-             ORDER BY connection.id LIMIT $4"
-        )
-    );
+    let list = select_named!("AND connection.id > $3 ORDER BY connection.id LIMIT $4");
     let after = after.map_or("", ConnectionId::as_str);
     let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &after, &i64::from(limit)];
     tx.page(list, &params, (0, ConnectionId::from_stored), read_named)
@@ -150,19 +156,7 @@ pub fn list_newest(
     before: Option<&ConnectionId>,
     limit: u32,
 ) -> Result<Page<Named, ConnectionId>, StoreError> {
-    let list = sql!(
-        connection,
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", secret.name, secret.description, secret.type, secret.account_id,
-               secret.kind, secret.visibility
-             FROM connection JOIN secret ON secret.id = connection.secret_id
-             WHERE connection.account_id = $1 AND connection.contact_id = $2
-               AND connection.id < $3
-             ORDER BY connection.id DESC LIMIT $4"
-        )
-    );
+    let list = select_named!("AND connection.id < $3 ORDER BY connection.id DESC LIMIT $4");
     // Every id starts with a prefix that sorts before this.
     let before = before.map_or("~", ConnectionId::as_str);
     let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &before, &i64::from(limit)];

@@ -2,7 +2,7 @@
 //! link that `authenticate` and `verify` answer.
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Path, State},
+    extract::{FromRequestParts, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -29,18 +29,13 @@ impl FromRequestParts<Broker> for Visit {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, broker: &Broker) -> Result<Self, Error> {
-        let passport = parts.extensions.remove::<Passport>();
-        let passport = passport.ok_or_else(|| Error::internal("a request without a passport"))?;
-        if let Some(path) = parts.extensions.remove::<MatchedPath>() {
-            // A request has one handler, and so one route.
-            let _ = passport.route.set(path);
-        }
+        let origin = Passport::take(parts)?;
         let state = Path::<String>::from_request_parts(parts, broker).await;
         let state = state.ok().and_then(|Path(state)| Ticket::parse(&state).ok());
         Ok(Self {
             state: state.ok_or(LinkProblem::Unknown)?,
             browser: browser(&parts.headers, cookie_name(broker)),
-            origin: passport.origin,
+            origin,
         })
     }
 }
