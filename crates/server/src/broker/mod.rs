@@ -4,6 +4,7 @@
 //! the pages, call these functions and cannot differ in what they allow.
 
 mod account;
+mod attempt;
 mod caller;
 pub(crate) mod code;
 mod config;
@@ -29,7 +30,8 @@ use std::{sync::Arc, time::Duration};
 use keyfob_core::{random::Random, time::Timestamp};
 use keyfob_store::{Commit, ReadTx, Store, WriteTx, creation as creations, vault};
 
-use self::{caller::Callers, entries::Entries, keyring::Keyring};
+pub(crate) use self::creation::Pending;
+use self::{attempt::Attempts, caller::Callers, entries::Entries, keyring::Keyring};
 pub use self::{
     caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
@@ -69,6 +71,7 @@ struct Inner {
     keyring: Keyring,
     callers: Callers,
     entries: Entries,
+    attempts: Attempts,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     audit: Audit,
@@ -96,6 +99,7 @@ impl Broker {
             keyring: Keyring::new(vault.master),
             callers: Callers::default(),
             entries: Entries::default(),
+            attempts: Attempts::default(),
             clock,
             random,
             audit,

@@ -14,6 +14,7 @@ mod app;
 mod call;
 mod database;
 mod guard;
+mod listening;
 mod manual_clock;
 
 mod account;
@@ -27,6 +28,7 @@ mod errors;
 mod isolation;
 mod key;
 mod limits;
+mod lost_answer;
 mod metrics;
 mod runas;
 mod sealing;

@@ -1,0 +1,179 @@
+//! Creates whose answers are on their way, and those whose answers could not be sent. Kept in memory, so
+//! that it counts at once for the next create on this node; others read it from the database.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use keyfob_core::{id::AccountId, time::Timestamp};
+use keyfob_store::creation::Creation;
+use tokio::sync::watch;
+
+/// An identical create within this of one whose answer could not be sent is that one sent again
+/// (contract/contacts-and-secrets, section 11). Counted from when that became known.
+pub(super) const SENT_AGAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is not there yet, or on its way.
+    #[default]
+    Open,
+    /// Its last byte was handed to the operating system.
+    Answered,
+    /// Its connection ended before that; since then.
+    Unanswered(Timestamp),
+}
+
+/// A create that came over a connection.
+pub(crate) struct Attempt {
+    pub(super) account: AccountId,
+    state: watch::Sender<State>,
+}
+
+#[derive(Default)]
+struct State {
+    fate: Fate,
+    /// What it made, or was answered with. It may not be committed yet, and may still be undone.
+    made: Option<Creation>,
+    /// The identical one whose fate this one has to know first.
+    rival: Option<Arc<Attempt>>,
+}
+
+impl Attempt {
+    pub(super) fn new(account: AccountId) -> Self {
+        Self { account, state: watch::Sender::default() }
+    }
+
+    fn fate(&self) -> Fate {
+        self.state.borrow().fate
+    }
+
+    /// Whether its answer is known to be lost.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.fate(), Fate::Unanswered(_))
+    }
+
+    /// Ends when it is known what became of its answer.
+    pub(super) async fn decided(&self) {
+        // The sender lives as long as this future borrows it.
+        let _ = self.state.subscribe().wait_for(|state| state.fate != Fate::Open).await;
+    }
+
+    /// The identical one that it found on its way instead of making anything.
+    pub(super) fn take_rival(&self) -> Option<Arc<Attempt>> {
+        let mut rival = None;
+        self.state.send_modify(|state| rival = state.rival.take());
+        rival
+    }
+}
+
+/// The creates that came over connections of this node.
+#[derive(Default)]
+pub(super) struct Attempts(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Those that are not answered yet, by what they make.
+    open: HashMap<String, Arc<Attempt>>,
+    /// What was made by those whose answers could not be sent lately, and when that became known.
+    unanswered: HashMap<String, Timestamp>,
+}
+
+/// What is known of the answer that told of an object.
+pub(super) enum Answer {
+    /// It was sent, or this node knows nothing of it.
+    Sent,
+    /// It is on its way.
+    OnItsWay(Arc<Attempt>),
+    /// It could not be sent; since then.
+    Lost(Timestamp),
+}
+
+impl Attempts {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Nothing panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what `attempt` makes now. When its answer was lost, if it already is.
+    pub(super) fn make(&self, attempt: &Arc<Attempt>, makes: &Creation) -> Option<Timestamp> {
+        self.note(attempt, makes, true)
+    }
+
+    /// Notes that `attempt` makes nothing: it is answered with what an earlier one made. When its answer
+    /// was lost, if it already is.
+    pub(super) fn repeat(&self, attempt: &Arc<Attempt>, first: &Creation) -> Option<Timestamp> {
+        self.note(attempt, first, false)
+    }
+
+    fn note(&self, attempt: &Arc<Attempt>, made: &Creation, is_new: bool) -> Option<Timestamp> {
+        let mut known = self.known();
+        known.remove(attempt);
+        attempt.state.send_modify(|state| {
+            state.made = Some(made.clone());
+            // A unit can be run again, and find no rival then.
+            state.rival = None;
+        });
+        let object_id = made.object_id.clone();
+        match attempt.fate() {
+            Fate::Unanswered(at) => {
+                known.lose(object_id, at);
+                return Some(at);
+            }
+            Fate::Open if is_new => drop(known.open.insert(object_id, Arc::clone(attempt))),
+            Fate::Open | Fate::Answered => {}
+        }
+        None
+    }
+
+    /// Notes that `attempt` makes nothing until the fate of `rival` is known.
+    pub(super) fn await_rival(&self, attempt: &Attempt, rival: Arc<Attempt>) {
+        self.known().remove(attempt);
+        attempt.state.send_modify(|state| {
+            state.made = None;
+            state.rival = Some(rival);
+        });
+    }
+
+    /// Notes what became of an attempt's answer; what was made, if it did not get that far.
+    pub(super) fn decide(&self, attempt: &Attempt, fate: Fate) -> Option<Creation> {
+        let mut known = self.known();
+        known.remove(attempt);
+        attempt.state.send_modify(|state| state.fate = fate);
+        let Fate::Unanswered(at) = fate else { return None };
+        let made = attempt.state.borrow().made.clone()?;
+        known.lose(made.object_id.clone(), at);
+        Some(Creation { unanswered_at: Some(at), ..made })
+    }
+
+    /// What became of the answer that told of `object_id`.
+    pub(super) fn answer_of(&self, object_id: &str) -> Answer {
+        let known = self.known();
+        match (known.unanswered.get(object_id), known.open.get(object_id)) {
+            (Some(at), _) => Answer::Lost(*at),
+            (None, Some(attempt)) => Answer::OnItsWay(Arc::clone(attempt)),
+            (None, None) => Answer::Sent,
+        }
+    }
+}
+
+impl Known {
+    /// Forgets what `attempt` was noted to make.
+    fn remove(&mut self, attempt: &Attempt) {
+        let state = attempt.state.borrow();
+        let Some(made) = &state.made else { return };
+        let open = self.open.get(&made.object_id);
+        if open.is_some_and(|open| std::ptr::eq(&raw const **open, attempt)) {
+            self.open.remove(&made.object_id);
+        }
+    }
+
+    fn lose(&mut self, object_id: String, at: Timestamp) {
+        let recent = at.minus(SENT_AGAIN_WITHIN);
+        self.unanswered.retain(|_, lost| *lost >= recent);
+        self.unanswered.insert(object_id, at);
+    }
+}
