@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
+use keyfob_server::clock::Clock;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -400,6 +401,24 @@ async fn a_lost_answer_is_known_after_a_restart_and_on_another_server() {
         bench.app.clock.advance_seconds(11);
         assert_ne!(elsewhere.post(path, body).await.ok(), again);
     }
+}
+
+#[tokio::test]
+async fn a_lost_create_that_its_repetition_overtook_makes_nothing() {
+    let bench = Bench::new(1).await;
+    let (path, body) = (CONTACT, json!({"name": "Ann"}));
+    let came_in = bench.app.clock.now();
+    bench.app.clock.advance_seconds(1);
+    // Another server, or the other writer, was faster.
+    let repetition = bench.app.anonymous().with_token(&bench.key).post(path, body.clone());
+    let id = repetition.await.ok()["id"].clone();
+    bench.app.clock.set(came_in);
+    bench.lose(path, &body, Close).await;
+    bench.create(CONTACT, &json!({"name": "the writer has come so far"})).await;
+    let made = bench.made(path).await;
+    assert_eq!(made.len(), 2, "{made:?}");
+    assert!(made.contains(&id.as_str().unwrap().to_owned()));
+    bench.stop().await;
 }
 
 /// Many creates whose connections are cut while they wait, and each of them once more at once; the ids
