@@ -37,8 +37,7 @@ impl Delivery {
         *self.pending() = Some(pending);
     }
 
-    /// There is nothing to follow any more.
-    pub(crate) fn take(&self) -> Option<Pending> {
+    fn take(&self) -> Option<Pending> {
         self.0.is_taken.store(false, Ordering::Relaxed);
         self.pending().take()
     }

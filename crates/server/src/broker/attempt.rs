@@ -177,3 +177,65 @@ impl Known {
         self.unanswered.insert(object_id, at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn creation(object_id: &str) -> Creation {
+        Creation {
+            fingerprint: [1; 32],
+            content: [1; 32],
+            object_id: object_id.into(),
+            created_at: Timestamp::from_seconds(1),
+            unanswered_at: None,
+        }
+    }
+
+    fn attempt() -> Arc<Attempt> {
+        Arc::new(Attempt::new(AccountId::never()))
+    }
+
+    #[test]
+    fn an_answer_that_is_lost_is_known_at_once_and_forgotten_after_ten_seconds() {
+        let attempts = Attempts::default();
+        for (object_id, seconds) in [("first", 100), ("second", 110), ("third", 111)] {
+            let (attempt, at) = (attempt(), Timestamp::from_seconds(seconds));
+            assert_eq!(attempts.make(&attempt, &creation(object_id)), None);
+            assert!(matches!(attempts.answer_of(object_id), Answer::OnItsWay(_)));
+            let lost = attempts.decide(&attempt, Fate::Unanswered(at));
+            assert_eq!(lost.and_then(|lost| lost.unanswered_at), Some(at));
+            assert!(matches!(attempts.answer_of(object_id), Answer::Lost(lost) if lost == at));
+        }
+        assert!(matches!(attempts.answer_of("first"), Answer::Sent));
+        assert!(matches!(attempts.answer_of("second"), Answer::Lost(_)));
+    }
+
+    #[test]
+    fn a_unit_that_is_run_again_makes_what_it_made_last() {
+        let attempts = Attempts::default();
+        let attempt = attempt();
+        attempts.make(&attempt, &creation("undone"));
+        attempts.make(&attempt, &creation("kept"));
+        assert!(matches!(attempts.answer_of("undone"), Answer::Sent));
+        assert!(matches!(attempts.answer_of("kept"), Answer::OnItsWay(_)));
+        let at = Timestamp::from_seconds(100);
+        attempts.decide(&attempt, Fate::Unanswered(at));
+        assert_eq!(attempts.make(&attempt, &creation("kept in the end")), Some(at));
+        assert!(matches!(attempts.answer_of("kept in the end"), Answer::Lost(_)));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_was_answered() {
+        let attempts = Attempts::default();
+        let (first, repetition) = (attempt(), attempt());
+        attempts.make(&first, &creation("object"));
+        attempts.make(&repetition, &creation("never made"));
+        attempts.repeat(&repetition, &creation("object"));
+        attempts.decide(&repetition, Fate::Answered);
+        assert!(matches!(attempts.answer_of("object"), Answer::OnItsWay(_)));
+        attempts.decide(&first, Fate::Answered);
+        let known = attempts.known();
+        assert!(known.open.is_empty() && known.unanswered.is_empty());
+    }
+}

@@ -45,7 +45,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// The answer was handed to the operating system, or says that nothing was made.
+    /// The answer was handed to the operating system.
     pub(crate) fn answered(self) {
         self.broker.inner.attempts.decide(&self.attempt, Fate::Answered);
     }
@@ -90,16 +90,10 @@ impl Broker {
         loop {
             let (work, mine) = (Arc::clone(&work), Arc::clone(&attempt));
             let answer = self.write(move |tx| work(tx, Some(&mine))).await;
-            if let Some(rival) = attempt.take_rival() {
-                rival.decided().await;
-                continue;
-            }
-            if answer.is_err()
-                && let Some(pending) = delivery.take()
-            {
-                pending.answered();
-            }
-            return answer;
+            let Some(rival) = attempt.take_rival() else {
+                return answer;
+            };
+            rival.decided().await;
         }
     }
 
@@ -173,6 +167,7 @@ impl Broker {
             (Answer::Lost(at), _) => Some(at).max(first.unanswered_at),
             (Answer::OnItsWay(rival), Some(mine)) if !Arc::ptr_eq(&rival, mine) => {
                 self.inner.attempts.await_rival(mine, rival);
+                // Nobody sees this: the unit is run again.
                 return Err(Error::internal("an identical create is on its way"));
             }
             _ => first.unanswered_at,
