@@ -5,147 +5,17 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use keyfob_server::clock::Clock;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    app::{SECRETS, TestApp},
-    call::Key,
-    guard::CANARY,
-    listening::{Server, within_patience},
+    app::SECRETS,
+    listening::within_patience,
+    lossy::{
+        Bench, CONTACT,
+        End::{Close, Reset},
+        creates, cut, read_id, request_by,
+    },
 };
-
-const CONTACT: &str = "/api/v1/contact/create";
-const SECRET: &str = "/api/v1/secret/create";
-
-/// How a connection ends.
-#[derive(Clone, Copy)]
-enum End {
-    Close,
-    Reset,
-}
-
-use End::{Close, Reset};
-
-/// A service with a listener, and a key that creates.
-struct Bench {
-    app: TestApp,
-    server: Server,
-    key: Key,
-}
-
-impl Bench {
-    /// With room for one connection the next one begins after the one before has ended for the server
-    /// too.
-    async fn new(connections: usize) -> Self {
-        let app = TestApp::new().await;
-        let server = Server::start(&app, connections);
-        let (key, _) = app.new_caller("backend").await;
-        Self { app, server, key }
-    }
-
-    fn request(&self, path: &str, body: &Value) -> String {
-        request_by(&self.key, path, body)
-    }
-
-    /// Sends bytes over a new connection.
-    async fn send(&self, bytes: &str) -> TcpStream {
-        let mut stream = within_patience(self.server.connect()).await;
-        stream.write_all(bytes.as_bytes()).await.unwrap();
-        stream
-    }
-
-    /// Creates something and reads the answer; its id.
-    async fn create(&self, path: &str, body: &Value) -> String {
-        let mut stream = self.send(&self.request(path, body)).await;
-        read_id(&mut stream).await
-    }
-
-    /// Sends a create whose connection ends while its unit of work waits, and ends when the server knows
-    /// that it has. The unit is done after that.
-    async fn lose(&self, path: &str, body: &Value, end: End) {
-        let held = self.app.hold_writers().await;
-        let stream = self.send(&self.request(path, body)).await;
-        self.app.until_depth(1).await;
-        cut(stream, end);
-        self.until_ended().await;
-        drop(held);
-    }
-
-    /// With room for one connection, ends when there is none.
-    async fn until_ended(&self) {
-        let mut next =
-            self.send("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-        let mut answer = String::new();
-        within_patience(next.read_to_string(&mut answer)).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-
-    /// The ids of all that a path's creates made.
-    async fn made(&self, path: &str) -> Vec<String> {
-        let (list, items) = match path {
-            SECRETS => (SECRETS, "totp_secrets"),
-            CONTACT => ("/api/v1/contact/list", "items"),
-            _ => ("/api/v1/secret/list", "items"),
-        };
-        let list = self.app.backend().get(list).await.ok();
-        let items = list[items].as_array().unwrap().iter();
-        items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    async fn stop(self) {
-        self.server.stop().await;
-    }
-}
-
-fn request_by(key: &Key, path: &str, body: &Value) -> String {
-    let (token, body) = (&key.token, body.to_string());
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-}
-
-/// Ends a connection from the caller's side.
-fn cut(stream: TcpStream, end: End) {
-    if matches!(end, Reset) {
-        stream.set_zero_linger().unwrap();
-    }
-    drop(stream);
-}
-
-/// The id in the next answer.
-async fn read_id(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let id = async {
-        loop {
-            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "the connection ended");
-            let text = String::from_utf8_lossy(&answer);
-            assert!(text.starts_with("HTTP/1.1 200") || text.len() < 12, "{text}");
-            let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-            if let Some(Ok(body)) = body.map(|body| serde_json::from_str::<Value>(&body)) {
-                let id = body["id"].as_str().or(body["totp_secret"]["id"].as_str());
-                return id.unwrap().to_owned();
-            }
-        }
-    };
-    within_patience(id).await
-}
-
-/// One create of each noun.
-fn creates() -> [(&'static str, Value); 3] {
-    [
-        (CONTACT, json!({"name": "Ann"})),
-        (
-            SECRET,
-            json!({"name": "a secret", "value": CANARY, "config": {"hosts": ["example.com"]}}),
-        ),
-        (SECRETS, json!({"label": "GitHub", "secret": CANARY})),
-    ]
-}
 
 #[tokio::test]
 async fn a_create_whose_connection_ends_before_it_is_done_is_known_when_it_is_sent_again() {
@@ -236,14 +106,17 @@ async fn ten_seconds_after_an_answer_was_lost_the_same_create_is_another_one() {
 
 #[tokio::test]
 async fn the_ten_seconds_begin_when_the_last_answer_was_lost() {
-    let bench = Bench::new(1).await;
+    let mut bench = Bench::new(1).await;
     let (path, body) = (CONTACT, json!({"name": "Ann"}));
     for _ in 0..3 {
         bench.lose(path, &body, Reset).await;
         bench.app.clock.advance_seconds(9);
     }
     let id = bench.create(path, &body).await;
-    assert_eq!(bench.made(path).await, [id]);
+    assert_eq!(bench.made(path).await, std::slice::from_ref(&id));
+    let caller = bench.app.anonymous().with_token(&bench.key);
+    let elsewhere = bench.app.on_another_node(caller).await;
+    assert_eq!(elsewhere.post(path, body).await.ok()["id"], id);
     bench.stop().await;
 }
 

@@ -15,6 +15,7 @@ mod call;
 mod database;
 mod guard;
 mod listening;
+mod lossy;
 mod manual_clock;
 
 mod account;
