@@ -92,13 +92,13 @@ pub async fn serve(
             .header_read_timeout(HEADERS_WITHIN)
             .max_buf_size(LARGEST_READ)
             .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        // Not an `async` block, which would have room for the connection twice.
+        tokio::spawn(graceful.watch(connection).map(move |ended| {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection");
             }
             drop(place);
-        });
+        }));
     }
     drop(listener);
     if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {
