@@ -89,7 +89,8 @@ fn remember(
     Ok(changed == 1)
 }
 
-/// Notes that a create's answer could not be sent, unless another create took its place. The create may
+/// Notes that a create's answer could not be sent, unless that of a later repetition is noted, or
+/// another create took its place. The create may
 /// not be committed yet: then this waits for it, or comes before it.
 pub fn note_unanswered(
     tx: &mut WriteTx<'_>,
@@ -102,7 +103,8 @@ pub fn note_unanswered(
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (account_id, fingerprint) DO UPDATE
          SET unanswered_at = excluded.unanswered_at
-         WHERE creation.object_id = excluded.object_id"
+         WHERE creation.object_id = excluded.object_id
+           AND (creation.unanswered_at IS NULL OR creation.unanswered_at < excluded.unanswered_at)"
     );
     tx.execute(
         note,

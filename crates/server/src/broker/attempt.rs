@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use keyfob_core::{id::AccountId, time::Timestamp};
+use keyfob_core::{
+    id::{AccountId, KeyId},
+    time::Timestamp,
+};
 use keyfob_store::creation::Creation;
 use tokio::sync::watch;
 
@@ -30,6 +33,7 @@ pub(super) enum Fate {
 /// A create that came over a connection.
 pub(crate) struct Attempt {
     pub(super) account: AccountId,
+    key: Option<KeyId>,
     state: watch::Sender<State>,
 }
 
@@ -38,13 +42,15 @@ struct State {
     fate: Fate,
     /// What it made, or was answered with. It may not be committed yet, and may still be undone.
     made: Option<Creation>,
-    /// The identical one whose fate this one has to know first.
+    /// Whether its unit of work waits or runs.
+    is_queued: bool,
+    /// The one whose fate this one has to know first.
     rival: Option<Arc<Attempt>>,
 }
 
 impl Attempt {
-    pub(super) fn new(account: AccountId) -> Self {
-        Self { account, state: watch::Sender::default() }
+    pub(super) fn new(account: AccountId, key: Option<KeyId>) -> Self {
+        Self { account, key, state: watch::Sender::default() }
     }
 
     fn fate(&self) -> Fate {
@@ -56,13 +62,18 @@ impl Attempt {
         matches!(self.fate(), Fate::Unanswered(_))
     }
 
-    /// Ends when it is known what became of its answer.
+    /// Ends when it is known what became of its answer, and what it made.
     pub(super) async fn decided(&self) {
+        let is_decided = |state: &State| match state.fate {
+            Fate::Open => false,
+            Fate::Answered => true,
+            Fate::Unanswered(_) => !state.is_queued,
+        };
         // The sender lives as long as this future borrows it.
-        let _ = self.state.subscribe().wait_for(|state| state.fate != Fate::Open).await;
+        let _ = self.state.subscribe().wait_for(is_decided).await;
     }
 
-    /// The identical one that it found on its way instead of making anything.
+    /// The one that it has to wait for instead of making anything.
     pub(super) fn take_rival(&self) -> Option<Arc<Attempt>> {
         let mut rival = None;
         self.state.send_modify(|state| rival = state.rival.take());
@@ -80,6 +91,22 @@ struct Known {
     open: HashMap<String, Arc<Attempt>>,
     /// What was made by those whose answers could not be sent lately, and when that became known.
     unanswered: HashMap<String, Timestamp>,
+    /// Those whose answers were lost before their units ran, until these are done.
+    early: Vec<Arc<Attempt>>,
+}
+
+/// A create in the writer's queue.
+pub(super) struct Queued {
+    attempts: Arc<Attempts>,
+    pub(super) attempt: Arc<Attempt>,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let mut known = self.attempts.known();
+        known.early.retain(|early| !Arc::ptr_eq(early, &self.attempt));
+        self.attempt.state.send_modify(|state| state.is_queued = false);
+    }
 }
 
 /// What is known of the answer that told of an object.
@@ -96,6 +123,22 @@ impl Attempts {
     fn known(&self) -> MutexGuard<'_, Known> {
         // Nothing panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the attempt's unit is about to be queued. To be dropped with it.
+    pub(super) fn queue(self: &Arc<Self>, attempt: &Arc<Attempt>) -> Queued {
+        let _known = self.known();
+        attempt.state.send_modify(|state| state.is_queued = true);
+        Queued { attempts: Arc::clone(self), attempt: Arc::clone(attempt) }
+    }
+
+    /// A create by the same key whose answer was lost before its unit ran, and whose unit is not done. It
+    /// may be the one that `attempt` repeats, and may run beside it.
+    pub(super) fn overtaken_by(&self, attempt: &Attempt) -> Option<Arc<Attempt>> {
+        let known = self.known();
+        let is_same =
+            |early: &&Arc<Attempt>| early.account == attempt.account && early.key == attempt.key;
+        known.early.iter().find(is_same).filter(|_| !attempt.is_lost()).cloned()
     }
 
     /// Notes what `attempt` makes now. When its answer was lost, if it already is.
@@ -139,12 +182,19 @@ impl Attempts {
     }
 
     /// Notes what became of an attempt's answer; what was made, if it did not get that far.
-    pub(super) fn decide(&self, attempt: &Attempt, fate: Fate) -> Option<Creation> {
+    pub(super) fn decide(&self, attempt: &Arc<Attempt>, fate: Fate) -> Option<Creation> {
         let mut known = self.known();
         known.remove(attempt);
         attempt.state.send_modify(|state| state.fate = fate);
         let Fate::Unanswered(at) = fate else { return None };
-        let made = attempt.state.borrow().made.clone()?;
+        let (made, is_queued) = {
+            let state = attempt.state.borrow();
+            (state.made.clone(), state.is_queued)
+        };
+        if made.is_none() && is_queued {
+            known.early.push(Arc::clone(attempt));
+        }
+        let made = made?;
         known.lose(made.object_id.clone(), at);
         Some(Creation { unanswered_at: Some(at), ..made })
     }
@@ -174,12 +224,16 @@ impl Known {
     fn lose(&mut self, object_id: String, at: Timestamp) {
         let recent = at.minus(SENT_AGAIN_WITHIN);
         self.unanswered.retain(|_, lost| *lost >= recent);
-        self.unanswered.insert(object_id, at);
+        // Units do not end in the order in which connections do.
+        let latest = self.unanswered.entry(object_id).or_insert(at);
+        *latest = at.max(*latest);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn creation(object_id: &str) -> Creation {
@@ -193,7 +247,7 @@ mod tests {
     }
 
     fn attempt() -> Arc<Attempt> {
-        Arc::new(Attempt::new(AccountId::never()))
+        Arc::new(Attempt::new(AccountId::never(), None))
     }
 
     #[test]
@@ -223,6 +277,10 @@ mod tests {
         attempts.decide(&attempt, Fate::Unanswered(at));
         assert_eq!(attempts.make(&attempt, &creation("kept in the end")), Some(at));
         assert!(matches!(attempts.answer_of("kept in the end"), Answer::Lost(_)));
+        let late = self::attempt();
+        attempts.decide(&late, Fate::Unanswered(Timestamp::from_seconds(99)));
+        attempts.repeat(&late, &creation("kept in the end"));
+        assert!(matches!(attempts.answer_of("kept in the end"), Answer::Lost(lost) if lost == at));
     }
 
     #[test]
@@ -236,6 +294,30 @@ mod tests {
         assert!(matches!(attempts.answer_of("object"), Answer::OnItsWay(_)));
         attempts.decide(&first, Fate::Answered);
         let known = attempts.known();
-        assert!(known.open.is_empty() && known.unanswered.is_empty());
+        assert!(known.open.is_empty() && known.unanswered.is_empty() && known.early.is_empty());
+    }
+
+    #[test]
+    fn one_that_is_lost_before_it_ran_is_waited_for_until_it_is_done() {
+        let attempts = Arc::new(Attempts::default());
+        let later = attempt();
+        for runs in [true, false] {
+            let first = attempt();
+            let queued = attempts.queue(&first);
+            assert!(attempts.overtaken_by(&later).is_none());
+            attempts.decide(&first, Fate::Unanswered(Timestamp::from_seconds(100)));
+            assert!(Arc::ptr_eq(&attempts.overtaken_by(&later).unwrap(), &first));
+            assert!(attempts.overtaken_by(&first).is_none(), "nobody waits for it");
+            let other = Attempt::new(AccountId::never(), Some(KeyId::never()));
+            assert!(attempts.overtaken_by(&other).is_none());
+            assert!(first.decided().now_or_never().is_none());
+            if runs {
+                attempts.make(&first, &creation("object"));
+                assert!(first.decided().now_or_never().is_none(), "it is not committed");
+            }
+            drop(queued);
+            assert!(first.decided().now_or_never().is_some());
+            assert!(attempts.overtaken_by(&later).is_none());
+        }
     }
 }

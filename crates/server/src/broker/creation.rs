@@ -71,8 +71,8 @@ impl Pending {
 impl Broker {
     /// Runs the unit of a create, and follows its answer if the caller has a connection.
     ///
-    /// While an identical one of this node is on its way, nobody can say whether this one is that one
-    /// sent again, so it is run when that is known.
+    /// While nobody can say whether it repeats another one of this node, that one is waited for, and the
+    /// unit is run again.
     pub(super) async fn create<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -85,11 +85,11 @@ impl Broker {
         let Some(delivery) = caller.delivery() else {
             return self.write(move |tx| work(tx, None)).await;
         };
-        let attempt = Arc::new(Attempt::new(caller.account().clone()));
+        let attempt = Arc::new(Attempt::new(caller.account().clone(), caller.key().cloned()));
         delivery.expect(Pending { broker: self.clone(), attempt: Arc::clone(&attempt) });
         loop {
-            let (work, mine) = (Arc::clone(&work), Arc::clone(&attempt));
-            let answer = self.write(move |tx| work(tx, Some(&mine))).await;
+            let (work, queued) = (Arc::clone(&work), self.inner.attempts.queue(&attempt));
+            let answer = self.write(move |tx| work(tx, Some(&queued.attempt))).await;
             let Some(rival) = attempt.take_rival() else {
                 return answer;
             };
@@ -106,6 +106,11 @@ impl Broker {
         caller: &Caller,
         claim: &Claim<'_>,
     ) -> Result<Option<String>, Error> {
+        if let Some(mine) = claim.attempt
+            && let Some(overtaken) = self.inner.attempts.overtaken_by(mine)
+        {
+            return Err(self.wait_for(mine, overtaken));
+        }
         let (by_content, by_name) = self.creations(tx, caller, claim)?;
         let by_content = self.makes(claim, by_content);
         let first = match claim.repeat {
@@ -150,8 +155,7 @@ impl Broker {
         creation
     }
 
-    /// What an identical create made whose answer could not be sent within the last seconds; an answer
-    /// of this one's own that is lost makes a later one its repetition.
+    /// What an identical create made whose answer could not be sent within the last seconds.
     fn unanswered(
         &self,
         tx: &mut WriteTx<'_>,
@@ -163,19 +167,27 @@ impl Broker {
         let Some(first) = creation::claim(tx, caller.account(), by_content, since)? else {
             return Ok(None);
         };
+        let is_lost = claim.attempt.is_some_and(|mine| mine.is_lost());
+        if is_lost && first.created_at >= claim.now {
+            // Nobody waits for this one any more, and its repetition overtook it.
+            return Ok(Some(first.object_id));
+        }
         let lost_at = match (self.inner.attempts.answer_of(&first.object_id), claim.attempt) {
             (Answer::Lost(at), _) => Some(at).max(first.unanswered_at),
             (Answer::OnItsWay(rival), Some(mine)) if !Arc::ptr_eq(&rival, mine) => {
-                self.inner.attempts.await_rival(mine, rival);
-                // Nobody sees this: the unit is run again.
-                return Err(Error::internal("an identical create is on its way"));
+                return Err(self.wait_for(mine, rival));
             }
             _ => first.unanswered_at,
         };
-        let is_lost = lost_at.is_some_and(|at| at >= claim.now.minus(SENT_AGAIN_WITHIN));
-        let is_overtaken =
-            first.created_at >= claim.now && claim.attempt.is_some_and(|mine| mine.is_lost());
-        Ok((is_lost || is_overtaken).then_some(first.object_id))
+        let is_sent_again = lost_at.is_some_and(|at| at >= claim.now.minus(SENT_AGAIN_WITHIN));
+        Ok(is_sent_again.then_some(first.object_id))
+    }
+
+    /// Has [`Broker::create`] run the unit again when the fate of `rival` is known. The error ends this
+    /// run, and nobody sees it.
+    fn wait_for(&self, mine: &Attempt, rival: Arc<Attempt>) -> Error {
+        self.inner.attempts.await_rival(mine, rival);
+        Error::internal("another create has to be done first")
     }
 
     /// What is remembered of a create: under its content, and under its name, which is its content
