@@ -24,6 +24,7 @@ use tower::Service;
 
 use crate::{
     broker::{Broker, Origin},
+    delivery::Delivery,
     error::{Dialect, Error, render},
     metrics::{self, Metrics},
     router,
@@ -35,6 +36,15 @@ const REQUEST_ID: &str = "x-request-id";
 const LARGEST_HEAD: usize = 16 * 1024;
 /// A longer id from a caller is not echoed.
 const LONGEST_REQUEST_ID: usize = 128;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub ip: Arc<str>,
+    /// What follows the answers of its creates to the connection; without it every answer counts as sent.
+    pub delivery: Option<Delivery>,
+}
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -66,14 +76,14 @@ impl App {
         Self { inner: Arc::new(Inner { router, metrics, request_ids }) }
     }
 
-    /// Answers a request from the address `peer`.
+    /// Answers a request.
     ///
     /// Not an `async fn`, which would keep room for the request for as long as it runs: thousands of
     /// callers may be waiting here.
     pub fn handle(
         &self,
         mut request: Request,
-        peer: Option<Arc<str>>,
+        peer: Option<Peer>,
     ) -> impl Future<Output = Response> + Send + use<> {
         let started = metrics::start();
         expand(&mut request);
@@ -81,7 +91,8 @@ impl App {
         let method = method(request.method());
         let dialect = Dialect::of(request.uri().path());
         let route = Arc::new(OnceLock::new());
-        let origin = Origin { ip: peer, request_id: Arc::clone(&request_id) };
+        let (ip, delivery) = peer.map_or((None, None), |peer| (Some(peer.ip), peer.delivery));
+        let origin = Origin { ip, request_id: Arc::clone(&request_id), delivery };
         request.extensions_mut().insert(Passport { origin, route: Arc::clone(&route) });
         let answer = self.answer(request, dialect);
         let inner = Arc::clone(&self.inner);

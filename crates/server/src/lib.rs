@@ -7,6 +7,7 @@ pub mod app;
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod doctor;
 pub mod error;
 pub mod jobs;

@@ -15,7 +15,11 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutWriter;
 
-use crate::{app::App, unread::ReadToEnd};
+use crate::{
+    app::{App, Peer},
+    delivery::{Delivery, Told},
+    unread::ReadToEnd,
+};
 
 /// A request's headers, and the next request on an idle connection, must come within this.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
@@ -75,24 +79,28 @@ pub async fn serve(
         let Some((stream, peer, place)) = accepted else {
             continue;
         };
-        let (app, peer): (_, Arc<str>) = (app.clone(), peer.ip().to_string().into());
+        let (app, delivery) = (app.clone(), Delivery::default());
+        let stream = Told::new(bounded(stream, bounds), delivery.clone());
+        let ip = peer.ip().to_string().into();
+        let peer = Peer { ip, delivery: Some(delivery.clone()) };
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let request = ReadToEnd::of(request).map(Body::new);
-            let answer = app.handle(request, Some(Arc::clone(&peer)));
-            answer.map(Ok::<_, std::convert::Infallible>)
+            let answer = app.handle(request, Some(peer.clone()));
+            let delivery = delivery.clone();
+            answer.map(move |answer| Ok::<_, std::convert::Infallible>(delivery.follow(answer)))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_WITHIN)
             .max_buf_size(LARGEST_READ)
-            .serve_connection(TokioIo::new(bounded(stream, bounds)), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            .serve_connection(TokioIo::new(stream), service);
+        // Not an `async` block, which would have room for the connection twice.
+        tokio::spawn(graceful.watch(connection).map(move |ended| {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "connection");
             }
             drop(place);
-        });
+        }));
     }
     drop(listener);
     if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {

@@ -15,6 +15,8 @@ pub struct Creation {
     pub object_id: String,
     /// When.
     pub created_at: Timestamp,
+    /// When it became known that the answer could not be sent, if that is so.
+    pub unanswered_at: Option<Timestamp>,
 }
 
 /// Remembers a create, in place of an older one that looked the same.
@@ -39,7 +41,7 @@ pub fn claim(
     }
     let find = sql!(
         creation,
-        "SELECT content, object_id, created_at, account_id FROM creation
+        "SELECT content, object_id, created_at, unanswered_at, account_id FROM creation
          WHERE account_id = $1 AND fingerprint = $2"
     );
     let fingerprint = creation.fingerprint;
@@ -50,6 +52,7 @@ pub fn claim(
             content: content.try_into().map_err(|_| row.damaged("content"))?,
             object_id: row.get(1)?,
             created_at: row.time(2)?,
+            unanswered_at: row.time_if_any(3)?,
         })
     })?;
     // It was there a statement ago, and only a clean-up of old rows removes it.
@@ -64,12 +67,12 @@ fn remember(
 ) -> Result<bool, StoreError> {
     let remember = sql!(
         creation,
-        "INSERT INTO creation (account_id, fingerprint, content, object_id, created_at)
-         VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO creation (account_id, fingerprint, content, object_id, created_at, unanswered_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (account_id, fingerprint) DO UPDATE
          SET content = excluded.content, object_id = excluded.object_id,
-             created_at = excluded.created_at
-         WHERE creation.created_at < $6"
+             created_at = excluded.created_at, unanswered_at = excluded.unanswered_at
+         WHERE creation.created_at < $7"
     );
     let changed = tx.execute(
         remember,
@@ -79,10 +82,42 @@ fn remember(
             &creation.content.as_slice(),
             &creation.object_id,
             &creation.created_at.as_millis(),
+            &creation.unanswered_at.map(Timestamp::as_millis),
             &replaceable_before,
         ],
     )?;
     Ok(changed == 1)
+}
+
+/// Notes that a create's answer could not be sent, unless that of a later repetition is noted, or
+/// another create took its place. The create may
+/// not be committed yet: then this waits for it, or comes before it.
+pub fn note_unanswered(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    creation: &Creation,
+) -> Result<(), StoreError> {
+    let note = sql!(
+        creation,
+        "INSERT INTO creation (account_id, fingerprint, content, object_id, created_at, unanswered_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (account_id, fingerprint) DO UPDATE
+         SET unanswered_at = excluded.unanswered_at
+         WHERE creation.object_id = excluded.object_id
+           AND (creation.unanswered_at IS NULL OR creation.unanswered_at < excluded.unanswered_at)"
+    );
+    tx.execute(
+        note,
+        &[
+            &account.as_str(),
+            &creation.fingerprint.as_slice(),
+            &creation.content.as_slice(),
+            &creation.object_id,
+            &creation.created_at.as_millis(),
+            &creation.unanswered_at.map(Timestamp::as_millis),
+        ],
+    )?;
+    Ok(())
 }
 
 /// Forgets up to `limit` of the creates before `before`; how many there were.

@@ -15,7 +15,7 @@ use keyfob_store::{
 };
 
 use super::{Broker, recent::Recent};
-use crate::error::Error;
+use crate::{delivery::Delivery, error::Error};
 
 /// What a request says about who sends it.
 pub struct Credentials {
@@ -54,6 +54,8 @@ pub struct Origin {
     pub ip: Option<Arc<str>>,
     /// The request's id.
     pub request_id: Arc<str>,
+    /// What follows the answer of a create, if it came over a connection.
+    pub delivery: Option<Delivery>,
 }
 
 /// Someone who may use the vault: there is no other way to make one than to authenticate. Cheap to
@@ -75,7 +77,7 @@ impl Caller {
     pub(crate) fn operator(grant: Grant, request_id: Arc<str>) -> Self {
         let (id, name) = ("local".into(), "command line".into());
         let actor = Actor { kind: "operator", id, name };
-        let origin = Origin { ip: None, request_id };
+        let origin = Origin { ip: None, request_id, delivery: None };
         Self(Arc::new(Identity { grant, actor, origin, key: None }))
     }
 
@@ -87,6 +89,10 @@ impl Caller {
     /// The id of the request it came with.
     pub(crate) fn request_id(&self) -> &str {
         &self.0.origin.request_id
+    }
+
+    pub(super) fn delivery(&self) -> Option<&Delivery> {
+        self.0.origin.delivery.as_ref()
     }
 
     pub(super) fn account(&self) -> &AccountId {

@@ -116,23 +116,23 @@ impl Broker {
         caller.decide(Action::ContactCreate, Object::Account)?;
         let (now, change) = (self.now()?, change.checked()?);
         let said = format!("{change:?}");
-        let (broker, caller) = (self.clone(), caller.clone());
-        self.write(move |tx| {
+        let (broker, creator) = (self.clone(), caller.clone());
+        self.create(caller, move |tx, attempt| {
             let contact = broker.new_contact(change.clone(), now);
             let content: [&[u8]; 2] = [b"contact.create", said.as_bytes()];
             let object_id = contact.id.as_str();
-            let claim = Claim { repeat: &repeat, content: &content, object_id, now };
-            if let Some(first) = broker.claim_creation(tx, &caller, &claim)? {
+            let claim = Claim { repeat: &repeat, content: &content, object_id, now, attempt };
+            if let Some(first) = broker.claim_creation(tx, &creator, &claim)? {
                 let first = ContactId::from_stored(&first);
-                if contact::find(tx, caller.account(), &first)?.is_some() {
-                    return Ok(ended(tx, &caller, now, Action::ContactCreate, first, "repeated"));
+                if contact::find(tx, creator.account(), &first)?.is_some() {
+                    return Ok(ended(tx, &creator, now, Action::ContactCreate, first, "repeated"));
                 }
-                broker.reclaim_creation(tx, &caller, &claim)?;
+                broker.reclaim_creation(tx, &creator, &claim)?;
             }
-            if !contact::insert(tx, caller.account(), &contact)? {
+            if !contact::insert(tx, creator.account(), &contact)? {
                 return Err(Error::taken());
             }
-            Ok(ended(tx, &caller, now, Action::ContactCreate, contact.id, "ok"))
+            Ok(ended(tx, &creator, now, Action::ContactCreate, contact.id, "ok"))
         })
         .await
     }

@@ -1,12 +1,17 @@
 //! Creates that are sent again: the first one's answer, and no second object.
 
+use std::sync::Arc;
+
 use keyfob_core::time::Timestamp;
 use keyfob_store::{
-    ReadTx, WriteTx,
+    Commit, ReadTx, WriteTx,
     creation::{self, Creation},
 };
 
-use super::{Broker, CREATES_KEPT, Caller};
+use super::{
+    Broker, CREATES_KEPT, Caller,
+    attempt::{Answer, Attempt, Fate, SENT_AGAIN_WITHIN},
+};
 use crate::error::Error;
 
 /// How a request says that it may be one that was sent before.
@@ -27,10 +32,71 @@ pub(super) struct Claim<'a> {
     pub(super) content: &'a [&'a [u8]],
     /// What it makes, if it is the first.
     pub(super) object_id: &'a str,
+    /// When it came in.
     pub(super) now: Timestamp,
+    /// Whose answer is followed, if it came over a connection.
+    pub(super) attempt: Option<&'a Arc<Attempt>>,
+}
+
+/// A create whose answer is due on a connection.
+pub(crate) struct Pending {
+    broker: Broker,
+    attempt: Arc<Attempt>,
+}
+
+impl Pending {
+    /// The answer was handed to the operating system.
+    pub(crate) fn answered(self) {
+        self.broker.inner.attempts.decide(&self.attempt, Fate::Answered);
+    }
+
+    /// The connection ended before. Counts at once on this node, and soon on others; nobody waits for
+    /// that, and it is lost if the server ends first.
+    pub(crate) fn lost(self) {
+        let Self { broker, attempt } = self;
+        let fate = Fate::Unanswered(broker.inner.clock.now());
+        let Some(made) = broker.inner.attempts.decide(&attempt, fate) else {
+            return;
+        };
+        let note = move |tx: &mut WriteTx<'_>| {
+            creation::note_unanswered(tx, &attempt.account, &made)?;
+            Ok(tx.commit_unaudited(()))
+        };
+        if let Err(error) = broker.inner.store.write_later::<Error, _>(note) {
+            tracing::warn!(%error, "other nodes are not told of a create whose answer was lost");
+        }
+    }
 }
 
 impl Broker {
+    /// Runs the unit of a create, and follows its answer if the caller has a connection.
+    ///
+    /// While nobody can say whether it repeats another one of this node, that one is waited for, and the
+    /// unit is run again.
+    pub(super) async fn create<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        work: impl Fn(&mut WriteTx<'_>, Option<&Arc<Attempt>>) -> Result<Commit<T>, Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<T, Error> {
+        let work = Arc::new(work);
+        let Some(delivery) = caller.delivery() else {
+            return self.write(move |tx| work(tx, None)).await;
+        };
+        let attempt = Arc::new(Attempt::new(caller.account().clone(), caller.key().cloned()));
+        delivery.expect(Pending { broker: self.clone(), attempt: Arc::clone(&attempt) });
+        loop {
+            let (work, queued) = (Arc::clone(&work), self.inner.attempts.queue(&attempt));
+            let answer = self.write(move |tx| work(tx, Some(&queued.attempt))).await;
+            let Some(rival) = attempt.take_rival() else {
+                return answer;
+            };
+            rival.decided().await;
+        }
+    }
+
     /// What an earlier request like this one made, if this one repeats it. Otherwise remembers that
     /// this one makes its object: also one that names itself by its content, because who sends it
     /// again may leave the name out.
@@ -40,16 +106,32 @@ impl Broker {
         caller: &Caller,
         claim: &Claim<'_>,
     ) -> Result<Option<String>, Error> {
+        if let Some(mine) = claim.attempt
+            && let Some(overtaken) = self.inner.attempts.overtaken_by(mine)
+        {
+            return Err(self.wait_for(mine, overtaken));
+        }
         let (by_content, by_name) = self.creations(tx, caller, claim)?;
+        let by_content = self.makes(claim, by_content);
         let first = match claim.repeat {
-            Repeat::No => None,
+            Repeat::No => self.unanswered(tx, caller, claim, &by_content)?,
             Repeat::Retry => earlier(tx, caller, &by_content)?,
             Repeat::Key(_) => earlier(tx, caller, &by_name)?,
         };
-        if first.is_none() {
-            creation::replace(tx, caller.account(), &by_content)?;
+        let Some(first) = first else {
+            if !matches!(claim.repeat, Repeat::Retry) {
+                creation::replace(tx, caller.account(), &by_content)?;
+            }
+            return Ok(None);
+        };
+        if let Some(attempt) = claim.attempt {
+            let mut first = Creation { object_id: first.clone(), ..by_content };
+            first.unanswered_at = self.inner.attempts.repeat(attempt, &first);
+            if first.unanswered_at.is_some() {
+                creation::note_unanswered(tx, caller.account(), &first)?;
+            }
         }
-        Ok(first)
+        Ok(Some(first))
     }
 
     /// Remembers that this request makes its object although it repeats another: what that one made
@@ -61,8 +143,51 @@ impl Broker {
         claim: &Claim<'_>,
     ) -> Result<(), Error> {
         let (by_content, by_name) = self.creations(tx, caller, claim)?;
+        let by_content = self.makes(claim, by_content);
         creation::replace(tx, caller.account(), &by_name)?;
         Ok(creation::replace(tx, caller.account(), &by_content)?)
+    }
+
+    /// Notes that a create makes its object, and since when its answer is lost, if it already is.
+    fn makes(&self, claim: &Claim<'_>, mut creation: Creation) -> Creation {
+        let attempts = &self.inner.attempts;
+        creation.unanswered_at = claim.attempt.and_then(|mine| attempts.make(mine, &creation));
+        creation
+    }
+
+    /// What an identical create made whose answer could not be sent within the last seconds.
+    fn unanswered(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        claim: &Claim<'_>,
+        by_content: &Creation,
+    ) -> Result<Option<String>, Error> {
+        let since = claim.now.minus(CREATES_KEPT);
+        let Some(first) = creation::claim(tx, caller.account(), by_content, since)? else {
+            return Ok(None);
+        };
+        let is_lost = claim.attempt.is_some_and(|mine| mine.is_lost());
+        if is_lost && first.created_at >= claim.now {
+            // Nobody waits for this one any more, and its repetition overtook it.
+            return Ok(Some(first.object_id));
+        }
+        let lost_at = match (self.inner.attempts.answer_of(&first.object_id), claim.attempt) {
+            (Answer::Lost(at), _) => Some(at).max(first.unanswered_at),
+            (Answer::OnItsWay(rival), Some(mine)) if !Arc::ptr_eq(&rival, mine) => {
+                return Err(self.wait_for(mine, rival));
+            }
+            _ => first.unanswered_at,
+        };
+        let is_sent_again = lost_at.is_some_and(|at| at >= claim.now.minus(SENT_AGAIN_WITHIN));
+        Ok(is_sent_again.then_some(first.object_id))
+    }
+
+    /// Has [`Broker::create`] run the unit again when the fate of `rival` is known. The error ends this
+    /// run, and nobody sees it.
+    fn wait_for(&self, mine: &Attempt, rival: Arc<Attempt>) -> Error {
+        self.inner.attempts.await_rival(mine, rival);
+        Error::internal("another create has to be done first")
     }
 
     /// What is remembered of a create: under its content, and under its name, which is its content
@@ -83,7 +208,8 @@ impl Broker {
         };
         let by = |fingerprint| {
             let object_id = claim.object_id.to_owned();
-            Creation { fingerprint, content, object_id, created_at: claim.now }
+            let created_at = claim.now;
+            Creation { fingerprint, content, object_id, created_at, unanswered_at: None }
         };
         Ok((by(content), by(name)))
     }

@@ -4,6 +4,7 @@
 //! the pages, call these functions and cannot differ in what they allow.
 
 mod account;
+mod attempt;
 mod authentication;
 mod caller;
 pub(crate) mod code;
@@ -37,6 +38,11 @@ use keyfob_core::{random::Random, time::Timestamp};
 use keyfob_store::{Commit, ReadTx, Store, StoreError, WriteTx, creation as creations, vault};
 use url::Url;
 
+pub(crate) use self::creation::Pending;
+use self::{
+    attempt::Attempts, authentication::RecentLinks, caller::Callers, entries::Entries,
+    keyring::Keyring,
+};
 pub use self::{
     authentication::Link,
     caller::{Caller, Credentials, Origin, RunAs},
@@ -57,7 +63,6 @@ pub use self::{
     slice::Slice,
     totp::{Change, Content, CreatedTotp, Draft},
 };
-use self::{authentication::RecentLinks, caller::Callers, entries::Entries, keyring::Keyring};
 use crate::{
     clock::Clock,
     config::{Audit, Limits},
@@ -84,6 +89,7 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     public_url: Url,
+    attempts: Arc<Attempts>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     audit: Audit,
@@ -115,6 +121,7 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             public_url,
+            attempts: Arc::default(),
             clock,
             random,
             audit,

@@ -1,5 +1,7 @@
 //! Secrets: the definitions of credentials (contract/contacts-and-secrets, sections 3, 4.1 and 11).
 
+use std::sync::Arc;
+
 use keyfob_core::{
     id::SecretId,
     policy::{Action, Object},
@@ -16,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Broker, Caller, Given, SecretRef, Slice,
+    attempt::Attempt,
     creation::{Claim, Repeat},
     meta::MetaFilter,
     secret_change::SecretChange,
@@ -64,8 +67,11 @@ impl Broker {
     ) -> Result<SecretId, Error> {
         caller.decide(Action::SecretCreate, Object::Account)?;
         let (now, change) = (self.now()?, change.checked()?);
-        let (broker, caller) = (self.clone(), caller.clone());
-        self.write(move |tx| broker.create_secret_in(tx, &caller, &change, &repeat, now)).await
+        let (broker, creator) = (self.clone(), caller.clone());
+        self.create(caller, move |tx, attempt| {
+            broker.create_secret_in(tx, &creator, &change, (&repeat, attempt), now)
+        })
+        .await
     }
 
     fn create_secret_in(
@@ -73,7 +79,7 @@ impl Broker {
         tx: &mut WriteTx<'_>,
         caller: &Caller,
         change: &SecretChange,
-        repeat: &Repeat,
+        (repeat, attempt): (&Repeat, Option<&Arc<Attempt>>),
         now: Timestamp,
     ) -> Result<Commit<SecretId>, Error> {
         let id = SecretId::generate(now, &*self.inner.random);
@@ -88,7 +94,7 @@ impl Broker {
             Given::Absent | Given::Null => b"",
         };
         let content: [&[u8]; 4] = [b"secret.create", said.as_bytes(), &config, value];
-        let claim = Claim { repeat, content: &content, object_id: id.as_str(), now };
+        let claim = Claim { repeat, content: &content, object_id: id.as_str(), now, attempt };
         let mut event = caller.event(now, Action::SecretCreate, SECRET, id.to_shared());
         if let Some(first) = self.claim_creation(tx, caller, &claim)? {
             let first = SecretId::from_stored(&first);

@@ -1,5 +1,7 @@
 //! One-time-password entries: store, list, change, delete. Their codes are in `code`.
 
+use std::sync::Arc;
+
 use keyfob_core::{
     id::TotpId,
     policy::{Action, Object},
@@ -15,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Broker, Caller,
+    attempt::Attempt,
     creation::{Claim, Repeat},
 };
 use crate::{error::Error, text};
@@ -99,20 +102,23 @@ impl Broker {
             text::check("issuer", issuer, 0)?;
         }
         let now = self.now()?;
-        let (broker, caller) = (self.clone(), caller.clone());
-        self.write(move |tx| broker.create_totp_in(tx, &caller, &draft, now)).await
+        let (broker, creator) = (self.clone(), caller.clone());
+        self.create(caller, move |tx, attempt| {
+            broker.create_totp_in(tx, &creator, (&draft, attempt), now)
+        })
+        .await
     }
 
     fn create_totp_in(
         &self,
         tx: &mut WriteTx<'_>,
         caller: &Caller,
-        draft: &Draft,
+        (draft, attempt): (&Draft, Option<&Arc<Attempt>>),
         now: Timestamp,
     ) -> Result<keyfob_store::Commit<CreatedTotp>, Error> {
         let id = TotpId::generate(now, &*self.inner.random);
         let event = |id: &TotpId| caller.event(now, Action::TotpCreate, "totp", id.to_shared());
-        if let Some(first) = self.first_like(tx, caller, draft, &id, now)? {
+        if let Some(first) = self.first_like(tx, caller, (draft, attempt), &id, now)? {
             let mut event = event(&first.totp.id);
             event.result = "repeated";
             return Ok(tx.commit(event, first));
@@ -166,7 +172,7 @@ impl Broker {
         &self,
         tx: &mut WriteTx<'_>,
         caller: &Caller,
-        draft: &Draft,
+        (draft, attempt): (&Draft, Option<&Arc<Attempt>>),
         id: &TotpId,
         now: Timestamp,
     ) -> Result<Option<CreatedTotp>, Error> {
@@ -181,7 +187,8 @@ impl Broker {
             &parameters.period().to_be_bytes(),
             seed.as_ref().map_or(b"", |seed| seed.as_bytes()),
         ];
-        let claim = Claim { repeat: &draft.repeat, content: &content, object_id: id.as_str(), now };
+        let (repeat, object_id) = (&draft.repeat, id.as_str());
+        let claim = Claim { repeat, content: &content, object_id, now, attempt };
         let Some(first) = self.claim_creation(tx, caller, &claim)? else {
             return Ok(None);
         };

@@ -1,6 +1,9 @@
 //! The service under test, in this process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use keyfob_core::{
     crypto::{MasterKey, Sealed},
@@ -18,7 +21,7 @@ use keyfob_server::{
     vault,
 };
 use keyfob_store::{
-    Store, StoreError, account,
+    Store, StoreError, WriteTx, account,
     connection::{self, Connection},
     data_key, event,
     secret::{self, Secret},
@@ -26,6 +29,7 @@ use keyfob_store::{
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use crate::{
     call::{Caller, Key},
@@ -172,6 +176,40 @@ impl TestApp {
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.running.broker
+    }
+
+    /// Keeps every writer busy until the answer is dropped.
+    pub(crate) async fn hold_writers(&self) -> Vec<mpsc::Sender<()>> {
+        let mut held = Vec::new();
+        for _ in 0..self.database.writers() {
+            let (release, may_end) = mpsc::channel::<()>();
+            let (begun, has_begun) = oneshot::channel();
+            let mut begun = Some(begun);
+            let store = self.running.store.clone();
+            let unit = move |tx: &mut WriteTx<'_>| {
+                if let Some(begun) = begun.take() {
+                    begun.send(()).unwrap();
+                }
+                // It ends when the sender is dropped.
+                let _ = may_end.recv();
+                Ok::<_, StoreError>(tx.commit_unaudited(()))
+            };
+            tokio::spawn(async move { store.write(unit).await });
+            has_begun.await.unwrap();
+            held.push(release);
+        }
+        held
+    }
+
+    /// Ends when so many units wait for the writers.
+    pub(crate) async fn until_depth(&self, depth: usize) {
+        let reached = async {
+            while self.broker().depth() != depth {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        assert!(reached.is_ok(), "{} units wait instead of {depth}", self.broker().depth());
     }
 
     /// A caller without a key.

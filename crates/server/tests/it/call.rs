@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, Request},
 };
 use http_body_util::BodyExt;
-use keyfob_server::app::App;
+use keyfob_server::app::{App, Peer};
 use serde_json::Value;
 
 use crate::guard::Guard;
@@ -133,7 +133,8 @@ impl Call {
             request = request.header("Content-Type", kind);
         }
         let request = request.body(Body::from(body)).unwrap();
-        let response = caller.app.handle(request, Some(PEER.to_string().into())).await;
+        let peer = Peer { ip: PEER.into(), delivery: None };
+        let response = caller.app.handle(request, Some(peer)).await;
         let (parts, body) = response.into_parts();
         let answer = Answer {
             call: format!("{method} {path}"),

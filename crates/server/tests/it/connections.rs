@@ -1,69 +1,23 @@
 //! Connections: how many there may be, and how long a silent one keeps its place.
 
-use std::{net::SocketAddr, time::Duration};
-
-use keyfob_server::serve::{Bounds, serve};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
-    sync::oneshot,
+    net::TcpStream,
     task::JoinHandle,
-    time::timeout,
 };
 
 use crate::{
     app::{SECRETS, TestApp},
     call::Key,
+    listening::{Server, within_patience},
 };
 
-/// Longer than anything here takes, and less than any bound of production.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Small, so that what nobody reads does not disappear in buffers.
-const BUFFER: u32 = 16 * 1024;
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-
-/// A service that listens.
-struct Server {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<()>,
-}
-
-impl Server {
-    fn start(app: &TestApp, connections: usize) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_send_buffer_size(BUFFER).unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(16).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let bounds = Bounds { connections, taken_within: Duration::from_millis(200) };
-        let stopped = async move { stopped.await.unwrap_or_default() };
-        let ended = tokio::spawn(serve(listener, app.anonymous().app, bounds, stopped));
-        Self { address, stop, ended }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(BUFFER).unwrap();
-        socket.connect(self.address).await.unwrap()
-    }
-
-    /// Tells it to stop, and ends when it has.
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        within_patience(self.ended).await.unwrap();
-    }
-}
 
 /// Sends requests and reads no answer, until the connection is cut.
 fn flood(mut stream: TcpStream) -> JoinHandle<()> {
     tokio::spawn(async move { while stream.write_all(HEALTH.as_bytes()).await.is_ok() {} })
-}
-
-async fn within_patience<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("it still hangs")
 }
 
 /// The beginning of the next answer.

@@ -62,6 +62,14 @@ impl Database {
         }
     }
 
+    /// How many units of work run at a time.
+    pub(crate) fn writers(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => 1,
+            Self::Postgres { .. } => 2,
+        }
+    }
+
     /// Runs statements that both databases understand, past the service.
     pub(crate) fn execute(&self, sql: &str) {
         match self {

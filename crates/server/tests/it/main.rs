@@ -14,6 +14,8 @@ mod app;
 mod call;
 mod database;
 mod guard;
+mod listening;
+mod lossy;
 mod manual_clock;
 
 mod account;
@@ -31,6 +33,7 @@ mod errors;
 mod isolation;
 mod key;
 mod limits;
+mod lost_answer;
 mod metrics;
 mod reference;
 mod runas;

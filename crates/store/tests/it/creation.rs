@@ -1,6 +1,9 @@
 //! Table `creation`.
 
-use keyfob_store::{WriteTx, creation};
+use keyfob_store::{
+    WriteTx,
+    creation::{self, Creation},
+};
 
 use crate::{
     bench::Bench,
@@ -15,16 +18,17 @@ async fn two_accounts(bench: &Bench) {
     bench.change(store).await.unwrap();
 }
 
-async fn claim(
-    bench: &Bench,
-    account: u32,
-    wanted: &creation::Creation,
-    since: i64,
-) -> Option<creation::Creation> {
+async fn claim(bench: &Bench, account: u32, wanted: &Creation, since: i64) -> Option<Creation> {
     let wanted = wanted.clone();
     let claim =
         bench.change(move |tx| creation::claim(tx, &account_id(account), &wanted, at(since)));
     claim.await.unwrap()
+}
+
+async fn note_unanswered(bench: &Bench, lost: &Creation) {
+    let lost = lost.clone();
+    let note = bench.change(move |tx| creation::note_unanswered(tx, &account_id(1), &lost));
+    note.await.unwrap();
 }
 
 on_both!(a_repeated_create_is_known_again, async |bench| {
@@ -63,6 +67,31 @@ on_both!(a_create_can_be_remembered_in_place_of_a_newer_one, async |bench| {
     let third = sample::creation(1, 3, 1_100);
     let known = claim(bench, 1, &third, 500).await;
     assert_eq!(known, Some(sample::creation(1, 2, 998)));
+});
+
+on_both!(a_lost_answer_is_noted_of_the_create_it_was_for, async |bench| {
+    two_accounts(bench).await;
+    let first = sample::creation(1, 1, 1_000);
+    assert_eq!(claim(bench, 1, &first, 0).await, None);
+    let lost = Creation { unanswered_at: Some(at(1_500)), ..first.clone() };
+    note_unanswered(bench, &lost).await;
+    let second = sample::creation(1, 2, 2_000);
+    assert_eq!(claim(bench, 1, &second, 0).await, Some(lost.clone()));
+    // Later is what counts, and another create takes the note away.
+    let again = Creation { unanswered_at: Some(at(1_700)), ..lost.clone() };
+    note_unanswered(bench, &again).await;
+    note_unanswered(bench, &lost).await;
+    assert_eq!(claim(bench, 1, &second, 0).await, Some(again.clone()));
+    assert_eq!(claim(bench, 1, &second, 1_001).await, None);
+    note_unanswered(bench, &again).await;
+    assert_eq!(claim(bench, 1, &first, 0).await, Some(second));
+});
+
+on_both!(a_lost_answer_can_be_noted_before_its_create, async |bench| {
+    two_accounts(bench).await;
+    let lost = Creation { unanswered_at: Some(at(1_500)), ..sample::creation(1, 1, 1_000) };
+    note_unanswered(bench, &lost).await;
+    assert_eq!(claim(bench, 1, &sample::creation(1, 2, 2_000), 0).await, Some(lost));
 });
 
 on_both!(old_creates_are_forgotten, async |bench| {

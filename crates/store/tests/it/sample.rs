@@ -91,6 +91,7 @@ pub(crate) fn creation(fingerprint: u8, object: u32, millis: i64) -> Creation {
         content,
         object_id: format!("object {object}"),
         created_at: at(millis),
+        unanswered_at: None,
     }
 }
 
