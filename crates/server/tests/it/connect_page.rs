@@ -92,8 +92,8 @@ async fn the_page_says_who_asks_whom_for_what_and_why() {
         "<strong>Acme &#60;Ltd&#62;</strong> asks you, <strong>Ann &#34;A&#34;</strong>, for an access token.",
         "For\nissues",
         "<li>api.github.com</li>",
-        "<li>*.example.com</li>",
-        "<label for=\"value\">Token</label>",
+        "<li>every address that ends in .example.com</li>",
+        "<label for=\"value\">Access token</label>",
         "aria-describedby=\"value-hint\"",
     ];
     shows(&page, 200, &texts);
@@ -373,7 +373,7 @@ async fn the_last_page_names_whom_it_tells_and_where_it_goes() {
     let page = Browser::new(&app).submit(&link, &[("value", CANARY)]).await;
     let texts = [
         "data-origins=\"https://a.example https://b.example\"",
-        "content=\"2; url=https://b.example/back?x=1&#38;y=2\"",
+        "content=\"0; url=https://b.example/back?x=1&#38;y=2\"",
         "href=\"https://b.example/back?x=1&#38;y=2\"",
     ];
     shows(&page, 200, &texts);
