@@ -12,17 +12,17 @@ use crate::{
 };
 
 /// A browser: it keeps one cookie.
-struct Browser {
-    caller: Caller,
+pub(crate) struct Browser {
+    pub(crate) caller: Caller,
 }
 
 impl Browser {
-    fn new(app: &TestApp) -> Self {
+    pub(crate) fn new(app: &TestApp) -> Self {
         Self { caller: app.anonymous() }
     }
 
     /// Opens a link, and keeps the cookie that comes with it.
-    async fn open(&mut self, link: &str) -> Answer {
+    pub(crate) async fn open(&mut self, link: &str) -> Answer {
         let answer = self.caller.get(link).await;
         let cookie = answer.header("set-cookie");
         if let Some((cookie, _)) = cookie.split_once(';') {
@@ -32,12 +32,12 @@ impl Browser {
     }
 
     /// Opens a link and sends its form.
-    async fn submit(&mut self, link: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&mut self, link: &str, fields: &[(&str, &str)]) -> Answer {
         let proof = proof(&self.open(link).await);
         self.send(link, &proof, fields).await
     }
 
-    fn send(&self, link: &str, proof: &str, fields: &[(&str, &str)]) -> Call {
+    pub(crate) fn send(&self, link: &str, proof: &str, fields: &[(&str, &str)]) -> Call {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("proof", proof).extend_pairs(fields);
         self.caller.call("POST", link, form.finish().into())
@@ -45,7 +45,7 @@ impl Browser {
 }
 
 /// What the form sends back.
-fn proof(page: &Answer) -> String {
+pub(crate) fn proof(page: &Answer) -> String {
     assert_eq!(page.status, 200, "{}", page.text());
     let text = page.text();
     let (_, rest) = text.split_once("name=\"proof\" value=\"").unwrap();
@@ -53,7 +53,7 @@ fn proof(page: &Answer) -> String {
 }
 
 #[track_caller]
-fn shows(page: &Answer, status: u16, texts: &[&str]) {
+pub(crate) fn shows(page: &Answer, status: u16, texts: &[&str]) {
     let text = page.text();
     assert_eq!(page.status, status, "{text}");
     for wanted in texts {
@@ -62,7 +62,7 @@ fn shows(page: &Answer, status: u16, texts: &[&str]) {
 }
 
 /// A contact, a personal secret of this type, and a link for them.
-async fn link(app: &TestApp, secret_type: &str) -> (String, String, String) {
+pub(crate) async fn link(app: &TestApp, secret_type: &str) -> (String, String, String) {
     let backend = app.backend();
     let (contact, secret) =
         (verified_contact(&backend).await, personal(&backend, secret_type).await);
@@ -97,6 +97,25 @@ async fn the_page_says_who_asks_whom_for_what_and_why() {
         "aria-describedby=\"value-hint\"",
     ];
     shows(&page, 200, &texts);
+}
+
+#[tokio::test]
+async fn the_page_says_how_long_the_link_works_and_where_it_leads() {
+    let app = TestApp::new().await;
+    let origins = json!({"allowedOrigins": ["https://app.example.com"]});
+    app.owner().post("/api/v1/account/update", origins).await.ok();
+    let backend = app.backend();
+    let (contact, secret) = (verified_contact(&backend).await, personal(&backend, "plain").await);
+    let body = json!({"returnUrl": "https://app.example.com/back"});
+    let answer = app.agent().post(path(&contact, &secret, "authenticate"), body).await.ok();
+    let link = format!("/connect/{}", state(&answer["url"]));
+    let mut browser = Browser::new(&app);
+    let texts = ["for 15 more minutes", "Then you go on to app.example.com."];
+    shows(&browser.open(&link).await, 200, &texts);
+    app.clock.advance_seconds(13 * 60);
+    shows(&browser.open(&link).await, 200, &["for 2 more minutes"]);
+    app.clock.advance_seconds(60);
+    shows(&browser.open(&link).await, 200, &["for one more minute"]);
 }
 
 #[tokio::test]
@@ -139,121 +158,6 @@ async fn a_private_key_keeps_its_lines() {
     assert_eq!(value, key);
 }
 
-/// What a program opens that shows a preview of a link.
-#[tokio::test]
-async fn looking_at_a_link_changes_nothing() {
-    let app = TestApp::new().await;
-    let (_, _, link) = link(&app, "plain").await;
-    let events = app.events().await.len();
-    for method in ["GET", "HEAD", "GET"] {
-        let answer = app.anonymous().call(method, &link, Vec::new()).await;
-        assert_eq!(answer.status, 200);
-    }
-    assert_eq!(app.events().await.len(), events);
-    let page = Browser::new(&app).submit(&link, &[("value", CANARY)]).await;
-    shows(&page, 200, &["is connected"]);
-}
-
-/// W1, W22.
-#[tokio::test]
-async fn a_link_works_once() {
-    let app = TestApp::new().await;
-    let (contact, secret, link) = link(&app, "plain").await;
-    let mut browser = Browser::new(&app);
-    let proof = proof(&browser.open(&link).await);
-    let send = |value| browser.send(&link, &proof, &[("value", value)]);
-    shows(&send(CANARY).await, 200, &["is connected"]);
-    shows(&send("something else").await, 410, &["Connected already"]);
-    shows(&app.anonymous().get(&link).await, 410, &["Connected already"]);
-    let (_, value) = app.open_connection(&contact, &secret).await.unwrap();
-    assert_eq!(value, CANARY);
-}
-
-#[tokio::test]
-async fn of_many_who_send_the_form_at_once_one_connects() {
-    let app = TestApp::new().await;
-    let (contact, secret, link) = link(&app, "plain").await;
-    let mut browser = Browser::new(&app);
-    let proof = proof(&browser.open(&link).await);
-    let values: Vec<_> = (0..20).map(|n| format!("{CANARY}{n}")).collect();
-    let sent = values.iter().map(|value| browser.send(&link, &proof, &[("value", value)]));
-    let answers = futures_util::future::join_all(sent.map(IntoFuture::into_future)).await;
-    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-    let won = statuses.iter().position(|status| *status == 200).unwrap();
-    let (_, value) = app.open_connection(&contact, &secret).await.unwrap();
-    assert_eq!(value, values[won]);
-    statuses.remove(won);
-    assert!(statuses.iter().all(|status| *status == 410), "{statuses:?}");
-}
-
-#[tokio::test]
-async fn a_link_ends_after_fifteen_minutes() {
-    let app = TestApp::new().await;
-    let (contact, secret, link) = link(&app, "plain").await;
-    let mut browser = Browser::new(&app);
-    app.clock.advance_seconds(15 * 60 - 1);
-    let proof = proof(&browser.open(&link).await);
-    app.clock.advance_seconds(1);
-    shows(&browser.open(&link).await, 410, &["This link has expired"]);
-    let sent = browser.send(&link, &proof, &[("value", CANARY)]).await;
-    shows(&sent, 410, &["This link has expired"]);
-    assert!(app.open_connection(&contact, &secret).await.is_none());
-}
-
-#[tokio::test]
-async fn an_old_link_is_forgotten() {
-    let app = TestApp::new().await;
-    let (_, _, link) = link(&app, "plain").await;
-    app.clock.advance_seconds(15 * 60 + 24 * 3600);
-    assert_eq!(app.broker().forget_links().await.unwrap(), 0);
-    shows(&app.anonymous().get(&link).await, 410, &["This link has expired"]);
-    app.clock.advance_seconds(1);
-    assert_eq!(app.broker().forget_links().await.unwrap(), 1);
-    shows(&app.anonymous().get(&link).await, 404, &["This link does not work"]);
-}
-
-/// W1: a link that one browser has begun to use cannot be handed to somebody else.
-#[tokio::test]
-async fn a_link_belongs_to_the_browser_that_first_sent_its_form() {
-    let app = TestApp::new().await;
-    let (contact, secret, link) = link(&app, "basic").await;
-    let (mut one, mut two) = (Browser::new(&app), Browser::new(&app));
-    let proof_of_two = proof(&two.open(&link).await);
-    let refused = one.submit(&link, &[("username", "a:b"), ("password", CANARY)]).await;
-    let texts = ["Not stored", "the user name must not contain a colon", "aria-invalid=\"true\""];
-    shows(&refused, 400, &texts);
-    let fields = [("username", "ann"), ("password", CANARY)];
-    for page in [two.open(&link).await, two.send(&link, &proof_of_two, &fields).await] {
-        shows(&page, 403, &["Open in another browser"]);
-    }
-    shows(&Browser::new(&app).open(&link).await, 403, &["Open in another browser"]);
-    assert!(app.open_connection(&contact, &secret).await.is_none());
-    shows(&one.submit(&link, &fields).await, 200, &["is connected"]);
-}
-
-#[tokio::test]
-async fn a_form_that_does_not_come_from_the_page_is_refused() {
-    let app = TestApp::new().await;
-    let (contact, secret, link) = link(&app, "plain").await;
-    let (_, _, other_link) = self::link(&app, "plain").await;
-    let (mut one, mut two) = (Browser::new(&app), Browser::new(&app));
-    let (own, of_other_browser) = (proof(&one.open(&link).await), proof(&two.open(&link).await));
-    let of_other_link = proof(&one.open(&other_link).await);
-    let value = [("value", CANARY)];
-    for proof in ["", "0", &of_other_browser, &of_other_link] {
-        let sent = one.send(&link, proof, &value).await;
-        shows(&sent, 403, &["Nothing was stored"]);
-    }
-    let without_cookie = Browser::new(&app).send(&link, &own, &value).await;
-    shows(&without_cookie, 403, &["Nothing was stored"]);
-    let json = one.caller.call("POST", &link, format!("{{\"value\":\"{CANARY}\"}}").into());
-    let json = json.header("Content-Type", "application/json").await;
-    shows(&json, 400, &["That did not work"]);
-    assert!(app.open_connection(&contact, &secret).await.is_none());
-    // None of that has used the link, or bound it.
-    shows(&two.send(&link, &of_other_browser, &value).await, 200, &["is connected"]);
-}
-
 #[tokio::test]
 async fn a_value_that_is_refused_is_not_shown_again() {
     let app = TestApp::new().await;
@@ -284,50 +188,6 @@ async fn who_declines_stores_nothing_and_ends_the_link() {
     let event = app.events().await.pop().unwrap();
     assert_eq!((event.action.as_str(), event.result.as_str()), ("connection.connect", "declined"));
     assert_eq!(event.actor, ("contact".to_owned(), contact, "Ann".to_owned()));
-}
-
-/// W24: all that made the link right is looked at again when it is used.
-#[tokio::test]
-async fn a_link_is_withdrawn_with_what_it_was_for() {
-    let app = TestApp::new().await;
-    for change in ["revoke", "unverify", "share", "type", "delete secret", "delete contact"] {
-        let backend = app.backend();
-        let (contact, secret, link) = link(&app, "plain").await;
-        let mut browser = Browser::new(&app);
-        let proof = proof(&browser.open(&link).await);
-        let call = match change {
-            "revoke" => backend.post(path(&contact, &secret, "revoke"), json!({})),
-            "unverify" => {
-                backend.post(contact::path(&contact, "update"), json!({"verifiedAt": null}))
-            }
-            "share" => secret::update(&backend, &secret, json!({"kind": "shared"})),
-            "type" => secret::update(&backend, &secret, json!({"type": "oauth"})),
-            "delete secret" => backend.post(secret::path(&secret, "delete"), json!({})),
-            _ => backend.post(contact::path(&contact, "delete"), json!({})),
-        };
-        call.await.ok();
-        let events = app.events().await.len();
-        let sent = browser.send(&link, &proof, &[("value", CANARY)]).await;
-        for page in [sent, browser.open(&link).await] {
-            shows(&page, 410, &["This link was withdrawn"]);
-        }
-        assert_eq!(app.events().await.len(), events, "{change}");
-    }
-}
-
-#[tokio::test]
-async fn a_child_that_may_not_use_the_secret_any_more_has_no_link() {
-    let app = TestApp::new().await;
-    let child = app.other_account().await;
-    let contact = verified_contact(&child).await;
-    let body = json!({"kind": "personal", "visibility": "protected"});
-    let secret = secret::create(&app.backend(), body).await;
-    let answer = child.post(path(&contact, &secret, "authenticate"), json!({})).await.ok();
-    let link = format!("/connect/{}", state(&answer["url"]));
-    let mut browser = Browser::new(&app);
-    browser.open(&link).await;
-    secret::update(&app.backend(), &secret, json!({"visibility": "private"})).await.ok();
-    shows(&browser.open(&link).await, 410, &["This link was withdrawn"]);
 }
 
 #[tokio::test]
@@ -380,19 +240,6 @@ async fn the_last_page_names_whom_it_tells_and_where_it_goes() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_set_once_for_this_host_only() {
-    let app = TestApp::new().await;
-    let (_, _, link) = link(&app, "plain").await;
-    let mut browser = Browser::new(&app);
-    let page = browser.open(&link).await;
-    let cookie = page.header("set-cookie").to_owned();
-    let (value, rest) = cookie.split_once("; ").unwrap();
-    assert!(value.starts_with("__Host-keyfob-browser="), "{cookie}");
-    assert_eq!(rest, "HttpOnly; SameSite=Lax; Secure; Path=/");
-    assert_eq!(browser.open(&link).await.header("set-cookie"), "");
-}
-
-#[tokio::test]
 async fn a_page_runs_nothing_but_its_own_script_and_tells_nobody_of_its_address() {
     let app = TestApp::new().await;
     let (_, _, link) = link(&app, "plain").await;
@@ -411,22 +258,6 @@ async fn a_page_runs_nothing_but_its_own_script_and_tells_nobody_of_its_address(
     }
     let other = app.anonymous().call("PUT", &unknown, Vec::new()).await;
     shows(&other, 405, &["That did not work"]);
-}
-
-/// The state is 256 random bits of which only a hash is stored, and it is in no log.
-#[tokio::test]
-async fn nothing_that_is_stored_or_logged_opens_a_link() {
-    let app = TestApp::new().await;
-    let (_, _, link) = link(&app, "plain").await;
-    let mut browser = Browser::new(&app);
-    browser.submit(&link, &[("value", "")]).await;
-    let state = link.strip_prefix("/connect/").unwrap();
-    let stored = app.left_behind();
-    assert!(memchr::memmem::find(&stored, state.as_bytes()).is_none());
-    assert!(!crate::guard::logs().contains(state));
-    let raw = data_encoding::BASE64URL_NOPAD.decode(state.as_bytes()).unwrap();
-    assert_eq!(raw.len(), 32);
-    assert!(memchr::memmem::find(&stored, &raw).is_none());
 }
 
 #[tokio::test]

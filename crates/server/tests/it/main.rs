@@ -19,6 +19,7 @@ mod manual_clock;
 mod account;
 mod audit;
 mod clock;
+mod connect_link;
 mod connect_page;
 mod connection;
 mod connection_list;
