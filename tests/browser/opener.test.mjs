@@ -11,7 +11,11 @@ async function popup(context, origin, { url: address }) {
   const opener = await context.newPage();
   await opener.goto(origin);
   const [page] = await Promise.all([context.waitForEvent('page'), opener.evaluate((to) => void open(to, 'connect', 'popup,width=480,height=720'), address)]);
-  return { page, told: async () => opener.evaluate(() => told), opener };
+  const told = async () => {
+    await opener.waitForFunction(() => told.length > 0);
+    return opener.evaluate(() => told);
+  };
+  return { page, told, opener };
 }
 
 /** Connects, and waits until the window has closed itself. */
@@ -40,10 +44,9 @@ test('it is told of who declines too, and the window stays', async () => {
   const { origin } = await app();
   const to = await link({ owner: await account({ allowedOrigins: [origin] }) });
   await inBrowser(async (context) => {
-    const { page, told, opener } = await popup(context, origin, to);
+    const { page, told } = await popup(context, origin, to);
     await button(page, 'Decline').click();
     await shows(page, 'You declined');
-    await opener.waitForFunction(() => told.length > 0);
     assert.deepEqual(await told(), message(to.secret, 'access_denied', 'The person declined'));
   }, { hosts: [origin] });
 });
@@ -52,12 +55,22 @@ test('a page of another origin is told nothing while one is registered', async (
   const [{ origin }, registered] = [await app(), await app()];
   const to = await link({ owner: await account({ allowedOrigins: [registered.origin] }) });
   await inBrowser(async (context) => {
-    const { page, told } = await popup(context, origin, to);
+    const { page, opener } = await popup(context, origin, to);
     // The browser says that it kept the message back.
     const kept = context.waitForEvent('console', (entry) => KEPT.test(entry.text()));
     await connect(page);
     await kept;
-    assert.deepEqual(await told(), []);
+    assert.deepEqual(await opener.evaluate(() => told), []);
+  }, { hosts: [origin], errors: [KEPT] });
+});
+
+test('a page of one of several registered origins is told once', async () => {
+  const [{ origin }, one, other] = [await app(), await app(), await app()];
+  const to = await link({ owner: await account({ allowedOrigins: [one.origin, origin, other.origin] }) });
+  await inBrowser(async (context) => {
+    const { page, told } = await popup(context, origin, to);
+    await connect(page);
+    assert.deepEqual(await told(), message(to.secret, undefined, undefined));
   }, { hosts: [origin], errors: [KEPT] });
 });
 
