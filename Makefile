@@ -46,6 +46,10 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh sqlite
 	$(call heading,published clients on PostgreSQL)
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh postgres
+	$(call heading,the connect page in Chromium on SQLite)
+	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh sqlite
+	$(call heading,the connect page in Chromium on PostgreSQL)
+	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh postgres
 	$(call heading,demo)
 	bash tests/demo.sh $(BIN)
 	$(call heading,all tests passed)
@@ -55,5 +59,5 @@ bench: ## build in release mode, run the benchmarks, print ratios, write bench/r
 	$(CARGO) build --release -p keyfob -p keyfob-bench
 	target/release/bench
 
-clean-test: ## remove the client packages that the tests installed under tests/clients
-	rm -rf tests/clients/node_modules tests/clients/.venv
+clean-test: ## remove the packages that the tests installed under tests/clients and tests/browser
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/browser/node_modules

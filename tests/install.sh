@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing for the tests (`test`) or the benchmarks (`bench`): Debian packages, and for the tests the
-# published clients from npm and PyPI under tests/clients. Does nothing, quickly, when all is there.
+# published clients from npm and PyPI under tests/clients, and what drives Chromium under tests/browser. Does nothing,
+# quickly, when all is there.
 set -euo pipefail
 
 what=${1:-test}
@@ -55,6 +56,8 @@ missing_packages() {
   have curl || echo curl
   if [ "$what" = bench ]; then
     have wrk || echo wrk
+  else
+    have chromium || echo chromium
   fi
   postgres_there || echo postgresql
   # Debian's nodejs comes without npm, others bring it along: which one it is shows once nodejs is there.
@@ -88,15 +91,16 @@ install_packages() {
   hash -r
 }
 
-# --- published clients ---------------------------------------------------------------------------------------------
+# --- npm and PyPI packages ---------------------------------------------------------------------------------------------
 digest() { cat "$@" | sha256sum | cut -d ' ' -f 1; }
 
-install_node_packages() {
-  local stamp=$clients/node_modules/.installed want
-  want=$(cd "$clients" && digest package.json package-lock.json .npmrc)
+install_node_packages() { # DIRECTORY under tests
+  local dir=$repo/tests/$1 want
+  local stamp=$dir/node_modules/.installed
+  want=$(cd "$dir" && digest package.json package-lock.json .npmrc)
   [ "$(cat "$stamp" 2>/dev/null)" != "$want" ] || return 0
-  echo "installing npm packages under tests/clients"
-  (cd "$clients" && npm ci --no-audit --no-fund)
+  echo "installing npm packages under tests/$1"
+  (cd "$dir" && npm ci --no-audit --no-fund)
   echo "$want" >"$stamp"
 }
 
@@ -120,7 +124,8 @@ done
 still=$(missing_packages | paste -sd ' ')
 [ -z "$still" ] || die "still missing after the installation: $still"
 if [ "$what" = test ]; then
-  install_node_packages
+  install_node_packages clients
+  install_node_packages browser
   install_python_packages
 fi
 echo "all there"

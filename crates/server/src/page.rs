@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, LinkProblem};
 
 const STYLE: &str = include_str!("../templates/page.css");
-const SCRIPT: &str = include_str!("../templates/done.js");
+const CONNECT_SCRIPT: &str = include_str!("../templates/connect.js");
+const DONE_SCRIPT: &str = include_str!("../templates/done.js");
 
 /// A page at which a credential is handed over.
 #[derive(Template)]
@@ -29,8 +30,10 @@ pub(crate) struct Connect {
     /// The day on which it was connected last.
     pub(crate) connected_since: Option<String>,
     pub(crate) form: Form,
-    /// Until when the page works.
-    pub(crate) until: String,
+    /// The host that the person is sent to afterwards.
+    pub(crate) return_host: Option<String>,
+    /// How long the page still works.
+    pub(crate) time_left: String,
     /// Shows that the form comes from this page.
     pub(crate) proof: String,
     /// Why what was handed over was refused.
@@ -74,8 +77,8 @@ impl Field {
 impl Form {
     /// The form for this type; `is_refused` if what was entered before was.
     pub(crate) fn of(secret_type: SecretType, is_refused: bool) -> Self {
-        let exactly = "Exactly as it was given to you.";
-        let pem = "The whole text, with its first and last line.";
+        let exactly = "Paste it exactly as it was given to you.";
+        let pem = "Paste the whole text, with its first and its last line.";
         let (article, mut fields) = match secret_type {
             SecretType::Basic => {
                 let username = Field::new("username", "User name", "");
@@ -85,12 +88,17 @@ impl Form {
                 ];
                 ("a user name and a password", fields)
             }
-            SecretType::Bearer => ("an access token", vec![Field::new("value", "Token", exactly)]),
+            SecretType::Bearer => {
+                ("an access token", vec![Field::new("value", "Access token", exactly)])
+            }
             SecretType::Jwt => {
                 let key = Field::new("value", "Private key", pem);
                 ("a private key", vec![Field { is_long: true, ..key }])
             }
-            _ => ("a key", vec![Field::new("value", "Key", exactly)]),
+            _ => {
+                let hint = "Often called an API key. Paste it exactly as it was given to you.";
+                ("a secret key", vec![Field::new("value", "Secret key", hint)])
+            }
         };
         for field in &mut fields {
             field.is_refused = is_refused;
@@ -163,15 +171,19 @@ fn link_problem(problem: LinkProblem) -> Words {
             "Nothing was stored, and a link works only once.",
             "If you have changed your mind, ask for a new link.",
         ],
-        LinkProblem::Expired => ["This link has expired", "A link works for 15 minutes.", ask],
+        LinkProblem::Expired => [
+            "This link has expired",
+            "A link works for 15 minutes. Nothing was stored with this one.",
+            ask,
+        ],
         LinkProblem::Withdrawn => [
             "This link was withdrawn",
-            "Whoever asked does not need the credential any more, or has changed what it is for.",
+            "Whoever asked needs nothing any more, or something else. Nothing was stored with this link.",
             ask,
         ],
         LinkProblem::OtherBrowser => [
             "Open in another browser",
-            "This link was first used in another browser or on another device, and belongs there.",
+            "This link was first used in another browser or on another device, and works only there.",
             "Go on there, or ask whoever sent you the link for a new one.",
         ],
         LinkProblem::NotFromPage => [
@@ -182,7 +194,7 @@ fn link_problem(problem: LinkProblem) -> Words {
     }
 }
 
-/// A page as an answer. It shows nothing of other sites, runs nothing but its own script, cannot be framed,
+/// A page as an answer. It shows nothing of other sites, runs nothing but its own scripts, cannot be framed,
 /// and tells nobody where the person came from: the address is a secret.
 pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
     let html = match page.render() {
@@ -208,9 +220,10 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = |text: &str| BASE64.encode(&Sha256::digest(text));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         hash(STYLE),
-        hash(SCRIPT),
+        hash(CONNECT_SCRIPT),
+        hash(DONE_SCRIPT),
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });

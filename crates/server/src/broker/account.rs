@@ -29,7 +29,7 @@ impl Broker {
             if account::find_first(tx)?.is_some() {
                 return Ok(tx.commit_unaudited(None));
             }
-            let id = broker.insert_account(tx, None, "first", None, now)?;
+            let id = broker.insert_account(tx, None, "", None, now)?;
             let operator =
                 Caller::operator(Grant::new(id.clone(), Role::Owner), "first-start".into());
             let plan = Plan { role: Role::Owner, name: "first owner key".into(), expires_at: None };

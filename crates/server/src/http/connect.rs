@@ -10,6 +10,7 @@ use cookie::{Cookie, SameSite};
 use keyfob_core::{ticket::Ticket, time::Timestamp};
 use keyfob_store::authentication::Outcome;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::body;
 use crate::{
@@ -24,6 +25,9 @@ use crate::{
 const SECURE_COOKIE: &str = "__Host-keyfob-browser";
 /// The same where there is no TLS: on the machine itself.
 const COOKIE: &str = "keyfob-browser";
+
+/// Who asks, if the account has no name. It must be right anywhere in a sentence.
+const SOMEBODY: &str = "Keyfob's operator";
 
 impl FromRequestParts<Broker> for Visit {
     type Rejection = Error;
@@ -58,7 +62,7 @@ pub(crate) async fn show(
     let shown = broker.show_link(&visit).await?;
     let is_new = visit.browser.is_none();
     let browser = visit.browser.get_or_insert_with(|| broker.new_browser()).clone();
-    let form = form(shown, browser.proof(&visit.state.hash()), None);
+    let form = form(shown, broker.now()?, browser.proof(&visit.state.hash()), None);
     let mut response = page::respond(StatusCode::OK, &form);
     if is_new {
         response.headers_mut().insert(header::SET_COOKIE, kept(&broker, &browser)?);
@@ -104,7 +108,8 @@ async fn ask_again(broker: &Broker, visit: &Visit, error: &Error) -> Result<Resp
     let parts = error.parts(Dialect::Page);
     let shown = broker.show_link(visit).await?;
     let proof = browser.proof(&visit.state.hash());
-    Ok(page::respond(parts.status, &form(shown, proof, Some(parts.message.into_owned()))))
+    let form = form(shown, broker.now()?, proof, Some(parts.message.into_owned()));
+    Ok(page::respond(parts.status, &form))
 }
 
 /// What the form sent.
@@ -149,17 +154,19 @@ fn handed(
     }
 }
 
-fn form(shown: Shown, proof: String, problem: Option<String>) -> Connect {
+fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) -> Connect {
     let Shown { account, contact, name, description, secret_type, hosts, .. } = shown;
+    let return_url = shown.return_url.and_then(|url| Url::parse(&url).ok());
     Connect {
         name: or(name, "a credential"),
-        account: or(account, "The operator of this site"),
+        account: or(account, SOMEBODY),
         contact,
         description,
-        hosts,
+        hosts: hosts.into_iter().map(host).collect(),
         connected_since: shown.connected_since.map(day),
         form: Form::of(secret_type, problem.is_some()),
-        until: time(shown.until),
+        return_host: return_url.and_then(|url| url.host_str().map(str::to_owned)),
+        time_left: more_minutes(shown.until.as_millis() - now.as_millis()),
         proof,
         problem,
     }
@@ -171,10 +178,10 @@ fn or(text: String, other: &str) -> String {
 
 fn done(ended: Ended) -> Response {
     let Ended { shown, secret, outcome } = ended;
-    let (name, account) = (or(shown.name, "It"), or(shown.account, "the operator of this site"));
+    let (name, account) = (or(shown.name, "It"), or(shown.account, SOMEBODY));
     let is_connected = outcome == Outcome::Connected;
     let (heading, text) = if is_connected {
-        let text = format!("{account} can use it from now on, and cannot see it.");
+        let text = format!("The AI agents of {account} can use it from now on, but never see it.");
         (format!("{name} is connected"), text)
     } else {
         ("You declined".into(), format!("Nothing was stored. {account} is told that you declined."))
@@ -185,17 +192,24 @@ fn done(ended: Ended) -> Response {
     page::respond(StatusCode::OK, &page).into_response()
 }
 
+/// A host as a person reads it who has never seen a wildcard.
+fn host(host: String) -> String {
+    match host.strip_prefix("*.") {
+        Some(parent) => format!("every address that ends in .{parent}"),
+        None => host,
+    }
+}
+
 /// A day as a person reads it.
 fn day(at: Timestamp) -> String {
-    strftime(at, "%-d %B %Y")
-}
-
-/// A time of the day as a person reads it.
-fn time(at: Timestamp) -> String {
-    strftime(at, "%H:%M UTC")
-}
-
-fn strftime(at: Timestamp, format: &str) -> String {
     let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
-    at.strftime(format).to_string()
+    at.strftime("%-d %B %Y").to_string()
+}
+
+/// A time in milliseconds as a person reads it, who need not know what UTC is: minutes, rounded up.
+fn more_minutes(millis: i64) -> String {
+    match millis.max(1).cast_unsigned().div_ceil(60_000) {
+        1 => "one more minute".into(),
+        minutes => format!("{minutes} more minutes"),
+    }
 }

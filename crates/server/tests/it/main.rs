@@ -22,6 +22,7 @@ mod account;
 mod audit;
 mod authentication;
 mod clock;
+mod connect_link;
 mod connect_page;
 mod connection;
 mod connection_list;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 /// The weakness, and where the test of what Keyfob does instead is.
 const TABLE: &[(u8, &str, &str)] = &[
-    (1, "connect_page", "a_link_works_once"),
-    (1, "connect_page", "a_link_belongs_to_the_browser_that_first_sent_its_form"),
-    (1, "connect_page", "a_form_that_does_not_come_from_the_page_is_refused"),
-    (2, "connect_page", "a_credential_is_in_no_address"),
+    (1, "connect_link", "a_link_works_once"),
+    (1, "connect_link", "a_link_belongs_to_the_browser_that_first_sent_its_form"),
+    (1, "connect_link", "a_form_that_does_not_come_from_the_page_is_refused"),
+    (2, "connect_link", "a_credential_is_in_no_address"),
     (3, "reference", "a_reference_overrides_no_key_that_is_not_its_own_to_choose"),
     (10, "connection", "revoke_takes_the_value_away_and_may_be_repeated"),
     (10, "shared", "revoke_takes_the_value_away_and_may_be_repeated"),
@@ -24,10 +24,10 @@ const TABLE: &[(u8, &str, &str)] = &[
     (20, "authentication", "what_is_not_connected_is_unauthenticated_with_a_link"),
     (21, "authentication", "a_type_that_nobody_can_type_has_no_link"),
     (21, "connect_page", "each_type_has_its_form_and_what_is_typed_is_stored_exactly"),
-    (22, "connect_page", "a_link_ends_after_fifteen_minutes"),
+    (22, "connect_link", "a_link_ends_after_fifteen_minutes"),
     (22, "connect_page", "the_last_page_names_whom_it_tells_and_where_it_goes"),
-    (23, "connect_page", "a_state_is_no_key_and_a_key_is_no_state"),
-    (24, "connect_page", "a_link_is_withdrawn_with_what_it_was_for"),
+    (23, "connect_link", "a_state_is_no_key_and_a_key_is_no_state"),
+    (24, "connect_link", "a_link_is_withdrawn_with_what_it_was_for"),
     (25, "connection", "each_step_is_an_event_that_names_contact_and_secret"),
     (25, "authentication", "no_more_than_a_hundred_links_of_one_credential_are_open"),
     (27, "contact", "a_hundred_simultaneous_calls_to_ensure_have_one_contact_and_one_answer"),
