@@ -49,7 +49,7 @@ field() { tr -d '\n' <<<"$2" | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p'; }
 need() { [[ $2 =~ $1 ]] || fail "expected $3, got: $2"; }
 
 heading "Start a server on the embedded database"
-export KEYFOB_DATA_DIR=$work/data KEYFOB_LISTEN=127.0.0.1:0
+export HOME=$work KEYFOB_DATA_DIR=$work/data KEYFOB_LISTEN=127.0.0.1:0
 echo '$ export KEYFOB_DATA_DIR=$(mktemp -d) KEYFOB_LISTEN=127.0.0.1:0'
 echo '$ keyfob serve &'
 # It is looked into before the server may have made it.
@@ -125,6 +125,41 @@ UNKNOWN=$(cat /proc/sys/kernel/random/uuid)
 echo "\$ UNKNOWN=$UNKNOWN"
 run 'curl -sS -w "\n%{http_code}" "${AUTH[@]}" "$KEYFOB_URL/api/v2/totp/code/$UNKNOWN"'
 need $'\n404$' "$answer" "status 404"
+
+heading "A person for whom agents act, and a credential of their own that is to be connected, as the backend"
+export KEYFOB_TOKEN=$backend_token
+echo "\$ export KEYFOB_TOKEN=(the backend key's token)"
+run 'keyfob contact ensure --fingerprint customer:00000042 --name Ann'
+ANN=$answer
+run 'keyfob secret create --kind personal --type bearer --name "Weather API" --description "To look up the forecast"'
+WEATHER=$answer
+echo "\$ ANN=$ANN WEATHER=$WEATHER"
+
+heading "The agent finds that it is not connected, and gets a link to send to Ann"
+export KEYFOB_TOKEN=$agent_token
+echo "\$ export KEYFOB_TOKEN=(the agent key's token)"
+run 'keyfob connection verify "$ANN" "$WEATHER" 2>&1'
+need '^unauthenticated' "$answer" "that it is not connected"
+run 'keyfob connection authenticate "$ANN" "$WEATHER"'
+LINK=$answer
+need '^http://.*/connect/.{43}$' "$LINK" "a link"
+echo "\$ LINK=$LINK"
+
+heading "Ann opens it in her browser, and sends the form with her key"
+run 'curl -sS -c "$HOME/ann" "$LINK" | grep -E "<h1>|asks you|proof" | sed -E "s/(value=\").*\"/\1(hidden)\"/"'
+need 'Connect Weather API' "$answer" "the page"
+PROOF=$(curl -sS -b "$HOME/ann" "$LINK" | sed -n 's/.*name="proof" value="\([^"]*\)".*/\1/p')
+echo '$ PROOF=(what the form holds)'
+run 'curl -sS -b "$HOME/ann" --data-urlencode "proof=$PROOF" --data-urlencode "value=wx-live-4711" "$LINK" | grep -E "<h1>"'
+need 'Weather API is connected' "$answer" "that it is connected"
+run 'curl -sS -o "$HOME/page" -w "%{http_code}\n" "$LINK"; grep -E "<h1>" "$HOME/page"'
+need '^410' "$answer" "that the link works once"
+
+heading "The agent may use it from now on; nobody can read it"
+run 'keyfob connection verify "$ANN" "$WEATHER"'
+need '^authenticated$' "$answer" "that it is connected"
+run 'keyfob connection list "$ANN"'
+if grep -rq wx-live-4711 "$work"; then fail "the key is stored or logged in the clear"; fi
 
 heading "Stop the server"
 kill -TERM "$server"
