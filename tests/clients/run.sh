@@ -149,6 +149,7 @@ for file in files:
             found = True
             where = content.find(pattern) if pattern in content else small.find(pattern)
             print(f"{file.name}, line {content.count(bytes([10]), 0, where) + 1}: a secret of {len(pattern)} bytes", file=sys.stderr)
+if found:
+    sys.exit(1)
 print(f"no secret in {len(files)} files: log, output and stored data ({len(patterns)} patterns)")
-sys.exit(found)
 PY
