@@ -33,6 +33,7 @@ async function walk(api, at, query, next = (page) => page.cursor) {
       assert.equal(page.cursor, '');
       return pages;
     }
+    assert.ok(!pages.flat().includes(page.items[0].id), 'a page comes again');
     pages.push(ids(page.items));
     cursor = next(page);
   }

@@ -1,4 +1,4 @@
-"""The published ChatBotKit package for Python, unmodified, against a running Keyfob: lists of what contacts have connected.
+"""The published ChatBotKit package for Python, unmodified, against a running Keyfob: lists of connections.
 
 tests/clients/run.sh starts Keyfob and sets the environment.
 """
@@ -37,6 +37,7 @@ async def walk(api: Any, contact: str, **query: Any) -> list[list[str]]:
         if not page.items:
             assert page.cursor == ""
             return pages
+        assert page.items[0].id not in sum(pages, []), "a page comes again"
         pages.append([item.id for item in page.items])
         cursor = page.cursor
 

@@ -1,4 +1,4 @@
-"""The published ChatBotKit package for Python, unmodified, against a running Keyfob: the one value of an account's secret.
+"""The published ChatBotKit package for Python, unmodified, against a running Keyfob: shared secrets.
 
 tests/clients/run.sh starts Keyfob and sets the environment.
 """
