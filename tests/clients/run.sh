@@ -76,6 +76,8 @@ fi
 # --- a fresh server; at `debug`, because nothing secret may be in the log at any level people use ---
 # The log is looked into before the server may have made it.
 : >"$work/server.log"
+# People reach the pages at an address of their own, as behind a proxy that ends TLS: links must begin with it.
+export KEYFOB_PUBLIC_URL=https://keyfob.example.com
 KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
 server=$!
 address=
@@ -102,8 +104,10 @@ KEYFOB_AGENT_KEY_SECRET=$(field secret <<<"$agent") || die "the agent key has no
 KEYFOB_AGENT_TOKEN=$(field token <<<"$agent") || die "the agent key has no token"
 KEYFOB_OWNER_TOKEN=$(field token <<<"$owner") || die "the owner key has no token"
 export KEYFOB_URL=$address KEYFOB_BIN=$bin KEYFOB_DATA_DIR=$data KEYFOB_SECRETS_SEEN=$work/secrets KEYFOB_TOKENS_SEEN=$work/keys
+export KEYFOB_LINKS_SEEN=$work/links
 export KEYFOB_KEY_ID KEYFOB_KEY_SECRET KEYFOB_TOKEN KEYFOB_AGENT_KEY_ID KEYFOB_AGENT_KEY_SECRET KEYFOB_AGENT_TOKEN KEYFOB_OWNER_TOKEN
 : >"$KEYFOB_SECRETS_SEEN"
+: >"$KEYFOB_LINKS_SEEN"
 printf '%s\n' "$KEYFOB_KEY_SECRET" "$KEYFOB_TOKEN" "$KEYFOB_AGENT_KEY_SECRET" "$KEYFOB_AGENT_TOKEN" "$KEYFOB_OWNER_TOKEN" >"$KEYFOB_TOKENS_SEEN"
 
 # --- the clients ---
@@ -114,6 +118,7 @@ kill -0 "$server" 2>/dev/null || die "the server ended during the tests"
 
 # --- no secret in the log, in the output or in the stored data ---
 [ -s "$KEYFOB_SECRETS_SEEN" ] || die "the tests noted no generated secret"
+[ -s "$KEYFOB_LINKS_SEEN" ] || die "the tests noted no link"
 stop_server || die "the server did not end within 10 s of SIGTERM"
 if [ "$database" = postgres ]; then
   pg_dump "$KEYFOB_DATABASE_URL" >"$work/dump.sql" || die "pg_dump failed"
@@ -133,7 +138,8 @@ for secret in secrets:
     # As texts they are also values, which base64 may begin to encode at any byte of three.
     patterns |= {base64.b64encode(bytes(shift) + text)[shift and shift + 1 : (shift + len(text)) // 3 * 4] for shift in range(3)}
     patterns |= {text.hex().encode(), text.lower(), plain.hex().encode(), plain, base64.b64encode(plain).rstrip(b"=")[:-1]}
-patterns |= {key.encode() for key in (work / "keys").read_text().split()}
+# What opens something as it is: keys, and the states of links with what a browser holds of them.
+patterns |= {text.encode() for name in ("keys", "links") for text in (work / name).read_text().split()}
 found = False
 for file in files:
     content = file.read_bytes()
@@ -143,6 +149,7 @@ for file in files:
             found = True
             where = content.find(pattern) if pattern in content else small.find(pattern)
             print(f"{file.name}, line {content.count(bytes([10]), 0, where) + 1}: a secret of {len(pattern)} bytes", file=sys.stderr)
+if found:
+    sys.exit(1)
 print(f"no secret in {len(files)} files: log, output and stored data ({len(patterns)} patterns)")
-sys.exit(found)
 PY

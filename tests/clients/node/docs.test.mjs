@@ -6,6 +6,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { Browser } from './connection-support.mjs';
+import { value } from './secret-support.mjs';
 import { env, url } from './support.mjs';
 
 const page = (name) => readFileSync(new URL(`../../../docs/${name}.md`, import.meta.url), 'utf8');
@@ -27,6 +29,15 @@ function directory(t) {
   t.after(() => rmSync(cwd, { recursive: true }));
   return cwd;
 }
+
+/** Ann does what she is asked to do, with the token that the page is about. */
+async function annOpens(said) {
+  const [, link] = said.match(/^Ann, please open (https?:\S+)$/m);
+  const page = await new Browser().submit(link, { value: value() });
+  assert.match(page.text, /Weather API is connected/);
+}
+
+const PLEASE = { shows: /^Ann, please open http/m };
 
 test('the TypeScript of contacts works', () => {
   const [code, ...more] = blocks('contacts', 'ts');
@@ -58,4 +69,25 @@ test('the commands of secrets work, and show no value', (t) => {
   const said = run('bash', ['-eu'], code, { cwd, variables, shows: /sec_\w+.*bearer.*CI token/ });
   assert.match(said, /config +\{"schema":"Token"\}/);
   assert.ok(!said.includes('CANARY'), said);
+});
+
+test('the TypeScript of connect works, and Ann can do as she is asked', async () => {
+  const [code, ...more] = blocks('connect', 'ts');
+  assert.equal(more.length, 0);
+  await annOpens(run(process.execPath, ['--input-type=module', '-'], code, PLEASE));
+});
+
+test('the Python of connect works, and Ann can do as she is asked', async () => {
+  const [code, ...more] = blocks('connect', 'python');
+  assert.equal(more.length, 0);
+  await annOpens(run('.venv/bin/python', ['-'], code, PLEASE));
+});
+
+test('the commands of connect work, and Ann can do as she is asked', async () => {
+  const [account, code, ...more] = blocks('connect', 'sh');
+  assert.equal(more.length, 0);
+  run('bash', ['-eu'], account, { shows: /https:\/\/app\.acme\.example/ });
+  const said = run('bash', ['-eu'], code, PLEASE);
+  assert.match(said, /unauthenticated.*Weather API/);
+  await annOpens(said);
 });
