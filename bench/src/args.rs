@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result, bail};
 
 /// What to type.
 pub(crate) const USAGE: &str = "\
-usage: bench [totp_code] [peers] [memory] [waiters] [options]
-All four sections by default.
+usage: bench [totp_code] [peers] [memory] [contacts] [waiters] [options]
+All five sections by default.
   --seconds N          seconds of one totp_code sample (2); a sample of peers takes five times that
   --pairs N            pairs of a totp_code mode (5)
   --rounds N           rounds of peers (3)
   --stored N           secrets stored for totp_code and peers (10000)
   --memory-stored N    secrets stored for memory (1000000)
+  --contacts N         contacts, with three connections each, that contacts compares with 1000 (1000000)
   --waiters N          callers waiting at once (10000)
   --auth pair|bearer   how the calls authenticate: sb-api-key-id and sb-api-secret-key, or a bearer token (pair)
   --without-peers      do not run the section peers
@@ -21,7 +22,7 @@ All four sections by default.
   --out DIR            where the results go (bench/results)";
 
 /// The sections, in the order in which they run.
-pub(crate) const SECTIONS: [&str; 4] = ["totp_code", "peers", "memory", "waiters"];
+pub(crate) const SECTIONS: [&str; 5] = ["totp_code", "peers", "memory", "contacts", "waiters"];
 
 /// How the calls authenticate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,6 +42,7 @@ pub(crate) struct Args {
     pub(crate) rounds: usize,
     pub(crate) stored: usize,
     pub(crate) memory_stored: usize,
+    pub(crate) contacts: usize,
     pub(crate) waiters: usize,
     pub(crate) auth: Auth,
     pub(crate) postgres: bool,
@@ -59,6 +61,7 @@ impl Args {
             rounds: 3,
             stored: 10_000,
             memory_stored: 1_000_000,
+            contacts: 1_000_000,
             waiters: 10_000,
             auth: Auth::Pair,
             postgres: true,
@@ -76,6 +79,7 @@ impl Args {
                 "--rounds" => args.rounds = number(&word, &value()?)?,
                 "--stored" => args.stored = number(&word, &value()?)?,
                 "--memory-stored" => args.memory_stored = number(&word, &value()?)?,
+                "--contacts" => args.contacts = number(&word, &value()?)?,
                 "--waiters" => args.waiters = number(&word, &value()?)?,
                 "--auth" => {
                     args.auth = match value()?.as_str() {

@@ -141,7 +141,7 @@ impl Keyfob {
             name: name.to_owned(),
             pid: self.server.pid(),
             port: self.port,
-            script: Script::random(folder, "codes", headers, paths)?,
+            script: Script::random(folder, "codes", "GET", headers, paths)?,
             database: None,
         })
     }

@@ -1,10 +1,12 @@
-//! Measures Keyfob: codes per second against a bare server and against its peers, memory, start-up and waiting callers.
+//! Measures Keyfob: codes per second against a bare server and against its peers, memory, start-up, many contacts and waiting callers.
 //!
 //! See `bench/README.md`.
 
 mod args;
 mod clock;
+mod contacts;
 mod context;
+mod fill;
 mod http;
 mod keyfob;
 mod memory;
@@ -113,6 +115,7 @@ async fn section(context: &Context, name: &str) -> Result<Section> {
         "totp_code" => totp_code::run(context).await,
         "peers" => peers::run(context).await,
         "memory" => memory::run(context).await,
+        "contacts" => contacts::run(context).await,
         "waiters" => waiters::run(context).await,
         other => bail!("no section {other}"),
     }

@@ -184,13 +184,13 @@ async fn uses(
 
 /// Counts `"id":` in a body of any size that comes in pieces.
 #[derive(Default)]
-struct Counter {
+pub(crate) struct Counter {
     matched: usize,
-    found: u64,
+    pub(crate) found: u64,
 }
 
 impl Counter {
-    fn feed(&mut self, piece: &[u8]) {
+    pub(crate) fn feed(&mut self, piece: &[u8]) {
         const MARK: &[u8] = b"\"id\":";
         for &byte in piece {
             if byte == MARK[self.matched] {
@@ -206,12 +206,12 @@ impl Counter {
     }
 }
 
-fn mib(kib: u64) -> f64 {
+pub(crate) fn mib(kib: u64) -> f64 {
     float(kib) / 1024.0
 }
 
 /// Size of the files in a folder.
-fn folder_mib(folder: &Path) -> u64 {
+pub(crate) fn folder_mib(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.len())).sum::<u64>() / 1_048_576
 }

@@ -34,8 +34,8 @@ pub(crate) fn base32_secret(seed: usize) -> String {
         .collect()
 }
 
-/// `SplitMix64`.
-fn mix(seed: u64) -> u64 {
+/// `SplitMix64`: no two seeds give one number.
+pub(crate) fn mix(seed: u64) -> u64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -134,7 +134,7 @@ log_level = "error"
         ensure!(written > 0, "nothing was written to the audit file");
     }
     let paths = (0..context.args.stored).map(|index| format!("/v1/totp/code/bench-{index}"));
-    let script = Script::random(&folder, "codes", &headers, paths)?;
+    let script = Script::random(&folder, "codes", "GET", &headers, paths)?;
     let subject =
         Subject { name: name.to_owned(), pid: server.pid(), port, script, database: None };
     Ok(Peer { server, subject, samples: Samples::default() })
@@ -224,7 +224,7 @@ async fn script_peer(
     let ids = filled.await.map_err(|error| server.failure(&format!("failed: {error:#}")))?;
     let folder = context.folder(short_name)?;
     let paths = ids.iter().map(|id| code_path(id));
-    let script = Script::random(&folder, "codes", &headers, paths)?;
+    let script = Script::random(&folder, "codes", "GET", &headers, paths)?;
     let subject =
         Subject { name: name.to_owned(), pid: server.pid(), port, script, database: None };
     Ok(Peer { server, subject, samples: Samples::default() })

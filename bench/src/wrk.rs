@@ -25,10 +25,12 @@ end
 pub(crate) struct Script(PathBuf);
 
 impl Script {
-    /// Asks for one of `paths` at random each time. The requests are built before the clock starts.
+    /// Asks for one of `paths` at random each time, without a body. The requests are built before the clock
+    /// starts.
     pub(crate) fn random(
         folder: &Path,
         name: &str,
+        method: &str,
         headers: &Headers,
         paths: impl IntoIterator<Item = String>,
     ) -> Result<Self> {
@@ -47,7 +49,7 @@ impl Script {
             "{}local requests = {{}}
 function init(args)
   math.randomseed(os.time())
-  for path in io.lines([[{}]]) do requests[#requests + 1] = wrk.format('GET', path) end
+  for path in io.lines([[{}]]) do requests[#requests + 1] = wrk.format('{method}', path) end
 end
 function request() return requests[math.random(#requests)] end
 {DONE}",

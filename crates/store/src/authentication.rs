@@ -106,8 +106,8 @@ pub fn find(tx: &mut ReadTx<'_>, state: &TicketHash) -> Result<Option<Authentica
     tx.one(find, &[&state.as_bytes()], read)
 }
 
-/// How many authentications of the secret for the contact are open at `now`; no more than `limit` are
-/// counted.
+/// How many authentications of the secret for the contact, or for its one shared value, are open at `now`;
+/// no more than `limit` are counted.
 pub fn count_open(
     tx: &mut ReadTx<'_>,
     account: &AccountId,

@@ -84,17 +84,23 @@ fn read(row: &Row<'_>) -> Result<Connection, StoreError> {
 }
 
 fn read_named(row: &Row<'_>) -> Result<Named, StoreError> {
+    let connection = read(row)?;
+    // It is the secret's row that has to be mended.
+    let damaged = |column: &str| {
+        let (row, column) = (connection.secret.to_string(), column.to_owned());
+        StoreError::Corrupt { table: "secret", column, row }
+    };
     let secret_type = SecretType::parse(&row.get::<String>(13)?);
     let kind = Kind::parse(&row.get::<String>(15)?);
     let visibility = Visibility::parse(&row.get::<String>(16)?);
     Ok(Named {
-        connection: read(row)?,
         name: row.get(11)?,
         description: row.get(12)?,
-        secret_type: secret_type.ok_or_else(|| row.damaged("secret.type"))?,
+        secret_type: secret_type.ok_or_else(|| damaged("type"))?,
         secret_account: AccountId::from_stored(&row.get::<String>(14)?),
-        kind: kind.ok_or_else(|| row.damaged("secret.kind"))?,
-        visibility: visibility.ok_or_else(|| row.damaged("secret.visibility"))?,
+        kind: kind.ok_or_else(|| damaged("kind"))?,
+        visibility: visibility.ok_or_else(|| damaged("visibility"))?,
+        connection,
     })
 }
 

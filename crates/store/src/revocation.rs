@@ -8,8 +8,8 @@ use keyfob_core::{
 };
 
 use crate::{
-    ReadTx, StoreError, WriteTx,
-    conn::{Row, sql},
+    Page, ReadTx, StoreError, WriteTx,
+    conn::{Bind, Row, sql},
 };
 
 /// A grant that has to be revoked at its provider.
@@ -44,7 +44,9 @@ macro_rules! queue {
                         secret.account_id, connection.value, secret.config, CAST($1 AS BIGINT)
                  FROM connection JOIN secret ON secret.id = connection.secret_id
                  WHERE connection.type = 'oauth' AND ",
-                $which
+                $which,
+                // A contact and its secret that are deleted at once queue one grant twice.
+                " ON CONFLICT (account_id, id) DO NOTHING"
             )
         )
     };
@@ -86,18 +88,22 @@ pub fn queue_secret(
     tx.execute(queue, &[&now.as_millis(), &secret.as_str()])
 }
 
-/// Up to `limit` of the account's grants that wait to be revoked, oldest first.
+/// Up to `limit` of the account's grants that wait to be revoked, after the one that was connection `after`,
+/// by the age of what were connections.
 pub fn list(
     tx: &mut ReadTx<'_>,
     account: &AccountId,
+    after: Option<&ConnectionId>,
     limit: u32,
-) -> Result<Vec<Revocation>, StoreError> {
+) -> Result<Page<Revocation, ConnectionId>, StoreError> {
     let list = sql!(
         revocation,
         "SELECT id, account_id, contact_id, secret_id, secret_account_id, value, config, created_at
-         FROM revocation WHERE account_id = $1 ORDER BY created_at, id LIMIT $2"
+         FROM revocation WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
     );
-    tx.many(list, &[&account.as_str(), &i64::from(limit)], read)
+    let after = after.map_or("", ConnectionId::as_str);
+    let params: [&dyn Bind; 3] = [&account.as_str(), &after, &i64::from(limit)];
+    tx.page(list, &params, (0, ConnectionId::from_stored), read)
 }
 
 fn read(row: &Row<'_>) -> Result<Revocation, StoreError> {

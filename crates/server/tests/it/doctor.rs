@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::{
     app::{SECRETS, TestApp},
+    connection::{connect, personal, verified_contact},
     guard::CANARY,
     secret,
 };
@@ -79,6 +80,73 @@ async fn every_damaged_row_is_named_with_its_column_and_the_remedy() {
     }
     assert!(text.starts_with("3 sealed values open, 6 rows or values do not"), "{text}");
     app.owner().get(SECRETS).await.ok();
+}
+
+/// A contact that has connected two secrets, one of which has a config.
+async fn connected(app: &TestApp) -> (String, [String; 2]) {
+    let backend = app.backend();
+    let contact = verified_contact(&backend).await;
+    let of_type = json!({"kind": "personal", "type": "bearer", "config": {"headerName": "x-key"}});
+    let secrets = [personal(&backend, "bearer").await, secret::create(&backend, of_type).await];
+    for secret in &secrets {
+        connect(&backend, &contact, secret, json!({"value": CANARY})).await.ok();
+    }
+    (contact, secrets)
+}
+
+/// Deletes the contact, whose connections are grants now: they are queued to be revoked.
+async fn delete_with_grants(app: &TestApp, contact: &str) {
+    app.database().execute("UPDATE connection SET type = 'oauth'");
+    app.backend().post(format!("/api/v1/contact/{contact}/delete"), json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn what_contacts_have_connected_and_what_is_queued_to_be_revoked_opens_where_it_was_sealed() {
+    let mut app = TestApp::new().await;
+    let (contact, _) = connected(&app).await;
+    connected(&app).await;
+    delete_with_grants(&app, &contact).await;
+    let findings = findings(&mut app).await;
+    let values = findings.iter().find(|finding| finding.what == "sealed values").unwrap();
+    // Two values that are connected, two and one config that are queued, two configs of secrets.
+    assert_eq!(values.result.as_deref(), Ok("7 sealed values open"));
+}
+
+#[tokio::test]
+async fn a_damaged_connection_is_named_by_contact_and_secret() {
+    let mut app = TestApp::new().await;
+    let (contact, [first, second]) = connected(&app).await;
+    let database = app.database();
+    database.execute(&format!("UPDATE connection SET type = 'x' WHERE secret_id = '{first}'"));
+    // A value at another's place is as good as a damaged one.
+    let from = format!("(SELECT value FROM connection WHERE secret_id = '{first}')");
+    let copy = format!("UPDATE connection SET value = {from} WHERE secret_id = '{second}'");
+    database.execute(&copy);
+    let text = wrong(&findings(&mut app).await, "sealed values");
+    assert!(text.starts_with("1 sealed values open, 2 rows or values do not"), "{text}");
+    let named = format!("connection row {contact} {second}, column value");
+    assert!(text.contains(&named) && text.contains("column type is damaged"), "{text}");
+}
+
+#[tokio::test]
+async fn a_damaged_grant_that_is_queued_to_be_revoked_is_named() {
+    let mut app = TestApp::new().await;
+    let (contact, [first, second]) = connected(&app).await;
+    delete_with_grants(&app, &contact).await;
+    let database = app.database();
+    let swap = |column: &str, of: &str, from: &str| {
+        let from = format!("(SELECT {from} FROM revocation WHERE secret_id = '{second}')");
+        database
+            .execute(&format!("UPDATE revocation SET {column} = {from} WHERE secret_id = '{of}'"));
+    };
+    swap("config", &second, "value");
+    swap("value", &first, "value");
+    let text = wrong(&findings(&mut app).await, "sealed values");
+    for column in ["column value", "column config"] {
+        let line = text.lines().find(|line| line.contains(column)).unwrap();
+        assert!(line.contains("revocation row cxn_"), "{line}");
+    }
+    assert!(text.starts_with("2 sealed values open, 2 rows or values do not"), "{text}");
 }
 
 #[tokio::test]

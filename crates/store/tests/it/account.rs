@@ -140,3 +140,36 @@ on_both!(a_child_is_found_by_its_parent_only, async |bench| {
     assert_eq!(by_email(2, "ann@example.com").await, None);
     assert_eq!(by_email(1, "bob@example.com").await, None);
 });
+
+on_both!(of_changes_of_an_account_at_once_none_is_lost, async |bench| {
+    bench.change(|tx| store_account(tx, 1)).await.unwrap();
+    bench.change(|tx| store_account(tx, 2)).await.unwrap();
+    let allow = |number| {
+        move |tx: &mut WriteTx<'_>| {
+            let Some(mut account) = account::hold(tx, &account_id(1))? else {
+                return Ok(false);
+            };
+            account.allowed_origins.push(format!("https://{number}.example.com"));
+            account.name = format!("Named {number}");
+            account::update(tx, &account)?;
+            Ok(true)
+        }
+    };
+    let answers = bench.at_once(30, allow).await;
+    assert!(answers.iter().all(|changed| matches!(changed, Ok(true))), "{answers:?}");
+    let found = bench.look(|tx| account::find(tx, &account_id(1))).await.unwrap();
+    let mut origins = found.allowed_origins.clone();
+    origins.sort();
+    let mut wanted: Vec<_> = (0..30).map(|n| format!("https://{n}.example.com")).collect();
+    wanted.sort();
+    assert_eq!(origins, wanted);
+    assert_eq!(
+        found.name,
+        found.allowed_origins[29].replace("https://", "Named ").replace(".example.com", "")
+    );
+    assert_eq!(found.created_at, at(1));
+    let other = bench.look(|tx| account::find(tx, &account_id(2))).await;
+    assert_eq!(other, Some(sample::account(2)));
+    let none = bench.change(|tx| account::hold(tx, &account_id(9))).await;
+    assert_eq!(none.unwrap(), None);
+});

@@ -8,29 +8,8 @@ use keyfob_store::{
 
 use crate::{
     bench::Bench,
-    sample::{account_id, at, store_account},
+    sample::{account_id, at, contact as sample, contact_id, store_account},
 };
-
-fn contact_id(number: u32) -> ContactId {
-    ContactId::from_bits(u128::from(number).to_be_bytes())
-}
-
-fn sample(number: u32) -> Contact {
-    Contact {
-        id: contact_id(number),
-        name: format!("Contact {number}"),
-        description: String::new(),
-        fingerprint: format!("fingerprint {number}"),
-        email: None,
-        phone: None,
-        nick: None,
-        preferences: None,
-        verified_at: None,
-        meta: None,
-        created_at: at(i64::from(number)),
-        updated_at: at(i64::from(number)),
-    }
-}
 
 fn full(number: u32) -> Contact {
     Contact {
@@ -138,4 +117,13 @@ on_both!(a_contact_is_deleted_in_its_account_only_and_once, async |bench| {
     assert!(delete(1).await.unwrap());
     assert!(!delete(1).await.unwrap());
     assert_eq!(find(bench, 1, 1).await, None);
+});
+
+on_both!(a_contact_that_is_held_is_answered_as_it_is, async |bench| {
+    some_contacts(bench).await;
+    let hold =
+        |account| bench.change(move |tx| contact::hold(tx, &account_id(account), &contact_id(1)));
+    assert_eq!(hold(1).await.unwrap(), Some(sample(1)));
+    assert_eq!(hold(2).await.unwrap(), None);
+    assert_eq!(find(bench, 1, 1).await, Some(sample(1)));
 });

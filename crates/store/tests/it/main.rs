@@ -30,11 +30,15 @@ mod sample;
 mod wire;
 
 mod account;
+mod authentication;
+mod connection;
 mod contact;
 mod creation;
 mod data_key;
+mod deletion;
 mod event;
 mod key;
+mod revocation;
 mod secret;
 mod totp;
 mod vault;

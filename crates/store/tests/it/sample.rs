@@ -2,8 +2,10 @@
 
 use keyfob_core::{
     crypto::Sealed,
-    id::{AccountId, KeyId, TotpId},
+    id::{AccountId, ConnectionId, ContactId, KeyId, SecretId, TotpId},
     policy::{Action, Role},
+    secret::{Kind as SecretKind, SecretType, Visibility},
+    ticket::TicketHash,
     time::Timestamp,
     token::KeyHash,
     totp::{Algorithm, Kind, Parameters},
@@ -11,9 +13,13 @@ use keyfob_core::{
 use keyfob_store::{
     Event, StoreError, WriteTx,
     account::{self, Account},
+    authentication::Authentication,
+    connection::Connection,
+    contact::{self, Contact},
     creation::Creation,
     event::Actor,
     key::Key,
+    secret::{self, Secret},
     totp::{Policy, Totp},
 };
 
@@ -81,6 +87,111 @@ pub(crate) fn totp(number: u32) -> Totp {
 
 pub(crate) fn sealed(number: u8) -> Sealed {
     Sealed::from_stored(vec![1, 0, 0, 0, 1, 0, 255, number])
+}
+
+pub(crate) fn contact_id(number: u32) -> ContactId {
+    ContactId::from_bits(bits(number))
+}
+
+pub(crate) fn contact(number: u32) -> Contact {
+    Contact {
+        id: contact_id(number),
+        name: format!("Contact {number}"),
+        description: String::new(),
+        fingerprint: format!("fingerprint {number}"),
+        email: None,
+        phone: None,
+        nick: None,
+        preferences: None,
+        verified_at: None,
+        meta: None,
+        created_at: at(i64::from(number)),
+        updated_at: at(i64::from(number)),
+    }
+}
+
+pub(crate) fn secret_id(number: u32) -> SecretId {
+    SecretId::from_bits(bits(number))
+}
+
+pub(crate) fn secret(number: u32) -> Secret {
+    Secret {
+        account: account_id(1),
+        id: secret_id(number),
+        alias: None,
+        name: format!("Secret {number}"),
+        description: String::new(),
+        blueprint_id: None,
+        kind: SecretKind::Shared,
+        secret_type: SecretType::Plain,
+        value: None,
+        config: None,
+        visibility: Visibility::Private,
+        meta: None,
+        created_at: at(i64::from(number)),
+        updated_at: at(i64::from(number)),
+    }
+}
+
+/// Stores accounts 1 and 2, contacts 1 to `contacts` of both, and secrets 1 to `secrets` of the first.
+pub(crate) fn store_people(
+    tx: &mut WriteTx<'_>,
+    contacts: u32,
+    secrets: u32,
+) -> Result<(), StoreError> {
+    for account in [1, 2] {
+        store_account(tx, account)?;
+        for number in 1..=contacts {
+            contact::insert(tx, &account_id(account), &contact(number))?;
+        }
+    }
+    for number in 1..=secrets {
+        let config = Some(sealed(100));
+        secret::insert(tx, &Secret { config, ..secret(number) })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn connection_id(number: u32) -> ConnectionId {
+    ConnectionId::from_bits(bits(number))
+}
+
+/// What a contact of account 1 has connected a secret with.
+pub(crate) fn connection(contact: u32, secret: u32) -> Connection {
+    let number = 1000 * contact + secret;
+    Connection {
+        account: account_id(1),
+        contact: contact_id(contact),
+        secret: secret_id(secret),
+        id: connection_id(number),
+        value_type: SecretType::Bearer,
+        value: sealed(7),
+        expires_at: None,
+        scopes: None,
+        broken: None,
+        created_at: at(i64::from(number)),
+        updated_at: at(i64::from(number)),
+    }
+}
+
+pub(crate) fn ticket_hash(number: u8) -> TicketHash {
+    TicketHash::from_stored(&[number; 32]).unwrap()
+}
+
+/// A link of account 1 for a contact, or for the shared value, of secret 1. It can be used until `at(100)`.
+pub(crate) fn authentication(number: u8, contact: Option<u32>) -> Authentication {
+    Authentication {
+        state: ticket_hash(number),
+        account: account_id(1),
+        contact: contact.map(contact_id),
+        secret: secret_id(1),
+        key: Some(key_id(1)),
+        return_url: None,
+        created_at: at(0),
+        expires_at: at(100),
+        browser: None,
+        outcome: None,
+    }
 }
 
 pub(crate) fn creation(fingerprint: u8, object: u32, millis: i64) -> Creation {

@@ -11,31 +11,8 @@ use keyfob_store::{
 
 use crate::{
     bench::Bench,
-    sample::{account_id, at, sealed, store_account},
+    sample::{account_id, at, sealed, secret as sample, secret_id, store_account},
 };
-
-fn secret_id(number: u32) -> SecretId {
-    SecretId::from_bits(u128::from(number).to_be_bytes())
-}
-
-fn sample(number: u32) -> Secret {
-    Secret {
-        account: account_id(1),
-        id: secret_id(number),
-        alias: None,
-        name: format!("Secret {number}"),
-        description: String::new(),
-        blueprint_id: None,
-        kind: Kind::Shared,
-        secret_type: SecretType::Plain,
-        value: None,
-        config: None,
-        visibility: Visibility::Private,
-        meta: None,
-        created_at: at(i64::from(number)),
-        updated_at: at(i64::from(number)),
-    }
-}
 
 fn full(number: u32) -> Secret {
     Secret {
@@ -182,4 +159,13 @@ on_both!(a_secret_is_deleted_in_its_account_only_and_once, async |bench| {
     assert!(delete(1).await.unwrap());
     assert!(!delete(1).await.unwrap());
     assert_eq!(find(bench, 1).await, None);
+});
+
+on_both!(a_secret_that_is_held_is_answered_as_it_is, async |bench| {
+    some_secrets(bench).await;
+    let hold =
+        |account| bench.change(move |tx| secret::hold(tx, &account_id(account), &secret_id(1)));
+    assert_eq!(hold(1).await.unwrap(), Some(sample(1)));
+    assert_eq!(hold(2).await.unwrap(), None);
+    assert_eq!(find(bench, 1).await, Some(sample(1)));
 });
