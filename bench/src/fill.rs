@@ -2,7 +2,7 @@
 //! of them would take longer than all that is measured.
 
 use std::{
-    fs,
+    fs, io,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -52,12 +52,15 @@ pub(crate) async fn fill(setup: &Setup, count: usize, secrets: &[String]) -> Res
             ids.extend(write(&store, &filler, unit).await?);
             done.store(ids.len(), Ordering::Relaxed);
         }
-        Ok(ids)
+        Ok::<_, anyhow::Error>(ids)
     };
     let line = || format!("contacts: {} of {count} are stored", done.load(Ordering::Relaxed));
     let ids = with_progress(work, line).await;
     store.close();
-    ids
+    let ids = ids?;
+    // So that the kernel has all of it, whatever it gave up meanwhile.
+    io::copy(&mut fs::File::open(&file)?, &mut io::sink())?;
+    Ok(ids)
 }
 
 async fn write(store: &Store, filler: &Arc<Filler>, numbers: Vec<usize>) -> Result<Vec<String>> {

@@ -33,7 +33,7 @@ pub(crate) fn here<T, E: From<StoreError>>(
 ) -> Result<T, E> {
     let mut conn = match take(store) {
         Some(conn) => conn,
-        None => target.connect().map_err(|failure| failure.error)?,
+        None => target.connect_reader().map_err(|failure| failure.error)?,
     };
     let mut tx = ReadTx::new(&mut conn);
     // The panic hook has told the log. As in the other family, the caller is told too.

@@ -87,6 +87,17 @@ impl Target {
             }
         }
     }
+
+    /// A new connection that only reads, of which every thread of callers has one.
+    pub(crate) fn connect_reader(&self) -> Result<Conn, Failure> {
+        let conn = self.connect()?;
+        if let Conn::Sqlite(conn) = &conn {
+            // What stays in the processor's own cache is all that pays: of a large file the upper
+            // pages do, and the lower ones are read from the kernel's copy as fast as from one here.
+            conn.execute_batch("PRAGMA cache_size = -1000;")?;
+        }
+        Ok(conn)
+    }
 }
 
 fn tls(config: &Config) -> Result<MakeRustlsConnect, StoreError> {
@@ -129,7 +140,8 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection, Failure> {
     check_is_database(&conn, path)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // The write-ahead log lets readers and the writer work at the same time; `FULL` waits for the
-    // disk at each commit; `secure_delete` overwrites what was deleted. The cache is 8 MiB at most.
+    // disk at each commit; `secure_delete` overwrites what was deleted. The cache is 8 MiB at
+    // most: what one commit changes is to fit.
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA secure_delete = ON; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;",
