@@ -34,7 +34,7 @@ pub(crate) struct Connect {
     pub(crate) return_host: Option<String>,
     /// How long the page still works.
     pub(crate) time_left: String,
-    /// Shows that the form comes from this page.
+    /// Shows that the form comes from this page, and what that showed.
     pub(crate) proof: String,
     /// Why what was handed over was refused.
     pub(crate) problem: Option<String>,
@@ -75,8 +75,9 @@ impl Field {
 }
 
 impl Form {
-    /// The form for this type; `is_refused` if what was entered before was.
-    pub(crate) fn of(secret_type: SecretType, is_refused: bool) -> Self {
+    /// The form for this type, and the algorithm that a key is for; `is_refused` if what was entered before
+    /// was.
+    pub(crate) fn of(secret_type: SecretType, algorithm: Option<&str>, is_refused: bool) -> Self {
         let exactly = "Paste it exactly as it was given to you.";
         let pem = "Paste the whole text, with its first and its last line.";
         let (article, mut fields) = match secret_type {
@@ -90,6 +91,9 @@ impl Form {
             }
             SecretType::Bearer => {
                 ("an access token", vec![Field::new("value", "Access token", exactly)])
+            }
+            SecretType::Jwt if algorithm == Some("HS256") => {
+                ("a signing key", vec![Field::new("value", "Signing key", exactly)])
             }
             SecretType::Jwt => {
                 let key = Field::new("value", "Private key", pem);

@@ -35,8 +35,8 @@ CREATE TABLE authentication (
     -- Empty for the one value of a shared secret.
     contact_id TEXT NOT NULL,
     secret_id TEXT NOT NULL,
-    -- The key that asked for the link, which ends with it.
-    key_id TEXT,
+    -- The key that asked for the link, which ends with it; empty for a command on the machine itself.
+    key_id TEXT NOT NULL,
     return_url TEXT,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,

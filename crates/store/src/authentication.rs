@@ -81,7 +81,9 @@ fn read(row: &Row<'_>) -> Result<Authentication, StoreError> {
             .filter(|id| !id.is_empty())
             .map(|id| ContactId::from_stored(&id)),
         secret: SecretId::from_stored(&row.get::<String>(3)?),
-        key: row.get::<Option<String>>(9)?.map(|id| KeyId::from_stored(&id)),
+        key: Some(row.get::<String>(9)?)
+            .filter(|id| !id.is_empty())
+            .map(|id| KeyId::from_stored(&id)),
         return_url: row.get(4)?,
         created_at: row.time(5)?,
         expires_at: row.time(6)?,
@@ -95,6 +97,11 @@ fn column(contact: Option<&ContactId>) -> &str {
     contact.map_or("", ContactId::as_str)
 }
 
+/// The key as it is stored.
+fn key_column(authentication: &Authentication) -> &str {
+    authentication.key.as_ref().map_or("", KeyId::as_str)
+}
+
 /// The authentication with this state.
 pub fn find(tx: &mut ReadTx<'_>, state: &TicketHash) -> Result<Option<Authentication>, StoreError> {
     let find = sql!(
@@ -106,27 +113,25 @@ pub fn find(tx: &mut ReadTx<'_>, state: &TicketHash) -> Result<Option<Authentica
     tx.one(find, &[&state.as_bytes()], read)
 }
 
-/// How many authentications of the secret for the contact, or for its one shared value, are open at `now`;
+/// How many authentications are open at `now` that are for the same as `new`, and asked for by the same key;
 /// no more than `limit` are counted.
-pub fn count_open(
+pub fn count_like(
     tx: &mut ReadTx<'_>,
-    account: &AccountId,
-    secret: &SecretId,
-    contact: Option<&ContactId>,
+    new: &Authentication,
     now: Timestamp,
     limit: u32,
 ) -> Result<usize, StoreError> {
     let open = sql!(
         authentication,
         "SELECT account_id FROM authentication
-         WHERE account_id = $1 AND secret_id = $2 AND contact_id = $3
-           AND outcome IS NULL AND expires_at > $4
-         LIMIT $5"
+         WHERE account_id = $1 AND secret_id = $2 AND contact_id = $3 AND key_id = $4
+           AND outcome IS NULL AND expires_at > $5
+         LIMIT $6"
     );
-    let contact = column(contact);
-    let limit = i64::from(limit);
-    let params: [&dyn Bind; 5] =
-        [&account.as_str(), &secret.as_str(), &contact, &now.as_millis(), &limit];
+    let (contact, key) = (column(new.contact.as_ref()), key_column(new));
+    let (now, limit) = (now.as_millis(), i64::from(limit));
+    let params: [&dyn Bind; 6] =
+        [&new.account.as_str(), &new.secret.as_str(), &contact, &key, &now, &limit];
     Ok(tx.many(open, &params, |_| Ok(()))?.len())
 }
 
@@ -145,7 +150,7 @@ pub fn insert(tx: &mut WriteTx<'_>, new: &Authentication) -> Result<(), StoreErr
             &new.account.as_str(),
             &column(new.contact.as_ref()),
             &new.secret.as_str(),
-            &new.key.as_ref().map(KeyId::as_str),
+            &key_column(new),
             &new.return_url,
             &new.created_at.as_millis(),
             &new.expires_at.as_millis(),

@@ -169,6 +169,36 @@ pub fn list_newest(
     tx.page(list, &params, (0, ConnectionId::from_stored), read_named)
 }
 
+/// Up to `limit` connections of the contact whose secret comes after `after`, by the age of the secrets.
+pub fn list_by_secret(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    after: Option<&SecretId>,
+    limit: u32,
+) -> Result<Page<Named, SecretId>, StoreError> {
+    let list =
+        select_named!("AND connection.secret_id > $3 ORDER BY connection.secret_id LIMIT $4");
+    let after = after.map_or("", SecretId::as_str);
+    let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &after, &i64::from(limit)];
+    tx.page(list, &params, (3, SecretId::from_stored), read_named)
+}
+
+/// Up to `limit` connections of the contact whose secret comes before `before`, the newest secrets first.
+pub fn list_by_secret_newest(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    before: Option<&SecretId>,
+    limit: u32,
+) -> Result<Page<Named, SecretId>, StoreError> {
+    let list =
+        select_named!("AND connection.secret_id < $3 ORDER BY connection.secret_id DESC LIMIT $4");
+    let before = before.map_or("~", SecretId::as_str);
+    let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &before, &i64::from(limit)];
+    tx.page(list, &params, (3, SecretId::from_stored), read_named)
+}
+
 /// Up to `limit` connections of all the account's contacts after `after`, for checks of a whole database.
 /// They are found by contact and secret, with a blank between.
 pub fn list_all(

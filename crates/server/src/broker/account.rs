@@ -165,7 +165,10 @@ fn checked_origins(texts: Vec<String>) -> Result<Vec<String>, Error> {
 
 fn origin_of(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let is_bare = url.path() == "/"
+    // What is no name, such as `*.example.com`, would never match.
+    let is_name = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    let is_bare = url.host_str().is_some_and(|host| host.chars().all(is_name))
+        && url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
@@ -196,6 +199,7 @@ mod tests {
             "https://a?b",
             "https://a#b",
             "https://u@a",
+            "https://*.example.com",
             "ftp://a",
             "javascript:alert(1)",
             "data:text/html,x",

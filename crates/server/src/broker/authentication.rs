@@ -11,7 +11,8 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    Commit, ReadTx, WriteTx, account,
+    Commit, ReadTx, WriteTx,
+    account::{self, Account},
     authentication::{self, Authentication},
 };
 use quick_cache::{UnitWeighter, sync::Cache};
@@ -30,11 +31,11 @@ use crate::error::Error;
 pub(crate) const USABLE_FOR: Duration = Duration::from_mins(15);
 /// So long a link that ended is remembered, so that its page can say how.
 pub(crate) const REMEMBERED_FOR: Duration = Duration::from_hours(24);
-/// Links of one contact and secret that are open at a time.
+/// Links of one contact and secret that one key has open at a time.
 const MOST_OPEN: u32 = 100;
 /// Who asks again within this, gets the link that it was given: programs ask whether a contact has
 /// connected many times while the contact does so.
-const SAME_FOR: Duration = Duration::from_mins(1);
+const SAME_FOR: Duration = Duration::from_mins(5);
 /// Links that are kept to be given again.
 const KEPT: u64 = 10_000;
 /// Links that there is room for before it is needed.
@@ -130,24 +131,30 @@ impl Broker {
         Ok(made.map(|ticket| Link { secret, url: self.url_of(&ticket) }))
     }
 
-    /// The link that this caller was given for the same a moment ago, or a new one.
+    /// The link that this caller was given for the same a moment ago, or a new one. None if it has too many
+    /// already: who only asks how things stand shall not fail for that.
     pub(super) async fn recent_link(
         &self,
         caller: &Caller,
         link: NewLink,
-    ) -> Result<SecretString, Error> {
+    ) -> Result<Option<SecretString>, Error> {
         let now = self.now()?;
         let wanted = (caller.key().cloned(), link.contact.clone(), link.secret.clone());
         if let Some((ticket, made)) = self.inner.recent_links.0.get(&wanted)
             && made.plus(SAME_FOR) > now
             && self.is_untouched(&ticket).await?
         {
-            return Ok(self.url_of(&ticket));
+            return Ok(Some(self.url_of(&ticket)));
         }
         let (broker, caller) = (self.clone(), caller.clone());
-        let made = self.write(move |tx| broker.make_link(tx, &caller, link.clone(), now)).await?;
-        self.inner.recent_links.0.insert(wanted, (made.clone(), now));
-        Ok(self.url_of(&made))
+        match self.write(move |tx| broker.make_link(tx, &caller, link.clone(), now)).await {
+            Ok(made) => {
+                self.inner.recent_links.0.insert(wanted, (made.clone(), now));
+                Ok(Some(self.url_of(&made)))
+            }
+            Err(Error::WaitTooLong { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether nobody has used the link yet, nor taken it back.
@@ -166,16 +173,10 @@ impl Broker {
     ) -> Result<Commit<Ticket>, Error> {
         let action = link.action();
         let NewLink { contact, secret, return_url } = link;
-        let account = caller.account();
-        let open =
-            authentication::count_open(tx, account, &secret, contact.as_ref(), now, MOST_OPEN)?;
-        if open >= MOST_OPEN as usize {
-            return Err(too_many());
-        }
         let ticket = Ticket::generate(&*self.inner.random);
         let new = Authentication {
             state: ticket.hash(),
-            account: account.clone(),
+            account: caller.account().clone(),
             contact,
             secret,
             key: caller.key().cloned(),
@@ -185,6 +186,9 @@ impl Broker {
             browser: None,
             outcome: None,
         };
+        if authentication::count_like(tx, &new, now, MOST_OPEN)? >= MOST_OPEN as usize {
+            return Err(too_many());
+        }
         authentication::insert(tx, &new)?;
         let mut event = caller.event(now, action, "secret", new.secret.to_shared());
         event.contact_id = new.contact.as_ref().map(ContactId::to_shared);
@@ -203,10 +207,17 @@ pub(super) const NOT_AUTHENTICABLE: &str =
 fn too_many() -> Error {
     Error::WaitTooLong {
         code: "too_many_links",
-        message: "100 links for this are open already: use one of them, or wait until they expire"
+        message: "this key has 100 links for this open already: use one of them, or wait until they expire"
             .into(),
         after: Duration::from_mins(1),
     }
+}
+
+/// Whether an account lets its contacts be sent to this URL.
+pub(super) fn is_allowed(account: &Account, url: &Url) -> bool {
+    // The origin of a `blob:` URL is that of what it holds.
+    let is_web = matches!(url.scheme(), "http" | "https");
+    is_web && account.allowed_origins.contains(&url.origin().ascii_serialization())
 }
 
 /// The return URL, if its origin is one that the caller's account allows.
@@ -215,9 +226,8 @@ fn checked_return_url(tx: &mut ReadTx<'_>, caller: &Caller, text: &str) -> Resul
     let url = Url::parse(text).ok().filter(|_| text.len() <= LONGEST_URL);
     let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
     let url = url.ok_or_else(|| wrong("\"returnUrl\" must be an absolute URL".into()))?;
-    let origin = url.origin().ascii_serialization();
     let account = account::find(tx, caller.account())?.ok_or(Error::NotFound)?;
-    if account.allowed_origins.contains(&origin) {
+    if is_allowed(&account, &url) {
         return Ok(url.into());
     }
     Err(wrong(

@@ -11,7 +11,7 @@ use keyfob_store::{
     Event, ReadTx, WriteTx, authentication,
     connection::{self, Connection},
     contact::{self, Contact},
-    revocation, secret,
+    revocation,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -117,7 +117,7 @@ impl Broker {
                 secret: verified.secret.clone(),
                 return_url: None,
             };
-            verified.link = Some(self.recent_link(caller, link).await?);
+            verified.link = self.recent_link(caller, link).await?;
         }
         Ok(verified)
     }
@@ -216,7 +216,7 @@ impl Broker {
         let (contact, at) = (contact.clone(), at.clone());
         self.write(move |tx| {
             let contact = hold_contact(tx, &caller, &contact)?;
-            let usable = broker.usable(tx, &caller, Action::ConnectionConnect, &at)?;
+            let usable = broker.usable_held(tx, &caller, Action::ConnectionConnect, &at)?;
             if usable.secret.kind == Kind::Shared {
                 return Err(Error::conflict(NOT_OF_CONTACT));
             }
@@ -231,7 +231,7 @@ impl Broker {
         .await
     }
 
-    /// Stores what was handed over for a secret that may be used. The contact is held.
+    /// Stores what was handed over for a secret that may be used. Contact and secret are held.
     pub(super) fn store_connection(
         &self,
         tx: &mut WriteTx<'_>,
@@ -244,8 +244,6 @@ impl Broker {
         let Usable { secret, secret_type, config, .. } = usable;
         credential::expect_typed(*secret_type)?;
         let value = credential::stored(handed, *secret_type, config, now)?;
-        // Against a deletion of the secret by another unit.
-        secret::hold(tx, &secret.account, &secret.id)?.ok_or(Error::NotFound)?;
         let account = caller.account();
         let row = connection_row(&contact.id, &secret.id);
         let key = self.inner.keyring.newest(tx, account)?;
@@ -307,10 +305,10 @@ fn to_revoke(
     contact: &ContactId,
     at: &SecretRef,
 ) -> Result<SecretId, Error> {
-    if let SecretRef::Id(id) = at
-        && connection::find(tx, caller.account(), contact, id)?.is_some()
+    if let Some((_, id)) = at.resolve(tx, caller.account())?
+        && connection::find(tx, caller.account(), contact, &id)?.is_some()
     {
-        return Ok(id.clone());
+        return Ok(id);
     }
     let (secret, _) = find_usable(tx, caller.grant(), Action::ConnectionRevoke, at)?;
     match secret.kind {

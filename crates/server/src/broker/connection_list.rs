@@ -2,14 +2,14 @@
 //! (contract/contacts-and-secrets, section 5.1; contract/keyfob, "Connections").
 
 use keyfob_core::{
-    id::{ConnectionId, ContactId, SecretId},
+    id::{AccountId, ConnectionId, ContactId, SecretId},
     policy::{Action, Definition, Object, decide_use},
     secret::{Kind, SecretType, Visibility},
     time::Timestamp,
 };
 use keyfob_store::{
     Page, ReadTx, StoreError, account,
-    connection::{self, Connection, Named},
+    connection::{self, Named},
     secret::{self, Secret},
 };
 
@@ -80,14 +80,15 @@ impl Broker {
         caller.decide(Action::ConnectionList, Object::Account)?;
         let (caller, contact, secret) = (caller.clone(), contact.clone(), secret.clone());
         self.read(move |tx| {
+            let contact = find_contact(tx, &caller, &contact)?.id;
             let found = connection::find(tx, caller.account(), &contact, &secret)?;
             Ok(found.map(|connection| connection.id))
         })
         .await
     }
 
-    /// Every personal secret of the account, and of its parent where that lets it, whether the contact
-    /// has connected it or not, by the age of the secrets.
+    /// What the contact has connected, and every personal secret of the account, and of its parent where
+    /// that lets it, that it has not, by the age of the secrets.
     pub async fn list_connectable(
         &self,
         caller: &Caller,
@@ -98,22 +99,101 @@ impl Broker {
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
             let contact = find_contact(tx, &asking, &contact)?.id;
-            let mut page = connectable(tx, &asking, &slice)?;
-            slice.end(&mut page, |secret| &secret.id);
-            let Page { rows: secrets, damaged, last } = page;
-            let mut rows = Vec::with_capacity(secrets.len());
-            for secret in secrets {
-                let connected = connection::find(tx, asking.account(), &contact, &secret.id)?;
-                rows.push(could_connect(secret, connected, now));
-            }
-            Ok(Page { rows, damaged, last })
+            // Of a secret that is in both, what comes first counts.
+            let parts = [
+                connected_by_secret(tx, &asking, &contact, &slice, now)?,
+                own_connectable(tx, &asking, &slice)?,
+                connectable_of_parent(tx, &asking, &slice)?,
+            ];
+            let mut page = merged(parts, slice.oldest_first);
+            slice.end(&mut page, |row| &row.secret);
+            Ok(page)
         });
         Ok(caller.log_damaged(page.await?))
     }
 }
 
-/// A connected secret as it is shown. One that the account may not use any more cannot be used, whatever
-/// is stored.
+type Part = Page<ContactSecret, SecretId>;
+
+fn connected_by_secret(
+    tx: &mut ReadTx<'_>,
+    caller: &Caller,
+    contact: &ContactId,
+    slice: &Slice<SecretId>,
+    now: Timestamp,
+) -> Result<Part, Error> {
+    let list = if slice.oldest_first {
+        connection::list_by_secret
+    } else {
+        connection::list_by_secret_newest
+    };
+    let page = list(tx, caller.account(), contact, slice.after.as_ref(), SCANNED)?;
+    let rows = page.rows.into_iter().map(|row| connected(tx, caller, row, now));
+    Ok(Page { rows: rows.collect::<Result<_, _>>()?, damaged: page.damaged, last: page.last })
+}
+
+fn own_connectable(
+    tx: &mut ReadTx<'_>,
+    caller: &Caller,
+    slice: &Slice<SecretId>,
+) -> Result<Part, StoreError> {
+    connectable(tx, caller.account(), slice, |_| true)
+}
+
+/// What the account's parent lets it use. Its damaged rows are no business of a child's.
+fn connectable_of_parent(
+    tx: &mut ReadTx<'_>,
+    caller: &Caller,
+    slice: &Slice<SecretId>,
+) -> Result<Part, StoreError> {
+    match account::find(tx, caller.account())?.and_then(|account| account.parent) {
+        Some(parent) => {
+            let is_open = |secret: &Secret| secret.visibility != Visibility::Private;
+            let part = connectable(tx, &parent, slice, is_open)?;
+            Ok(Page { damaged: Vec::new(), ..part })
+        }
+        None => Ok(Page { rows: Vec::new(), damaged: Vec::new(), last: None }),
+    }
+}
+
+/// Personal secrets of an account. There may be fewer than were asked for although more follow.
+fn connectable(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    slice: &Slice<SecretId>,
+    is_open: impl Fn(&Secret) -> bool,
+) -> Result<Part, StoreError> {
+    let list = if slice.oldest_first { secret::list } else { secret::list_newest };
+    let Page { rows, damaged, last } = list(tx, account, slice.after.as_ref(), SCANNED)?;
+    let rows = rows.into_iter().filter(|row| row.kind == Kind::Personal && is_open(row));
+    Ok(Page { rows: rows.map(unconnected).collect(), damaged, last })
+}
+
+/// Parts of lists as one, as far as all of them go.
+fn merged(parts: [Part; 3], oldest_first: bool) -> Part {
+    let ends = parts.iter().filter_map(|part| part.last.clone());
+    let last = if oldest_first { ends.min() } else { ends.max() };
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    for part in parts {
+        rows.extend(part.rows);
+        damaged.extend(part.damaged);
+    }
+    // Stable: of two rows of a secret the first stays first.
+    rows.sort_by(
+        |a, b| {
+            if oldest_first { a.secret.cmp(&b.secret) } else { b.secret.cmp(&a.secret) }
+        },
+    );
+    rows.dedup_by(|later, first| later.secret == first.secret);
+    if let Some(last) = &last {
+        rows.retain(|row| if oldest_first { row.secret <= *last } else { row.secret >= *last });
+    }
+    Page { rows, damaged, last }
+}
+
+/// A connected secret as it is shown. Whatever is stored, it cannot be used if the account may not use the
+/// secret any more, or the secret has one value for everybody now; and not before it is connected anew if
+/// the secret is of another type.
 fn connected(
     tx: &mut ReadTx<'_>,
     caller: &Caller,
@@ -125,19 +205,15 @@ fn connected(
     let relation = relation(tx, caller.account(), &secret_account)?;
     let id = &connection.secret;
     let secret = Definition { account: &secret_account, id, kind, visibility, relation };
-    let status = match decide_use(caller.grant(), Action::ConnectionList, secret) {
-        Ok(_) => status(&connection, now),
-        Err(_) => Status::Broken,
+    let may_use = decide_use(caller.grant(), Action::ConnectionList, secret).is_ok();
+    let status = if !may_use || kind == Kind::Shared {
+        Status::Broken
+    } else if secret_type != SecretType::Reference && secret_type != connection.value_type {
+        Status::Unauthenticated
+    } else {
+        status(&connection, now)
     };
-    Ok(shown(connection, (name, description, secret_type), status))
-}
-
-fn shown(
-    connection: Connection,
-    (name, description, secret_type): (String, String, SecretType),
-    status: Status,
-) -> ContactSecret {
-    ContactSecret {
+    Ok(ContactSecret {
         connection: Some(connection.id),
         secret: connection.secret,
         name,
@@ -148,72 +224,20 @@ fn shown(
         scopes: connection.scopes,
         created_at: connection.created_at,
         updated_at: connection.updated_at,
-    }
+    })
 }
 
-fn could_connect(secret: Secret, connected: Option<Connection>, now: Timestamp) -> ContactSecret {
-    let named = (secret.name, secret.description, secret.secret_type);
-    match connected {
-        Some(connection) => {
-            let status = status(&connection, now);
-            shown(connection, named, status)
-        }
-        None => ContactSecret {
-            connection: None,
-            secret: secret.id,
-            name: named.0,
-            description: named.1,
-            secret_type: named.2,
-            status: Status::Unauthenticated,
-            expires_at: None,
-            scopes: None,
-            created_at: secret.created_at,
-            updated_at: secret.updated_at,
-        },
+fn unconnected(secret: Secret) -> ContactSecret {
+    ContactSecret {
+        connection: None,
+        secret: secret.id,
+        name: secret.name,
+        description: secret.description,
+        secret_type: secret.secret_type,
+        status: Status::Unauthenticated,
+        expires_at: None,
+        scopes: None,
+        created_at: secret.created_at,
+        updated_at: secret.updated_at,
     }
-}
-
-/// Personal secrets of the account, and those of its parent that it may use. There may be fewer than were
-/// asked for although more follow.
-fn connectable(
-    tx: &mut ReadTx<'_>,
-    caller: &Caller,
-    slice: &Slice<SecretId>,
-) -> Result<Page<Secret, SecretId>, StoreError> {
-    let list = if slice.oldest_first { secret::list } else { secret::list_newest };
-    let own = caller.account();
-    let mut page = list(tx, own, slice.after.as_ref(), SCANNED)?;
-    page.rows.retain(|secret| secret.kind == Kind::Personal);
-    if let Some(parent) = account::find(tx, own)?.and_then(|account| account.parent) {
-        let mut of_parent = list(tx, &parent, slice.after.as_ref(), SCANNED)?;
-        of_parent.rows.retain(|secret| {
-            secret.kind == Kind::Personal && secret.visibility != Visibility::Private
-        });
-        // Its damaged rows are no business of a child's.
-        of_parent.damaged.clear();
-        page = merged(page, of_parent, slice.oldest_first);
-    }
-    Ok(page)
-}
-
-/// Two parts of lists as one, as far as both go.
-fn merged(
-    one: Page<Secret, SecretId>,
-    other: Page<Secret, SecretId>,
-    oldest_first: bool,
-) -> Page<Secret, SecretId> {
-    let is_whole = |page: &Page<Secret, SecretId>| page.last.is_none();
-    let last = match (is_whole(&one), is_whole(&other)) {
-        (true, _) => other.last.clone(),
-        (_, true) => one.last.clone(),
-        _ if oldest_first => one.last.clone().min(other.last.clone()),
-        _ => one.last.clone().max(other.last.clone()),
-    };
-    let mut rows = one.rows;
-    rows.extend(other.rows);
-    rows.sort_by(|a, b| if oldest_first { a.id.cmp(&b.id) } else { b.id.cmp(&a.id) });
-    if let Some(last) = &last {
-        rows.retain(|row| if oldest_first { row.id <= *last } else { row.id >= *last });
-    }
-    Page { rows, damaged: one.damaged, last }
 }

@@ -68,11 +68,17 @@ pub(super) fn stored(
         (Handed::Value(value), _) => value.clone(),
         (Handed::Pair { .. }, _) => return Err(wrong("\"value\" is required")),
     };
-    if text.expose_secret().len() > LONGEST {
-        return Err(wrong("the value must have at most 32768 bytes"));
-    }
+    check_length(&text)?;
     check(&text, secret_type, config, now).map_err(|why| wrong(&why.0))?;
     Ok(text)
+}
+
+/// Refuses a value that is too long for any use.
+pub(super) fn check_length(value: &SecretString) -> Result<(), Error> {
+    if value.expose_secret().len() > LONGEST {
+        return Err(wrong("the value must have at most 32768 bytes"));
+    }
+    Ok(())
 }
 
 fn wrong(text: &str) -> Error {

@@ -15,11 +15,15 @@ use keyfob_store::{
     connection,
     contact::{self, Contact},
     event::Actor,
-    key,
+    key, secret,
 };
+
+use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{
     Broker, Caller, Origin, SecretRef,
+    authentication::is_allowed,
     connection::told,
     credential::{self, Handed},
     usable::Usable,
@@ -50,6 +54,8 @@ pub struct Shown {
     pub description: String,
     /// What is to be handed over.
     pub secret_type: SecretType,
+    /// What a key is to sign with, if the secret says so.
+    pub algorithm: Option<String>,
     /// The hosts that it may be sent to.
     pub hosts: Vec<String>,
     /// Since when the contact has connected it, if it has: what is handed over takes its place.
@@ -60,6 +66,34 @@ pub struct Shown {
     pub return_url: Option<String>,
     /// Whom the page may tell how it went: origins.
     pub origins: Vec<String>,
+}
+
+impl Shown {
+    /// What the form of this page, in this browser, is sent with: a proof that it comes from there, and what
+    /// the person agrees to by sending it.
+    pub(crate) fn proof(&self, browser: &Ticket, state: &Ticket) -> String {
+        format!("{}.{}", browser.proof(&state.hash()), self.fingerprint())
+    }
+
+    /// A fingerprint of all that the person agrees to. It hides nothing: the person has seen it.
+    fn fingerprint(&self) -> String {
+        let Self { account, contact, name, description, secret_type, algorithm, hosts, .. } = self;
+        let texts = [
+            Some(account.as_str()),
+            contact.as_deref(),
+            Some(name.as_str()),
+            Some(description.as_str()),
+            Some(secret_type.as_str()),
+            algorithm.as_deref(),
+        ];
+        let mut hash = Sha256::new();
+        for text in texts.into_iter().chain(hosts.iter().map(|host| Some(host.as_str()))) {
+            // With its length in front, so that no two texts run together.
+            hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+            hash.update(text.unwrap_or_default());
+        }
+        HEXLOWER.encode(&hash.finalize())
+    }
 }
 
 /// How a visit went on.
@@ -105,32 +139,38 @@ impl Broker {
     }
 
     /// Stores what is handed over at a link, which ends it. `proof` shows that the form comes from the
-    /// link's page in this browser. From the first time on the link belongs to this browser, also when
-    /// what is handed over is refused.
+    /// link's page in this browser, and what that showed: nobody agrees to what has changed since. From the first time on the link belongs to this browser, also when what is handed over is
+    /// refused.
     pub async fn connect_at_link(
         &self,
         visit: &Visit,
         proof: &str,
         handed: Handed,
     ) -> Result<Ended, Error> {
-        let (now, browser) = (self.now()?, proven(visit, proof)?);
-        let (broker, visit) = (self.clone(), visit.clone());
+        let (now, (browser, seen)) = (self.now()?, proven(visit, proof)?);
+        let (broker, visit, seen) = (self.clone(), visit.clone(), seen.to_owned());
         let ended = self.write(move |tx| {
             let open = broker.hold_link(tx, &visit, &browser, now)?;
-            let stored = broker.store_at_link(tx, &open, &handed, now);
-            if let Err(error @ Error::Invalid { .. }) = stored {
-                return Ok(tx.commit_unaudited(Err(error)));
+            let mut event = open.event(now);
+            match broker.store_at_link(tx, &open, &seen, &handed, now) {
+                Ok(()) => {
+                    let ended = end(tx, &visit, &open, Outcome::Connected, now)?;
+                    Ok(tx.commit(event, Ok(ended)))
+                }
+                Err(error @ Error::Invalid { .. }) => {
+                    // The link now belongs to this browser.
+                    event.result = "refused";
+                    Ok(tx.commit(event, Err(error)))
+                }
+                Err(error) => Err(error),
             }
-            let event = stored?;
-            let ended = end(tx, &visit, &open, Outcome::Connected, now)?;
-            Ok(tx.commit(event, Ok(ended)))
         });
         ended.await?
     }
 
     /// Ends a link without handing anything over.
     pub async fn decline_link(&self, visit: &Visit, proof: &str) -> Result<Ended, Error> {
-        let (now, browser) = (self.now()?, proven(visit, proof)?);
+        let (now, (browser, _)) = (self.now()?, proven(visit, proof)?);
         let (broker, visit) = (self.clone(), visit.clone());
         self.write(move |tx| {
             let open = broker.hold_link(tx, &visit, &browser, now)?;
@@ -146,15 +186,20 @@ impl Broker {
         &self,
         tx: &mut WriteTx<'_>,
         open: &Open,
+        seen: &str,
         handed: &Handed,
         now: Timestamp,
-    ) -> Result<Event, Error> {
+    ) -> Result<(), Error> {
+        if shown(tx, open)?.fingerprint() != seen {
+            let text = "what is asked for, or what it is used for, has changed since you opened this page: look at it again";
+            return Err(Error::invalid("bad_request", text));
+        }
         let Open { contact, usable, caller, .. } = open;
         match contact {
             Some(contact) => self.store_connection(tx, caller, contact, usable, handed, now)?,
             None => self.store_shared(tx, usable, handed, now)?,
         };
-        Ok(open.event(now))
+        Ok(())
     }
 
     /// The link with all it is for locked, bound to this browser.
@@ -165,11 +210,14 @@ impl Broker {
         browser: &TicketHash,
         now: Timestamp,
     ) -> Result<Open, Error> {
-        // In the order of all other units: the contact before what hangs on it.
-        if let Some(Authentication { account, contact: Some(contact), .. }) =
-            authentication::find(tx, &visit.state.hash())?
-        {
-            contact::hold(tx, &account, &contact)?;
+        // In the order of all other units: the contact, the secret, and then what hangs on them.
+        if let Some(link) = authentication::find(tx, &visit.state.hash())? {
+            if let Some(contact) = &link.contact {
+                contact::hold(tx, &link.account, contact)?;
+            }
+            if let Some(account) = secret::account_of(tx, &link.secret)? {
+                secret::hold(tx, &account, &link.secret)?;
+            }
         }
         let open = self.open_link(tx, visit, now)?;
         if !authentication::bind(tx, &visit.state.hash(), browser)? {
@@ -223,12 +271,14 @@ impl Broker {
 impl Open {
     fn event(&self, now: Timestamp) -> Event {
         let secret = &self.usable.secret.id;
-        match &self.contact {
+        let event = match &self.contact {
             Some(contact) => {
                 told(&self.caller, now, Action::ConnectionConnect, &contact.id, secret)
             }
             None => self.caller.event(now, Action::SecretConnect, "secret", secret.to_shared()),
-        }
+        };
+        let asked = self.authentication.key.as_ref();
+        Event { reason: asked.map(|key| format!("link asked for by {key}")), ..event }
     }
 }
 
@@ -247,23 +297,21 @@ fn check(link: &Authentication, visit: &Visit, now: Timestamp) -> Result<(), Lin
     link.browser.is_none_or(is_same).then_some(()).ok_or(LinkProblem::OtherBrowser)
 }
 
-/// The browser that a form comes from, if it comes from the link's page there.
-fn proven(visit: &Visit, proof: &str) -> Result<TicketHash, Error> {
+/// The browser that a form comes from, if it comes from the link's page there, and what that showed.
+fn proven<'a>(visit: &Visit, proof: &'a str) -> Result<(TicketHash, &'a str), Error> {
     let browser = visit.browser.as_ref().ok_or(LinkProblem::NotFromPage)?;
+    let (proof, seen) = proof.split_once('.').unwrap_or_default();
     let is_proven = browser.proves(&visit.state.hash(), proof);
-    is_proven.then(|| browser.hash()).ok_or_else(|| LinkProblem::NotFromPage.into())
+    is_proven.then(|| (browser.hash(), seen)).ok_or_else(|| LinkProblem::NotFromPage.into())
 }
 
 /// Who has a link may do what whoever made it could have it made for, and nothing else.
 fn person(account: &Account, contact: Option<&Contact>, visit: &Visit) -> Caller {
     let grant = Grant::new(account.id.clone(), Role::Agent);
-    let actor = if let Some(contact) = contact {
-        let id = contact.id.to_shared();
-        Actor { kind: "contact", id, name: contact.name.as_str().into() }
-    } else {
-        let id = HEXLOWER.encode(&visit.state.hash().as_bytes()[..8]);
-        Actor { kind: "link", id: id.into(), name: "".into() }
-    };
+    // Whether it is the contact nobody knows: whoever has the link can use it.
+    let id = HEXLOWER.encode(&visit.state.hash().as_bytes()[..8]);
+    let name = contact.map_or("", |contact| contact.name.as_str());
+    let actor = Actor { kind: "link", id: id.into(), name: name.into() };
     Caller::person(grant, actor, visit.origin.clone())
 }
 
@@ -288,13 +336,17 @@ fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
         Some(contact) => connection::find(tx, &account.id, &contact.id, &usable.secret.id)?,
         None => None,
     };
+    // The account may have changed its mind about where its contacts go.
     let return_url = authentication.return_url.clone();
+    let is_allowed = |url: &String| Url::parse(url).is_ok_and(|url| is_allowed(account, &url));
+    let return_url = return_url.filter(is_allowed);
     Ok(Shown {
         account: account.name.clone(),
         contact: contact.as_ref().map(name_of),
         name: usable.secret.name.clone(),
         description: usable.secret.description.clone(),
         secret_type: usable.secret_type,
+        algorithm: usable.config.text("algorithm").map(str::to_owned),
         hosts: usable.config.hosts(),
         connected_since: connected.map(|connection| connection.updated_at),
         until: authentication.expires_at,

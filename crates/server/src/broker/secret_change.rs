@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     Broker, Given,
     config::Config,
+    credential,
     meta::{self, MetaChange},
     secret::SECRET,
     secret_ref::{LONGEST_ALIAS, is_alias},
@@ -54,6 +55,7 @@ impl SecretChange {
             description: self.description.try_map(|text| text::prose("description", text))?,
             blueprint_id: self.blueprint_id.try_map(|text| text::line("blueprintId", text))?,
             value: self.value.try_map(|value| {
+                credential::check_length(&value)?;
                 Ok::<_, Error>(Some(value).filter(|value| !value.expose_secret().is_empty()))
             })?,
             ..self

@@ -18,7 +18,7 @@ use super::{
     secret::SECRET,
     usable::Usable,
 };
-use crate::error::{Error, LinkProblem};
+use crate::error::Error;
 
 impl Broker {
     /// Whether a shared secret has a value that can be used, and the link to give it one if not.
@@ -31,7 +31,7 @@ impl Broker {
         if can_connect {
             let secret = verified.secret.clone();
             let link = NewLink { contact: None, secret, return_url: None };
-            verified.link = Some(self.recent_link(caller, link).await?);
+            verified.link = self.recent_link(caller, link).await?;
         }
         Ok(verified)
     }
@@ -82,7 +82,7 @@ impl Broker {
         .await
     }
 
-    /// Gives a shared secret that has none the value that was handed over.
+    /// Gives a shared secret that has none the value that was handed over. The secret is held.
     pub(super) fn store_shared(
         &self,
         tx: &mut WriteTx<'_>,
@@ -94,9 +94,6 @@ impl Broker {
         credential::expect_typed(*secret_type)?;
         let value = credential::stored(handed, *secret_type, config, now)?;
         let held = secret::touch(tx, &secret.account, &secret.id, now)?.ok_or(Error::NotFound)?;
-        if held.value.is_some() {
-            return Err(LinkProblem::Withdrawn.into());
-        }
         let value = self.seal_secret(tx, &held, "value", value.expose_secret().as_bytes())?;
         secret::update(tx, &secret::Secret { value: Some(value), ..held })?;
         Ok(secret.id.clone())

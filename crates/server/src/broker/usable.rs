@@ -8,7 +8,7 @@ use keyfob_core::{
     secret::{Kind, SecretType},
 };
 use keyfob_store::{
-    ReadTx, StoreError, account,
+    ReadTx, StoreError, WriteTx, account,
     secret::{self, Secret},
 };
 
@@ -43,6 +43,20 @@ impl Broker {
         self.follow(tx, secret, permit)
     }
 
+    /// [`Broker::usable`] of a secret that nobody else changes or deletes until the unit ends: what is
+    /// decided on it holds when something is stored.
+    pub(super) fn usable_held(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        action: Action,
+        at: &SecretRef,
+    ) -> Result<Usable, Error> {
+        let (secret, _) = find_usable(tx, caller.grant(), action, at)?;
+        secret::hold(tx, &secret.account, &secret.id)?.ok_or(Error::NotFound)?;
+        self.usable(tx, caller, action, &SecretRef::Id(secret.id))
+    }
+
     /// Follows references to their end.
     fn follow(
         &self,
@@ -55,7 +69,8 @@ impl Broker {
         let mut seen = vec![secret.id.clone()];
         let mut current = secret.clone();
         loop {
-            if shared.is_none() && secret.kind == Kind::Shared {
+            // Neither side of a reference lends what is each contact's own.
+            if shared.is_none() && secret.kind == Kind::Shared && current.kind == Kind::Shared {
                 shared = current.value.clone().map(|value| (permit.clone(), value));
             }
             if current.secret_type != SecretType::Reference {

@@ -11,6 +11,7 @@ use keyfob_core::{ticket::Ticket, time::Timestamp};
 use keyfob_store::authentication::Outcome;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::body;
 use crate::{
@@ -49,9 +50,12 @@ fn cookie_name(broker: &Broker) -> &'static str {
 }
 
 fn browser(headers: &HeaderMap, name: &str) -> Option<Ticket> {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
-    cookies.filter(|cookie| cookie.name() == name).find_map(|it| Ticket::parse(it.value()).ok())
+    headers.get_all(header::COOKIE).into_iter().find_map(|line| {
+        // Cookies of others on this host may hold any bytes.
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let mut cookies = Cookie::split_parse(&*line).filter_map(Result::ok);
+        cookies.find_map(|it| Ticket::parse(it.value()).ok().filter(|_| it.name() == name))
+    })
 }
 
 /// `GET /connect/{state}`. The cookie that a new browser gets changes nothing here.
@@ -62,7 +66,8 @@ pub(crate) async fn show(
     let shown = broker.show_link(&visit).await?;
     let is_new = visit.browser.is_none();
     let browser = visit.browser.get_or_insert_with(|| broker.new_browser()).clone();
-    let form = form(shown, broker.now()?, browser.proof(&visit.state.hash()), None);
+    let proof = shown.proof(&browser, &visit.state);
+    let form = form(shown, broker.now()?, proof, None);
     let mut response = page::respond(StatusCode::OK, &form);
     if is_new {
         response.headers_mut().insert(header::SET_COOKIE, kept(&broker, &browser)?);
@@ -107,7 +112,7 @@ async fn ask_again(broker: &Broker, visit: &Visit, error: &Error) -> Result<Resp
     let browser = visit.browser.as_ref().ok_or(LinkProblem::NotFromPage)?;
     let parts = error.parts(Dialect::Page);
     let shown = broker.show_link(visit).await?;
-    let proof = browser.proof(&visit.state.hash());
+    let proof = shown.proof(browser, &visit.state);
     let form = form(shown, broker.now()?, proof, Some(parts.message.into_owned()));
     Ok(page::respond(parts.status, &form))
 }
@@ -132,7 +137,7 @@ impl Submitted {
             match name.as_str() {
                 "proof" => text.expose_secret().clone_into(&mut proof),
                 "do" => is_declined = text.expose_secret() == "decline",
-                "value" => value = Some(text),
+                "value" => value = Some(typed(&text)),
                 "username" => username = Some(text),
                 "password" => password = Some(text),
                 _ => {}
@@ -140,6 +145,12 @@ impl Submitted {
         }
         Ok(Self { proof, is_declined, handed: handed(value, username, password) })
     }
+}
+
+/// What was typed: a form ends lines as no keyboard does, and what is pasted often ends with a line break.
+fn typed(text: &SecretString) -> SecretString {
+    let lines = Zeroizing::new(text.expose_secret().replace("\r\n", "\n"));
+    lines.strip_suffix('\n').unwrap_or(&lines).into()
 }
 
 fn handed(
@@ -155,7 +166,7 @@ fn handed(
 }
 
 fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) -> Connect {
-    let Shown { account, contact, name, description, secret_type, hosts, .. } = shown;
+    let Shown { account, contact, name, description, secret_type, algorithm, hosts, .. } = shown;
     let return_url = shown.return_url.and_then(|url| Url::parse(&url).ok());
     Connect {
         name: or(name, "a credential"),
@@ -164,7 +175,7 @@ fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) ->
         description,
         hosts: hosts.into_iter().map(host).collect(),
         connected_since: shown.connected_since.map(day),
-        form: Form::of(secret_type, problem.is_some()),
+        form: Form::of(secret_type, algorithm.as_deref(), problem.is_some()),
         return_host: return_url.and_then(|url| url.host_str().map(str::to_owned)),
         time_left: more_minutes(shown.until.as_millis() - now.as_millis()),
         proof,

@@ -202,6 +202,99 @@ async fn a_link_ends_with_the_key_that_asked_for_it() {
     }
 }
 
+/// Nobody agrees to what they were not shown.
+#[tokio::test]
+async fn what_has_changed_since_the_page_was_opened_is_shown_before_it_is_agreed_to() {
+    let app = TestApp::new().await;
+    let (contact, secret, link) = link(&app, "plain").await;
+    for change in [
+        json!({"config": {"hosts": ["evil.example"]}}),
+        json!({"name": "Other name"}),
+        json!({"description": "For something else"}),
+        json!({"type": "bearer"}),
+    ] {
+        let mut browser = Browser::new(&app);
+        let (_, _, link) = (&contact, &secret, link_of(&app, &contact, &secret).await);
+        let proof = proof(&browser.open(&link).await);
+        secret::update(&app.backend(), &secret, change.clone()).await.ok();
+        let sent = browser.send(&link, &proof, &[("value", CANARY)]).await;
+        shows(&sent, 400, &["has changed since you opened this page"]);
+        assert!(app.open_connection(&contact, &secret).await.is_none(), "{change}");
+        shows(&browser.submit(&link, &[("value", CANARY)]).await, 200, &["is connected"]);
+        let revoke = app.backend().post(path(&contact, &secret, "revoke"), json!({}));
+        revoke.await.ok();
+    }
+    let mut browser = Browser::new(&app);
+    shows(&browser.open(&link).await, 410, &["This link was withdrawn"]);
+}
+
+async fn link_of(app: &TestApp, contact: &str, secret: &str) -> String {
+    let answer = app.agent().post(path(contact, secret, "authenticate"), json!({})).await.ok();
+    format!("/connect/{}", state(&answer["url"]))
+}
+
+/// The binding is told too: from then on nobody else can use the link.
+#[tokio::test]
+async fn an_entry_that_is_refused_is_an_event() {
+    let app = TestApp::new().await;
+    let (_, _, link) = link(&app, "bearer").await;
+    app.clock.advance_seconds(1);
+    Browser::new(&app).submit(&link, &[("value", "a b")]).await;
+    let event = app.events().await.pop().unwrap();
+    assert_eq!((event.action.as_str(), event.result.as_str()), ("connection.connect", "refused"));
+}
+
+#[tokio::test]
+async fn cookies_of_others_on_this_host_harm_nothing() {
+    let app = TestApp::new().await;
+    let (_, _, link) = link(&app, "plain").await;
+    let mut browser = Browser::new(&app);
+    let proof = proof(&browser.open(&link).await);
+    let (name, cookie) = browser.caller.headers.pop().unwrap();
+    browser
+        .caller
+        .headers
+        .push((name, format!("city=K\u{f6}ln; x; __Host-keyfob-browser=x; {cookie}")));
+    shows(&browser.send(&link, &proof, &[("value", CANARY)]).await, 200, &["is connected"]);
+}
+
+#[tokio::test]
+async fn an_origin_that_is_not_allowed_any_more_is_not_gone_to() {
+    let app = TestApp::new().await;
+    let (contact, secret, _) = link(&app, "plain").await;
+    let origins = |origins| json!({"allowedOrigins": origins});
+    let update = "/api/v1/account/update";
+    app.owner().post(update, origins(vec!["https://a.example", "https://b.example"])).await.ok();
+    let body = json!({"returnUrl": "https://b.example/back"});
+    let answer = app.agent().post(path(&contact, &secret, "authenticate"), body).await.ok();
+    let link = format!("/connect/{}", state(&answer["url"]));
+    app.owner().post(update, origins(vec!["https://a.example"])).await.ok();
+    let page = Browser::new(&app).submit(&link, &[("value", CANARY)]).await;
+    shows(&page, 200, &["is connected", "data-origins=\"https://a.example\""]);
+    assert!(!page.text().contains("b.example"), "{}", page.text());
+}
+
+/// What is decided on is held until it is stored: a personal secret never gets a value of its own.
+#[tokio::test]
+async fn a_shared_secret_that_becomes_personal_meanwhile_gets_no_value() {
+    let app = TestApp::new().await;
+    for round in 0..30 {
+        let id = secret::create(&app.backend(), json!({})).await;
+        let answer = app.agent().post(secret::path(&id, "authenticate"), json!({})).await.ok();
+        let link = format!("/connect/{}", state(&answer["url"]));
+        let mut browser = Browser::new(&app);
+        let proof = proof(&browser.open(&link).await);
+        let fields = [("value", CANARY)];
+        let sent = browser.send(&link, &proof, &fields).into_future();
+        let personal = secret::update(&app.backend(), &id, json!({"kind": "personal"}));
+        let (page, changed) = tokio::join!(sent, personal.into_future());
+        changed.ok();
+        assert!([200, 410].contains(&page.status), "{round}: {}", page.text());
+        let (_, [value, _]) = app.open_secret(&id).await;
+        assert_eq!(value, None, "{round}");
+    }
+}
+
 #[tokio::test]
 async fn a_child_that_may_not_use_the_secret_any_more_has_no_link() {
     let app = TestApp::new().await;

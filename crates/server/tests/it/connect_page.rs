@@ -1,5 +1,7 @@
 //! `/connect/{state}`: what the page shows, what it takes, and when it refuses.
 
+use data_encoding::BASE64;
+use keyfob_core::policy::Role;
 use serde_json::json;
 
 use crate::{
@@ -145,18 +147,40 @@ async fn each_type_has_its_form_and_what_is_typed_is_stored_exactly() {
 #[tokio::test]
 async fn a_private_key_keeps_its_lines() {
     let app = TestApp::new().await;
+    let (contact, secret, link) = jwt_link(&app, "EdDSA").await;
+    // PKCS#8 of an Ed25519 key (RFC 8410, section 7).
+    let header = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let body = BASE64.encode(&[&header[..], &[7; 32]].concat());
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----");
+    let mut browser = Browser::new(&app);
+    shows(&browser.open(&link).await, 200, &["<textarea id=\"value\"", "Private key"]);
+    // As a browser sends lines, with one at the end that came along.
+    let sent = format!("{key}\n").replace('\n', "\r\n");
+    shows(&browser.submit(&link, &[("value", &sent)]).await, 200, &["is connected"]);
+    let (_, value) = app.open_connection(&contact, &secret).await.unwrap();
+    assert_eq!(value, key);
+}
+
+#[tokio::test]
+async fn a_key_that_is_a_text_is_asked_for_as_one() {
+    let app = TestApp::new().await;
+    let (contact, secret, link) = jwt_link(&app, "HS256").await;
+    let mut browser = Browser::new(&app);
+    let texts = ["for a signing key", "<input id=\"value\" name=\"value\" type=\"password\""];
+    shows(&browser.open(&link).await, 200, &texts);
+    shows(&browser.submit(&link, &[("value", CANARY)]).await, 200, &["is connected"]);
+    let (_, value) = app.open_connection(&contact, &secret).await.unwrap();
+    assert_eq!(value, CANARY);
+}
+
+async fn jwt_link(app: &TestApp, algorithm: &str) -> (String, String, String) {
     let backend = app.backend();
-    let config = json!({"algorithm": "HS256"});
+    let config = json!({"algorithm": algorithm});
     let body = json!({"kind": "personal", "type": "jwt", "config": config});
     let (contact, secret) =
         (verified_contact(&backend).await, secret::create(&backend, body).await);
-    let link = link_for(&app, &contact, &secret).await;
-    let key = format!("-----BEGIN-----\r\n{CANARY}\r\n");
-    let mut browser = Browser::new(&app);
-    shows(&browser.open(&link).await, 200, &["<textarea id=\"value\""]);
-    shows(&browser.submit(&link, &[("value", &key)]).await, 200, &["is connected"]);
-    let (_, value) = app.open_connection(&contact, &secret).await.unwrap();
-    assert_eq!(value, key);
+    let link = link_for(app, &contact, &secret).await;
+    (contact, secret, link)
 }
 
 #[tokio::test]
@@ -188,7 +212,11 @@ async fn who_declines_stores_nothing_and_ends_the_link() {
     shows(&browser.open(&link).await, 410, &["You declined"]);
     let event = app.events().await.pop().unwrap();
     assert_eq!((event.action.as_str(), event.result.as_str()), ("connection.connect", "declined"));
-    assert_eq!(event.actor, ("contact".to_owned(), contact, "Ann".to_owned()));
+    // Whoever has the link could be there: the contact is named, and who asked.
+    assert_eq!((event.actor.0.as_str(), event.actor.2.as_str()), ("link", "Ann"));
+    assert_eq!(event.contact_id, Some(contact));
+    let asked = format!("link asked for by {}", app.key_of(Role::Agent).id);
+    assert_eq!(event.reason, Some(asked));
 }
 
 #[tokio::test]

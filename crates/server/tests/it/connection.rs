@@ -190,6 +190,24 @@ async fn revoke_takes_the_value_away_and_may_be_repeated() {
     assert_eq!(list, json!({"items": [], "cursor": ""}));
 }
 
+/// What is stored can be taken away, whatever has become of its secret, and whichever way that is named.
+#[tokio::test]
+async fn a_connection_of_a_secret_that_is_shared_now_is_taken_away() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let contact = verified_contact(&backend).await;
+    for (alias, name) in [("one", "@one"), ("two", "(Two)")] {
+        let body = json!({"kind": "personal", "alias": alias, "name": "Two"});
+        let secret = secret::create(&backend, body).await;
+        connect(&backend, &contact, &secret, json!({"value": CANARY})).await.ok();
+        secret::update(&backend, &secret, json!({"kind": "shared"})).await.ok();
+        let revoked = backend.post(path(&contact, name, "revoke"), json!({})).await.ok();
+        assert_eq!(revoked, json!({"id": secret}));
+        assert_eq!(value(&app, &contact, &secret).await, None);
+        backend.post(secret::path(&secret, "delete"), json!({})).await.ok();
+    }
+}
+
 #[tokio::test]
 async fn a_contact_that_nobody_vouches_for_connects_nothing() {
     let app = TestApp::new().await;

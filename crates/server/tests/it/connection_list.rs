@@ -207,3 +207,39 @@ async fn a_child_connects_what_its_parent_shares() {
     child.post(path(&contact, &shared[0], "revoke"), json!({})).await.ok();
     assert_eq!(ids(&list(&child, &contact, "").await), [shared[1].clone()]);
 }
+
+/// A list says what verify would.
+#[tokio::test]
+async fn a_value_of_another_type_or_of_a_secret_that_is_shared_now_is_listed_as_of_no_use() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    for (change, status) in
+        [(json!({"type": "bearer"}), "unauthenticated"), (json!({"kind": "shared"}), "broken")]
+    {
+        let (contact, secret) =
+            (verified_contact(&backend).await, personal(&backend, "plain").await);
+        connect(&backend, &contact, &secret, json!({"value": CANARY})).await.ok();
+        secret::update(&backend, &secret, change).await.ok();
+        for query in ["", "?status=all"] {
+            let page = list(&backend, &contact, query).await;
+            let items = page["items"].as_array().unwrap();
+            let item = items.iter().find(|item| item["id"] == secret.as_str()).unwrap();
+            assert_eq!(item["status"], status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_contact_has_connected_of_strangers_is_among_all_too() {
+    let app = TestApp::new().await;
+    let (one, two) = (app.other_account().await, app.other_account().await);
+    let body = json!({"kind": "personal", "visibility": "public"});
+    let public = secret::create(&one, body.clone()).await;
+    secret::create(&one, body).await;
+    let contact = verified_contact(&two).await;
+    let own = personal(&two, "plain").await;
+    connect(&two, &contact, &public, json!({"value": CANARY})).await.ok();
+    let mut expected = vec![public, own];
+    expected.sort_unstable();
+    assert_eq!(ids(&list(&two, &contact, "?status=all&order=asc").await), expected);
+}

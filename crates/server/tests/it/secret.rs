@@ -124,6 +124,7 @@ async fn a_wrong_field_is_named_and_nothing_is_stored() {
             json!({"visibility": "all"}),
             "\"visibility\" must be one of [private, protected, public]",
         ),
+        (json!({"value": "x".repeat(32_769)}), "the value must have at most 32768 bytes"),
         (json!({"config": [CANARY]}), "\"config\" must be an object"),
         (json!({"meta": {"_x": 1}}), "\"meta\" must not have keys that begin with an underscore"),
         (json!({"name": "x".repeat(256)}), "\"name\" must have at most 255 characters"),

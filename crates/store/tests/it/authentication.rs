@@ -9,7 +9,8 @@ use keyfob_store::{
 use crate::{
     bench::Bench,
     sample::{
-        account_id, at, authentication as sample, contact_id, secret_id, store_people, ticket_hash,
+        account_id, at, authentication as sample, contact_id, key_id, secret_id, store_people,
+        ticket_hash,
     },
 };
 
@@ -83,26 +84,30 @@ on_both!(a_link_reads_back_as_it_was_stored, async |bench| {
     assert!(matches!(insert(bench, sample(1, Some(2))).await, Err(StoreError::Conflict)));
 });
 
-on_both!(open_links_of_one_contact_or_the_shared_value_are_counted_up_to_a_limit, async |bench| {
+on_both!(open_links_for_the_same_by_the_same_key_are_counted_up_to_a_limit, async |bench| {
     some_links(bench).await;
-    let count = async |contact: Option<u32>, now, limit| {
-        let contact = contact.map(contact_id);
-        let count = move |tx: &mut keyfob_store::ReadTx<'_>| {
-            let (account, secret, contact) = (account_id(1), secret_id(1), contact.as_ref());
-            authentication::count_open(tx, &account, &secret, contact, at(now), limit)
-        };
-        bench.look(count).await
+    let of_another_key = Authentication { key: Some(key_id(2)), ..sample(7, Some(1)) };
+    let of_no_key = Authentication { key: None, ..sample(8, Some(1)) };
+    for link in [&of_another_key, &of_no_key] {
+        insert(bench, link.clone()).await.unwrap();
+    }
+    let count = async |like: &Authentication, now, limit| {
+        let like = like.clone();
+        bench.look(move |tx| authentication::count_like(tx, &like, at(now), limit)).await
     };
-    assert_eq!(count(Some(1), 99, 10).await, 2);
-    assert_eq!(count(Some(1), 99, 1).await, 1);
-    assert_eq!(count(Some(2), 99, 10).await, 1);
-    assert_eq!(count(None, 99, 10).await, 1);
+    let [one, two, shared] = [Some(1), Some(2), None].map(|contact| sample(9, contact));
+    assert_eq!(count(&one, 99, 10).await, 2);
+    assert_eq!(count(&one, 99, 1).await, 1);
+    assert_eq!(count(&two, 99, 10).await, 1);
+    assert_eq!(count(&shared, 99, 10).await, 1);
+    assert_eq!(count(&of_another_key, 99, 10).await, 1);
+    assert_eq!(count(&of_no_key, 99, 10).await, 1);
     // From its end on it is of no use.
-    assert_eq!(count(Some(1), 100, 10).await, 0);
-    assert_eq!(count(None, 100, 10).await, 0);
+    assert_eq!(count(&one, 100, 10).await, 0);
+    assert_eq!(count(&shared, 100, 10).await, 0);
     assert!(end(bench, 1, Outcome::Declined).await);
     assert!(end(bench, 4, Outcome::Connected).await);
-    assert_eq!((count(Some(1), 99, 10).await, count(None, 99, 10).await), (1, 0));
+    assert_eq!((count(&one, 99, 10).await, count(&shared, 99, 10).await), (1, 0));
 });
 
 on_both!(of_binds_for_different_browsers_exactly_one_wins, async |bench| {

@@ -1,7 +1,7 @@
 //! Table `connection`.
 
 use keyfob_core::{
-    id::ConnectionId,
+    id::{ConnectionId, SecretId},
     secret::{Kind, SecretType, Visibility},
 };
 use keyfob_store::{
@@ -116,6 +116,24 @@ on_both!(connections_are_listed_page_by_page_in_both_orders_beside_their_secrets
     assert_eq!(named.secret_account, account_id(1));
     let rest = (named.secret_type, named.kind, named.visibility);
     assert_eq!(rest, (SecretType::Plain, Kind::Shared, Visibility::Private));
+});
+
+on_both!(connections_are_listed_by_the_age_of_their_secrets_in_both_orders, async |bench| {
+    some_connections(bench).await;
+    let page = async |newest: bool, after: Option<u32>| -> Vec<SecretId> {
+        let list =
+            if newest { connection::list_by_secret_newest } else { connection::list_by_secret };
+        let after = after.map(secret_id);
+        let page =
+            bench.look(move |tx| list(tx, &account_id(1), &contact_id(1), after.as_ref(), 3));
+        let page = page.await;
+        assert_eq!(page.last.as_ref(), page.rows.last().map(|row| &row.connection.secret));
+        page.rows.into_iter().map(|row| row.connection.secret).collect()
+    };
+    assert_eq!(page(false, None).await, [1, 2, 3].map(secret_id));
+    assert_eq!(page(false, Some(3)).await, [secret_id(4)]);
+    assert_eq!(page(true, None).await, [4, 3, 2].map(secret_id));
+    assert_eq!(page(true, Some(2)).await, [secret_id(1)]);
 });
 
 on_both!(connections_are_listed_for_their_account_only, async |bench| {
