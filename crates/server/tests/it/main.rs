@@ -35,6 +35,7 @@ mod isolation;
 mod key;
 mod limits;
 mod lost_answer;
+mod meta;
 mod metrics;
 mod reference;
 mod runas;
