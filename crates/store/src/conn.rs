@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use keyfob_core::time::Timestamp;
+use rusqlite::types::ValueRef;
 use tokio_postgres::types::ToSql;
 
 use crate::{
@@ -93,6 +94,14 @@ impl Row<'_> {
         self.get::<Option<i64>>(index)?.map(|_| self.time(index)).transpose()
     }
 
+    /// How many bytes its values take, about.
+    pub(crate) fn size(&self) -> usize {
+        match self.values {
+            Values::Sqlite(row) => (0..self.columns()).map(|at| sqlite_size(row, at)).sum(),
+            Values::Postgres(row) => row.raw_size_bytes(),
+        }
+    }
+
     fn value<T: Column>(&self, index: usize) -> Option<T> {
         match self.values {
             Values::Sqlite(row) => row.get(index).ok(),
@@ -125,6 +134,13 @@ impl Row<'_> {
             Values::Sqlite(row) => row.as_ref().column_name(index).unwrap_or_default(),
             Values::Postgres(row) => row.columns().get(index).map_or("", |column| column.name()),
         }
+    }
+}
+
+fn sqlite_size(row: &rusqlite::Row<'_>, index: usize) -> usize {
+    match row.get_ref(index) {
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
+        _ => size_of::<i64>(),
     }
 }
 
@@ -169,11 +185,9 @@ impl Conn {
                 }
             }
             Self::Postgres(conn) => {
-                for row in conn.query(sql, &postgres_params(params))? {
-                    if each(&Row { table: sql.table, values: Values::Postgres(&row) }).is_break() {
-                        break;
-                    }
-                }
+                conn.query(sql, &postgres_params(params), &mut |row| {
+                    each(&Row { table: sql.table, values: Values::Postgres(row) })
+                })?;
             }
         }
         Ok(())
