@@ -34,6 +34,7 @@ mod errors;
 mod isolation;
 mod key;
 mod limits;
+mod list_scan;
 mod lost_answer;
 mod meta;
 mod metrics;
