@@ -1,7 +1,7 @@
 //! The layer that lets one store function run on both databases: one connection, one row, one
 //! way to bind a value and one to read it.
 
-use std::ops::ControlFlow;
+use std::{cell::Cell, ops::ControlFlow};
 
 use keyfob_core::time::Timestamp;
 use rusqlite::types::ValueRef;
@@ -64,6 +64,8 @@ impl<T: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>> C
 pub(crate) struct Row<'a> {
     table: &'static str,
     values: Values<'a>,
+    /// How many bytes were read of it, on SQLite: to ask again would cost as much as to read.
+    read: Cell<usize>,
 }
 
 enum Values<'a> {
@@ -74,7 +76,11 @@ enum Values<'a> {
 /// 9999-12-31T23:59:59.999Z in unix milliseconds: no stored moment is later.
 const LATEST: i64 = 253_402_300_799_999;
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    const fn new(table: &'static str, values: Values<'a>) -> Self {
+        Self { table, values, read: Cell::new(0) }
+    }
+
     /// The column number `index`, from 0. A value of another type is damage.
     pub(crate) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
         self.value(index).ok_or_else(|| self.damaged(self.column(index)))
@@ -94,17 +100,21 @@ impl Row<'_> {
         self.get::<Option<i64>>(index)?.map(|_| self.time(index)).transpose()
     }
 
-    /// How many bytes its values take, about.
+    /// How many bytes its values take that were read so far, on PostgreSQL all of them.
     pub(crate) fn size(&self) -> usize {
         match self.values {
-            Values::Sqlite(row) => (0..self.columns()).map(|at| sqlite_size(row, at)).sum(),
+            Values::Sqlite(_) => self.read.get(),
             Values::Postgres(row) => row.raw_size_bytes(),
         }
     }
 
     fn value<T: Column>(&self, index: usize) -> Option<T> {
         match self.values {
-            Values::Sqlite(row) => row.get(index).ok(),
+            Values::Sqlite(row) => {
+                let value = row.get_ref(index).ok()?;
+                self.read.set(self.read.get() + sqlite_size(value));
+                T::column_result(value).ok()
+            }
             Values::Postgres(row) => row.try_get(index).ok(),
         }
     }
@@ -137,9 +147,9 @@ impl Row<'_> {
     }
 }
 
-fn sqlite_size(row: &rusqlite::Row<'_>, index: usize) -> usize {
-    match row.get_ref(index) {
-        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
+fn sqlite_size(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
         _ => size_of::<i64>(),
     }
 }
@@ -179,14 +189,14 @@ impl Conn {
                 bind(&mut statement, params)?;
                 let mut rows = statement.raw_query();
                 while let Some(row) = rows.next()? {
-                    if each(&Row { table: sql.table, values: Values::Sqlite(row) }).is_break() {
+                    if each(&Row::new(sql.table, Values::Sqlite(row))).is_break() {
                         break;
                     }
                 }
             }
             Self::Postgres(conn) => {
                 conn.query(sql, &postgres_params(params), &mut |row| {
-                    each(&Row { table: sql.table, values: Values::Postgres(row) })
+                    each(&Row::new(sql.table, Values::Postgres(row)))
                 })?;
             }
         }
