@@ -1,9 +1,10 @@
 //! The layer that lets one store function run on both databases: one connection, one row, one
 //! way to bind a value and one to read it.
 
-use std::ops::ControlFlow;
+use std::{cell::Cell, ops::ControlFlow};
 
 use keyfob_core::time::Timestamp;
+use rusqlite::types::ValueRef;
 use tokio_postgres::types::ToSql;
 
 use crate::{
@@ -63,6 +64,8 @@ impl<T: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>> C
 pub(crate) struct Row<'a> {
     table: &'static str,
     values: Values<'a>,
+    /// How many bytes were read of it, on SQLite: to ask again would cost as much as to read.
+    read: Cell<usize>,
 }
 
 enum Values<'a> {
@@ -73,7 +76,11 @@ enum Values<'a> {
 /// 9999-12-31T23:59:59.999Z in unix milliseconds: no stored moment is later.
 const LATEST: i64 = 253_402_300_799_999;
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    const fn new(table: &'static str, values: Values<'a>) -> Self {
+        Self { table, values, read: Cell::new(0) }
+    }
+
     /// The column number `index`, from 0. A value of another type is damage.
     pub(crate) fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
         self.value(index).ok_or_else(|| self.damaged(self.column(index)))
@@ -93,9 +100,21 @@ impl Row<'_> {
         self.get::<Option<i64>>(index)?.map(|_| self.time(index)).transpose()
     }
 
+    /// How many bytes its values take that were read so far, on PostgreSQL all of them.
+    pub(crate) fn size(&self) -> usize {
+        match self.values {
+            Values::Sqlite(_) => self.read.get(),
+            Values::Postgres(row) => row.raw_size_bytes(),
+        }
+    }
+
     fn value<T: Column>(&self, index: usize) -> Option<T> {
         match self.values {
-            Values::Sqlite(row) => row.get(index).ok(),
+            Values::Sqlite(row) => {
+                let value = row.get_ref(index).ok()?;
+                self.read.set(self.read.get() + sqlite_size(value));
+                T::column_result(value).ok()
+            }
             Values::Postgres(row) => row.try_get(index).ok(),
         }
     }
@@ -125,6 +144,13 @@ impl Row<'_> {
             Values::Sqlite(row) => row.as_ref().column_name(index).unwrap_or_default(),
             Values::Postgres(row) => row.columns().get(index).map_or("", |column| column.name()),
         }
+    }
+}
+
+fn sqlite_size(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+        _ => size_of::<i64>(),
     }
 }
 
@@ -163,17 +189,15 @@ impl Conn {
                 bind(&mut statement, params)?;
                 let mut rows = statement.raw_query();
                 while let Some(row) = rows.next()? {
-                    if each(&Row { table: sql.table, values: Values::Sqlite(row) }).is_break() {
+                    if each(&Row::new(sql.table, Values::Sqlite(row))).is_break() {
                         break;
                     }
                 }
             }
             Self::Postgres(conn) => {
-                for row in conn.query(sql, &postgres_params(params))? {
-                    if each(&Row { table: sql.table, values: Values::Postgres(&row) }).is_break() {
-                        break;
-                    }
-                }
+                conn.query(sql, &postgres_params(params), &mut |row| {
+                    each(&Row::new(sql.table, Values::Postgres(row)))
+                })?;
             }
         }
         Ok(())

@@ -4,8 +4,15 @@
 //! server that takes no notice any more, whose machine froze or whose disk hangs, neither answers nor
 //! breaks the connection: after [`ANSWER_WITHIN`] the connection counts as lost.
 
-use std::{collections::HashMap, pin::Pin, pin::pin, task::Poll, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
+use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Config, Error, Row, Statement, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -158,10 +165,28 @@ impl PostgresConn {
         self.wire.wait(self.client.execute(&statement, params))
     }
 
-    /// Runs a statement that answers rows. The statement bounds how many there are.
-    pub(crate) fn query(&mut self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Failure> {
+    /// Runs a statement that answers rows, and hands them on one by one, so that no more than one is
+    /// held here. Those that are not wanted any more are taken off the wire all the same: the server would
+    /// wait with them, in its transaction.
+    pub(crate) fn query(
+        &mut self,
+        sql: Sql,
+        params: Params<'_>,
+        each: &mut dyn FnMut(&Row) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
         let statement = self.prepared(sql)?;
-        self.wire.wait(self.client.query(&statement, params))
+        let client = &self.client;
+        self.wire.wait(async {
+            let params = params.iter().copied();
+            let mut rows = pin!(client.query_raw(&statement, params).await?);
+            let mut flow = ControlFlow::Continue(());
+            while let Some(row) = rows.try_next().await? {
+                if flow.is_continue() {
+                    flow = each(&row);
+                }
+            }
+            Ok(())
+        })
     }
 
     fn prepared(&mut self, sql: Sql) -> Result<Statement, Failure> {

@@ -8,6 +8,10 @@ use crate::{
     event::Event,
 };
 
+/// A page ends with the row that makes it hold so many bytes. Hundreds of rows as they usually are come to
+/// less; of the largest, of some 200 KiB each, a page of a hundred would be 20 MB for each of its readers.
+const PAGE_BYTES: usize = 256 * 1024;
+
 /// Reads committed rows; each statement sees the newest.
 ///
 /// On SQLite and PostgreSQL alike a unit of reads is *not* one snapshot: nothing here needs one,
@@ -45,7 +49,7 @@ impl<'c> ReadTx<'c> {
         let mut found = None;
         self.each(sql, params, |row| {
             found = Some(read(row)?);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
     }
@@ -60,13 +64,14 @@ impl<'c> ReadTx<'c> {
         let mut found = Vec::new();
         self.each(sql, params, |row| {
             found.push(read(row)?);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
     }
 
     /// Every row of the answer that can be read, and what is wrong with the others. The statement
-    /// bounds how many there are; `id` is where the answer has their ids.
+    /// bounds how many there are, and [`PAGE_BYTES`] ends them earlier, but not before the first; `id`
+    /// is where the answer has their ids.
     pub(crate) fn page<T, Id>(
         &mut self,
         sql: Sql,
@@ -75,13 +80,15 @@ impl<'c> ReadTx<'c> {
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Page<T, Id>, StoreError> {
         let mut page = Page { rows: Vec::new(), damaged: Vec::new(), last: None };
+        let mut left = PAGE_BYTES;
         self.each(sql, params, |row| {
             page.last = Some(to_id(&row.get::<String>(id)?));
             match read(row) {
                 Ok(read) => page.rows.push(read),
                 Err(damage) => page.damaged.push(damage),
             }
-            Ok(())
+            left = left.saturating_sub(row.size());
+            Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(page)
     }
@@ -90,12 +97,12 @@ impl<'c> ReadTx<'c> {
         &mut self,
         sql: Sql,
         params: &[&dyn Bind],
-        mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+        mut each: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
         // A row that cannot be read is no fault of the statement: its transaction goes on.
         let mut unreadable = None;
         let result = self.conn.query(sql, params, &mut |row| match each(row) {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(flow) => flow,
             Err(error) => {
                 unreadable = Some(error);
                 ControlFlow::Break(())
@@ -106,7 +113,8 @@ impl<'c> ReadTx<'c> {
     }
 }
 
-/// A part of a list. One damaged row must not hide all the others.
+/// A part of a list, of fewer rows than were asked for where rows are large: `last` alone tells that there
+/// are no more. One damaged row must not hide all the others.
 #[derive(Debug)]
 pub struct Page<T, Id> {
     /// The rows that can be read, in order.

@@ -65,8 +65,8 @@ impl ContactChange {
         })
     }
 
-    fn over(self, before: Contact) -> Contact {
-        Contact {
+    fn over(self, before: Contact) -> Result<Contact, Error> {
+        Ok(Contact {
             name: self.name.over(Some(before.name)).unwrap_or_default(),
             description: self.description.over(Some(before.description)).unwrap_or_default(),
             // Taking the fingerprint away would make the contact nobody's: it stays.
@@ -76,9 +76,9 @@ impl ContactChange {
             nick: self.nick.over(before.nick),
             preferences: self.preferences.over(before.preferences),
             verified_at: self.verified_at.over(before.verified_at),
-            meta: meta::over(self.meta, before.meta),
+            meta: meta::over(self.meta, before.meta)?,
             ..before
-        }
+        })
     }
 
     /// The fingerprint of a contact that has none of its own: who it says to be.
@@ -118,7 +118,7 @@ impl Broker {
         let said = format!("{change:?}");
         let (broker, creator) = (self.clone(), caller.clone());
         self.create(caller, move |tx, attempt| {
-            let contact = broker.new_contact(change.clone(), now);
+            let contact = broker.new_contact(change.clone(), now)?;
             let content: [&[u8]; 2] = [b"contact.create", said.as_bytes()];
             let object_id = contact.id.as_str();
             let claim = Claim { repeat: &repeat, content: &content, object_id, now, attempt };
@@ -137,7 +137,7 @@ impl Broker {
         .await
     }
 
-    fn new_contact(&self, change: ContactChange, now: Timestamp) -> Contact {
+    fn new_contact(&self, change: ContactChange, now: Timestamp) -> Result<Contact, Error> {
         let random = &*self.inner.random;
         let fresh = uuid::Builder::from_random_bytes(random::bytes(random)).into_uuid();
         change.over(Contact {
@@ -177,7 +177,7 @@ impl Broker {
         change.verified_at = if is_trusted { Given::Value(now) } else { Given::Null };
         let (broker, caller) = (self.clone(), caller.clone());
         self.write(move |tx| {
-            let contact = broker.new_contact(change.clone(), now);
+            let contact = broker.new_contact(change.clone(), now)?;
             if contact::insert(tx, caller.account(), &contact)? {
                 return Ok(ended(tx, &caller, now, Action::ContactCreate, contact.id, "ok"));
             }
@@ -237,7 +237,7 @@ impl Broker {
         let (caller, id) = (caller.clone(), id.clone());
         self.write(move |tx| {
             let before = contact::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
-            let changed = change.clone().over(before);
+            let changed = change.clone().over(before)?;
             contact::update(tx, caller.account(), &changed).map_err(|error| match error {
                 keyfob_store::StoreError::Conflict => Error::taken(),
                 error => error.into(),

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use super::Given;
 use crate::error::Error;
 
+/// The most of `meta`, in bytes of the JSON that is stored.
+const LARGEST: usize = 64 * 1024;
+
 /// How `meta` changes.
 #[derive(Clone, Debug)]
 pub enum MetaChange {
@@ -36,9 +39,16 @@ impl MetaChange {
         }
     }
 
-    /// What `meta` is after this, as it is stored, if it was `before`.
-    fn over(self, before: Option<&str>) -> String {
-        Value::Object(self.map_over(before)).to_string()
+    /// What `meta` is after this, as it is stored, if it was `before`. The limit is on the whole: change
+    /// upon change would make more of it than any request may hold.
+    fn over(self, before: Option<&str>) -> Result<String, Error> {
+        let meta = Value::Object(self.map_over(before)).to_string();
+        if meta.len() > LARGEST {
+            let text =
+                "\"meta\" must have at most 64 KiB of JSON, with what an update leaves of it";
+            return Err(Error::invalid("bad_request", text));
+        }
+        Ok(meta)
     }
 
     fn map_over(self, before: Option<&str>) -> Map<String, Value> {
@@ -88,10 +98,13 @@ impl MetaFilter {
 }
 
 /// What `meta` is after a request that says `given` of it, as it is stored.
-pub(super) fn over(given: Given<MetaChange>, before: Option<String>) -> Option<String> {
+pub(super) fn over(
+    given: Given<MetaChange>,
+    before: Option<String>,
+) -> Result<Option<String>, Error> {
     match given {
-        Given::Absent => before,
-        Given::Null => None,
-        Given::Value(change) => Some(change.over(before.as_deref())),
+        Given::Absent => Ok(before),
+        Given::Null => Ok(None),
+        Given::Value(change) => change.over(before.as_deref()).map(Some),
     }
 }

@@ -99,7 +99,7 @@ impl Broker {
             value,
             config,
             visibility: change.visibility.unwrap_or(before.visibility),
-            meta: meta::over(said.meta, before.meta),
+            meta: meta::over(said.meta, before.meta)?,
             ..before
         })
     }

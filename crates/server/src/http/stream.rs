@@ -21,7 +21,7 @@ use serde_json::{
     ser::{CompactFormatter, Formatter, Serializer},
 };
 
-use super::list::List;
+use super::list::{List, next};
 use crate::{
     broker::{Caller, Slice},
     error::{Dialect, Error},
@@ -115,7 +115,7 @@ impl<L: List> Sending<L> {
             }
             self.slice.take = self.left.map_or(PAGE, |left| left.min(PAGE));
             let (list, slice) = (self.list.clone(), self.slice.clone());
-            self.next = Box::pin(async move { list.page(slice).await });
+            self.next = Box::pin(async move { next(&list, slice).await });
             if !chunk.is_empty() {
                 return Some((Ok(chunk), Some(self)));
             }
@@ -205,7 +205,14 @@ impl Formatter for Ascii {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, time::Duration};
+    use std::{
+        future::pending,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering::Relaxed},
+        },
+        time::Duration,
+    };
 
     use keyfob_core::{
         id::{AccountId, ContactId},
@@ -214,23 +221,26 @@ mod tests {
     use keyfob_store::Page;
     use serde_json::json;
 
-    use super::{Encoder, List, Sending, cell, line};
+    use super::{BLANK, Encoder, List, Sending, cell, line};
     use crate::{
         broker::{Caller, Slice},
         error::Error,
     };
 
-    /// A list that never finds anything.
+    /// A list that never finds anything: it waits for ever, or it has looked through so many parts, each of
+    /// which is there at once.
     #[derive(Clone)]
-    struct Endless;
+    struct Nothing(Option<Arc<AtomicU32>>);
 
-    impl List for Endless {
+    impl List for Nothing {
         type Row = ContactId;
         type Id = ContactId;
         type Item = String;
 
         async fn page(&self, _: Slice<ContactId>) -> Result<Page<ContactId, ContactId>, Error> {
-            pending().await
+            let Some(parts) = &self.0 else { return pending().await };
+            let is_part = parts.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+            Ok(Page { rows: vec![], damaged: vec![], last: is_part.then(ContactId::never) })
         }
 
         fn id(row: &ContactId) -> ContactId {
@@ -242,19 +252,24 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_list_that_finds_nothing_says_that_it_goes_on_with_what_no_client_reads() {
+    fn sending(list: Nothing) -> Sending<Nothing> {
         let account = AccountId::from_stored("acc_00000000000000000000000000");
-        let sending = Sending {
-            list: Endless,
-            slice: Slice { after: None, oldest_first: false, take: 1 },
+        let slice = Slice { after: None, oldest_first: false, take: 1 };
+        let (asked, part) = (list.clone(), slice.clone());
+        Sending {
+            list,
+            slice,
             left: None,
-            next: Box::pin(pending()),
+            next: Box::pin(async move { asked.page(part).await }),
             encoder: Encoder::Lines,
             quiet: Duration::ZERO,
             caller: Caller::operator(Grant::new(account, Role::Owner), "a test's".into()),
-        };
-        let (said, sending) = sending.chunk().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_finds_nothing_says_that_it_goes_on_with_what_no_client_reads() {
+        let (said, sending) = sending(Nothing(None)).chunk().await.unwrap();
         let mut line = said.unwrap();
         assert!(!line.contains(&b'\n'), "a blank line would be refused");
         let (said, _) = sending.unwrap().chunk().await.unwrap();
@@ -262,6 +277,15 @@ mod tests {
         line.extend(super::line(&json!({"type": "item"})).unwrap());
         let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(read, json!({"type": "item"}));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_looks_through_many_parts_says_in_between_that_it_goes_on() {
+        let parts = Arc::new(AtomicU32::new(100_000));
+        let said = sending(Nothing(Some(parts.clone()))).chunk().await;
+        let (said, _) = said.expect("it ended without a word");
+        assert_eq!(said.unwrap(), BLANK);
+        assert!(parts.load(Relaxed) > 0, "only when all was looked through");
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn status(stream: &mut TcpStream) -> String {
 }
 
 /// Asks for health and reads the whole answer.
-async fn check_health(stream: &mut TcpStream) {
+pub(crate) async fn check_health(stream: &mut TcpStream) {
     stream.write_all(HEALTH.as_bytes()).await.unwrap();
     assert_eq!(status(stream).await, "HTTP/1.1 200");
     let mut rest = Vec::new();

@@ -86,6 +86,27 @@ on_both!(contacts_are_listed_page_by_page_in_both_orders, async |bench| {
     assert_eq!(page(true, Some(1)).await, []);
 });
 
+on_both!(a_page_of_large_contacts_is_shorter_and_the_next_one_goes_on, async |bench| {
+    some_contacts(bench).await;
+    for number in 5..=14 {
+        let description = "x".repeat(if number == 14 { 300_000 } else { 60_000 });
+        assert!(insert(bench, 1, Contact { description, ..sample(number) }).await);
+    }
+    let (mut found, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page =
+            bench.look(move |tx| contact::list(tx, &account_id(1), after.as_ref(), 100)).await;
+        let Some(last) = page.last else { break };
+        sizes.push(page.rows.len());
+        found.extend(page.rows.into_iter().map(|contact| contact.id));
+        assert_eq!(found.last(), Some(&last));
+        after = Some(last);
+    }
+    assert_eq!(found, (1..=14).map(contact_id).collect::<Vec<_>>());
+    // About 256 KiB each, and one more row.
+    assert_eq!(sizes, [9, 5]);
+});
+
 on_both!(a_change_of_a_contact_changes_it_alone, async |bench| {
     some_contacts(bench).await;
     let change = |account: u32, contact: Contact| {
