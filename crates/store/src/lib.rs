@@ -24,6 +24,7 @@ mod postgres;
 mod queue;
 mod reader;
 mod target;
+mod tidy;
 mod tx;
 mod writer;
 
@@ -63,6 +64,7 @@ use crate::{
     place::Place,
     queue::{Queue, Refused},
     reader::{ReadEntry, Reads},
+    tidy::Tidy,
     writer::{Entry, EventIds, LaterUnit, Unit, Writer},
 };
 
@@ -242,7 +244,7 @@ impl Inner {
                 batch,
                 left: Left::new(batch),
                 crowd: 0,
-                untidy: false,
+                tidy: Tidy::default(),
                 observe: Arc::clone(&options.observe),
             };
             self.spawn("writer", move || writer.run())?;
