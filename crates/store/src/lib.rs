@@ -34,6 +34,7 @@ pub mod connection;
 pub mod contact;
 pub mod creation;
 pub mod data_key;
+pub mod deletion;
 pub mod event;
 pub mod key;
 pub mod revocation;

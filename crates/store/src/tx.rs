@@ -92,10 +92,21 @@ impl<'c> ReadTx<'c> {
         params: &[&dyn Bind],
         mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.each_while(sql, params, |row| each(row).map(|()| true))
+    }
+
+    /// Reads row after row of the answer while `each` wants more.
+    pub(crate) fn each_while(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        mut each: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         // A row that cannot be read is no fault of the statement: its transaction goes on.
         let mut unreadable = None;
         let result = self.conn.query(sql, params, &mut |row| match each(row) {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(()),
             Err(error) => {
                 unreadable = Some(error);
                 ControlFlow::Break(())
@@ -172,6 +183,17 @@ impl<'c> WriteTx<'c> {
     ) -> Result<Option<T>, StoreError> {
         self.set_savepoint()?;
         self.one(sql, params, read)
+    }
+
+    /// A statement that changes rows and answers each of them. The statement bounds how many there are.
+    pub(crate) fn change_many<T>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.set_savepoint()?;
+        self.many(sql, params, read)
     }
 
     fn set_savepoint(&mut self) -> Result<(), StoreError> {
