@@ -2,8 +2,9 @@
 CREATE TABLE connection (
     account_id TEXT NOT NULL,
     contact_id TEXT NOT NULL,
-    -- The secret may be another account's, which lets this one use it.
-    secret_id TEXT NOT NULL REFERENCES secret (id) ON DELETE CASCADE,
+    -- The secret may be another account's, which lets this one use it. No foreign key: of a secret with very
+    -- many connections the row goes first, and they follow (table `deletion`).
+    secret_id TEXT NOT NULL,
     id TEXT NOT NULL,
     -- What the value is: the type that the secret came to when it was connected.
     type TEXT NOT NULL,
@@ -23,8 +24,22 @@ CREATE TABLE connection (
 -- Ids sort by age.
 CREATE UNIQUE INDEX connection_by_age ON connection (account_id, contact_id, id);
 
--- Deleting a secret looks for its connections.
-CREATE INDEX connection_by_secret ON connection (secret_id);
+-- Deleting a secret goes through its connections in this order.
+CREATE INDEX connection_by_secret ON connection (secret_id, account_id, contact_id);
+
+-- Secrets that are gone, while connections of theirs are still to be removed.
+CREATE TABLE deletion (
+    secret_id TEXT NOT NULL PRIMARY KEY,
+    -- Whose secret it was.
+    account_id TEXT NOT NULL REFERENCES account (id),
+    -- Sealed, as `secret` had it: grants are revoked with it.
+    config BYTEA,
+    -- How many connections were removed.
+    removed BIGINT NOT NULL,
+    -- The account some of whose connections were removed and some were not, and how many were.
+    partial_account_id TEXT,
+    partial_removed BIGINT
+) /*sqlite WITHOUT ROWID sqlite*/;
 
 -- Links at which a person hands over a credential. Nothing refers to them, so that one whose contact or
 -- secret was deleted can still be told so.

@@ -225,18 +225,23 @@ pub fn withdraw_contact(
     tx.execute(withdraw, &[&account.as_str(), &contact.as_str(), &now.as_millis()]).map(drop)
 }
 
-/// Withdraws the open authentications of a secret, of all accounts.
+/// Withdraws up to `limit` of the open authentications of a secret, of all accounts. The others open nothing
+/// either once it is gone.
 pub fn withdraw_secret(
     tx: &mut WriteTx<'_>,
     secret: &SecretId,
     now: Timestamp,
+    limit: u32,
 ) -> Result<(), StoreError> {
     let withdraw = sql!(
         authentication,
         "UPDATE authentication SET ended_at = $2, outcome = 'withdrawn'
-         WHERE secret_id = $1 AND outcome IS NULL"
+         WHERE state_hash IN (SELECT state_hash FROM authentication
+                              WHERE secret_id = $1 AND outcome IS NULL LIMIT $3)
+           AND outcome IS NULL"
     );
-    tx.execute(withdraw, &[&secret.as_str(), &now.as_millis()]).map(drop)
+    let params: [&dyn Bind; 3] = [&secret.as_str(), &now.as_millis(), &i64::from(limit)];
+    tx.execute(withdraw, &params).map(drop)
 }
 
 /// Forgets up to `limit` of the authentications that ended before `before`; how many there were.

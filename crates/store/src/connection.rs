@@ -1,4 +1,5 @@
-//! Table `connection`: what contacts have connected, each its own value of a personal secret.
+//! Table `connection`: what contacts have connected, each its own value of a personal secret. One whose
+//! secret is gone is not there for anybody but [`crate::deletion`], which removes it.
 
 use keyfob_core::{
     crypto::Sealed,
@@ -134,7 +135,9 @@ pub fn find(
         concat!(
             "SELECT ",
             columns!(),
-            " FROM connection WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3"
+            " FROM connection JOIN secret ON secret.id = connection.secret_id
+             WHERE connection.account_id = $1 AND connection.contact_id = $2
+               AND connection.secret_id = $3"
         )
     );
     tx.one(find, &[&account.as_str(), &contact.as_str(), &secret.as_str()], read)
@@ -213,8 +216,8 @@ pub fn list_all(
             "SELECT ",
             columns!(),
             ", contact_id || ' ' || secret_id
-             FROM connection
-             WHERE account_id = $1 AND (contact_id, secret_id) > ($2, $3)
+             FROM connection JOIN secret ON secret.id = connection.secret_id
+             WHERE connection.account_id = $1 AND (contact_id, secret_id) > ($2, $3)
              ORDER BY contact_id, secret_id LIMIT $4"
         )
     );
@@ -224,7 +227,7 @@ pub fn list_all(
 }
 
 /// Stores what a contact connects a secret with, in place of what it had. Of one that is there the id and
-/// the day it was made stay.
+/// the day it was made stay. The caller holds the secret ([`crate::secret::hold`]): it is there.
 pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), StoreError> {
     let upsert = sql!(
         connection,
@@ -255,7 +258,8 @@ pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), Store
     .map(drop)
 }
 
-/// Takes away what the contact has connected the secret with. `false` if it has not.
+/// Takes away what the contact has connected the secret with. `false` if it has not, or if the secret is
+/// gone: then its deletion removes it, which also queues its grant.
 pub fn delete(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
@@ -264,7 +268,20 @@ pub fn delete(
 ) -> Result<bool, StoreError> {
     let delete = sql!(
         connection,
-        "DELETE FROM connection WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3"
+        "DELETE FROM connection
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3
+           AND EXISTS (SELECT 1 FROM secret WHERE secret.id = connection.secret_id)"
     );
     Ok(tx.execute(delete, &[&account.as_str(), &contact.as_str(), &secret.as_str()])? == 1)
+}
+
+/// Takes away all that the contact has connected; how many connections that were.
+pub fn delete_of_contact(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+) -> Result<u64, StoreError> {
+    let delete =
+        sql!(connection, "DELETE FROM connection WHERE account_id = $1 AND contact_id = $2");
+    tx.execute(delete, &[&account.as_str(), &contact.as_str()])
 }

@@ -45,11 +45,12 @@ pub struct Event {
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// `key`, or `operator` for a command on the machine itself.
+    /// `key`, `contact`, `link` for somebody at a link without a contact, `operator` for a command on the
+    /// machine itself, or `owner` for whoever has the object: another account, of which no more is told.
     pub kind: &'static str,
-    /// The actor's id.
+    /// The actor's id; an owner's is empty.
     pub id: Arc<str>,
-    /// The actor's name at that time.
+    /// The actor's name at that time; an owner's is empty.
     pub name: Arc<str>,
 }
 

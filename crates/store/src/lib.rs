@@ -24,6 +24,7 @@ mod postgres;
 mod queue;
 mod reader;
 mod target;
+mod tidy;
 mod tx;
 mod writer;
 
@@ -33,6 +34,7 @@ pub mod connection;
 pub mod contact;
 pub mod creation;
 pub mod data_key;
+pub mod deletion;
 pub mod event;
 pub mod key;
 pub mod revocation;
@@ -63,6 +65,7 @@ use crate::{
     place::Place,
     queue::{Queue, Refused},
     reader::{ReadEntry, Reads},
+    tidy::Tidy,
     writer::{Entry, EventIds, LaterUnit, Unit, Writer},
 };
 
@@ -242,7 +245,7 @@ impl Inner {
                 batch,
                 left: Left::new(batch),
                 crowd: 0,
-                untidy: false,
+                tidy: Tidy::default(),
                 observe: Arc::clone(&options.observe),
             };
             self.spawn("writer", move || writer.run())?;

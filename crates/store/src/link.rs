@@ -90,15 +90,18 @@ impl Link {
         }
     }
 
-    /// Empties SQLite's write-ahead log, in which what was deleted is still to be read. Whoever reads just
-    /// now keeps it; the next time will do.
-    pub(crate) fn tidy(&mut self) {
-        if let Some(Conn::Sqlite(conn)) = &self.conn {
-            let emptied = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = emptied {
-                tracing::debug!(%error, "the write-ahead log could not be emptied");
-            }
+    /// Empties SQLite's write-ahead log, in which what was deleted is still to be read. `false` if somebody
+    /// who reads, or another process that writes, is in the way: it waits for nobody, as units wait for it.
+    pub(crate) fn tidy(&mut self) -> bool {
+        let Some(Conn::Sqlite(conn)) = &self.conn else { return true };
+        let is_empty = empty_log(conn).unwrap_or_else(|error| {
+            tracing::debug!(%error, "the write-ahead log could not be emptied");
+            false
+        });
+        if conn.busy_timeout(TURN).is_err() {
+            self.conn = None;
         }
+        is_empty
     }
 
     /// Whether the lost transaction that held `witness` was committed. Its server process has to be
@@ -142,6 +145,13 @@ impl Link {
             self.conn = None;
         }
     }
+}
+
+/// Moves what the write-ahead log holds into the database and empties it. `false` if it still holds some.
+fn empty_log(conn: &rusqlite::Connection) -> rusqlite::Result<bool> {
+    conn.busy_timeout(Duration::ZERO)?;
+    // A log that could not be emptied is no error, but said in the answer's first column.
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
 
 fn is_closed(conn: &Conn) -> bool {

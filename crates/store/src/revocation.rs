@@ -10,6 +10,7 @@ use keyfob_core::{
 use crate::{
     Page, ReadTx, StoreError, WriteTx,
     conn::{Bind, Row, sql},
+    deletion::Last,
 };
 
 /// A grant that has to be revoked at its provider.
@@ -33,17 +34,29 @@ pub struct Revocation {
     pub created_at: Timestamp,
 }
 
+/// Queues grants of secrets that are in this table: `secret`, or `deletion` if they are gone.
 macro_rules! queue {
-    ($which:literal) => {
+    (secret, $which:literal) => {
+        queue!("secret ON secret.id", "secret", $which)
+    };
+    (deletion, $which:literal) => {
+        queue!("deletion ON deletion.secret_id", "deletion", $which)
+    };
+    ($join:literal, $table:literal, $which:literal) => {
         sql!(
             revocation,
             concat!(
                 "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id,
                                          value, config, created_at)
-                 SELECT connection.account_id, connection.id, connection.contact_id, secret.id,
-                        secret.account_id, connection.value, secret.config, CAST($1 AS BIGINT)
-                 FROM connection JOIN secret ON secret.id = connection.secret_id
-                 WHERE connection.type = 'oauth' AND ",
+                 SELECT connection.account_id, connection.id, connection.contact_id,
+                        connection.secret_id, ",
+                $table,
+                ".account_id, connection.value, ",
+                $table,
+                ".config, CAST($1 AS BIGINT)
+                 FROM connection JOIN ",
+                $join,
+                " = connection.secret_id WHERE connection.type = 'oauth' AND ",
                 $which,
                 // A contact and its secret that are deleted at once queue one grant twice.
                 " ON CONFLICT (account_id, id) DO NOTHING"
@@ -52,7 +65,7 @@ macro_rules! queue {
     };
 }
 
-/// Queues the grant of one connection.
+/// Queues the grant of one connection, if its secret is there.
 pub fn queue_connection(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
@@ -61,31 +74,42 @@ pub fn queue_connection(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let queue = queue!(
+        secret,
         "connection.account_id = $2 AND connection.contact_id = $3 AND connection.secret_id = $4"
     );
     let now = now.as_millis();
     tx.execute(queue, &[&now, &account.as_str(), &contact.as_str(), &secret.as_str()])
 }
 
-/// Queues the grants of all connections of a contact.
+/// Queues the grants of all connections of a contact, also of secrets that are being deleted.
 pub fn queue_contact(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
     contact: &ContactId,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let queue = queue!("connection.account_id = $2 AND connection.contact_id = $3");
-    tx.execute(queue, &[&now.as_millis(), &account.as_str(), &contact.as_str()])
+    // In this order: a secret that is deleted between the two statements is found by the second.
+    let there = queue!(secret, "connection.account_id = $2 AND connection.contact_id = $3");
+    let gone = queue!(deletion, "connection.account_id = $2 AND connection.contact_id = $3");
+    let params: [&dyn Bind; 3] = [&now.as_millis(), &account.as_str(), &contact.as_str()];
+    Ok(tx.execute(there, &params)? + tx.execute(gone, &params)?)
 }
 
-/// Queues the grants of all connections of a secret.
-pub fn queue_secret(
+/// Queues the grants of the connections of a secret that is being deleted, up to and with `last`.
+pub fn queue_deleted(
     tx: &mut WriteTx<'_>,
     secret: &SecretId,
+    last: &Last,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let queue = queue!("connection.secret_id = $2");
-    tx.execute(queue, &[&now.as_millis(), &secret.as_str()])
+    let queue = queue!(
+        deletion,
+        "connection.secret_id = $2
+         AND (connection.account_id, connection.contact_id) <= ($3, $4)"
+    );
+    let Last { account, contact, .. } = last;
+    let now = now.as_millis();
+    tx.execute(queue, &[&now, &secret.as_str(), &account.as_str(), &contact.as_str()])
 }
 
 /// Up to `limit` of the account's grants that wait to be revoked, after the one that was connection `after`,

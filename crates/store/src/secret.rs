@@ -247,7 +247,8 @@ pub fn update(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<(), StoreError> {
     .map(drop)
 }
 
-/// Deletes the secret. `false` if there is none.
+/// Deletes the secret, but none of its connections: that is for [`crate::deletion`]. `false` if there is
+/// none.
 pub fn delete(
     tx: &mut WriteTx<'_>,
     account: &AccountId,

@@ -93,7 +93,8 @@ impl<'c> ReadTx<'c> {
         Ok(page)
     }
 
-    fn each(
+    /// Reads row after row of the answer while `each` wants more.
+    pub(crate) fn each(
         &mut self,
         sql: Sql,
         params: &[&dyn Bind],
@@ -180,6 +181,17 @@ impl<'c> WriteTx<'c> {
     ) -> Result<Option<T>, StoreError> {
         self.set_savepoint()?;
         self.one(sql, params, read)
+    }
+
+    /// A statement that changes rows and answers each of them. The statement bounds how many there are.
+    pub(crate) fn change_many<T>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.set_savepoint()?;
+        self.many(sql, params, read)
     }
 
     fn set_savepoint(&mut self) -> Result<(), StoreError> {

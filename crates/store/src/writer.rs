@@ -20,6 +20,7 @@ use crate::{
     left::Left,
     link::Link,
     queue::{Queue, now},
+    tidy::Tidy,
     tx::{Commit, Savepoint, WriteTx},
 };
 
@@ -31,8 +32,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// So many units at once are a crowd, whose next units are worth a wait of [`GATHER`].
 const CROWD: usize = 8;
 const GATHER: Duration = Duration::from_micros(100);
-/// A writer that had nothing to do for so long tidies up.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// A unit of work, with its answer's type hidden.
 pub(crate) trait Job: Send {
@@ -182,8 +181,7 @@ pub(crate) struct Writer {
     pub(crate) left: Left,
     /// How many units came together last.
     pub(crate) crowd: usize,
-    /// Whether it has written since it last tidied up.
-    pub(crate) untidy: bool,
+    pub(crate) tidy: Tidy,
     /// Told how many units each commit held.
     pub(crate) observe: Arc<dyn Fn(usize) + Send + Sync>,
 }
@@ -197,7 +195,7 @@ impl Writer {
                 self.queue.done(self.number);
                 continue;
             }
-            self.untidy = true;
+            self.tidy.note_write();
             self.gather(&mut entries);
             let (late, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_late);
             for entry in late {
@@ -208,6 +206,9 @@ impl Writer {
             self.try_again();
             self.queue.note_left(before, self.left.len());
             self.queue.done(self.number);
+            if self.tidy.is_due() {
+                self.tidy();
+            }
         }
         let end = Left::end();
         while let Some(pause) = self.left.patience().filter(|_| now() < end) {
@@ -220,12 +221,13 @@ impl Writer {
 
     /// How long it waits for work at the most.
     fn patience(&self) -> Option<Duration> {
-        self.left.patience().or_else(|| self.untidy.then_some(IDLE))
+        self.left.patience().or_else(|| self.tidy.patience())
     }
 
     fn tidy(&mut self) {
-        if std::mem::take(&mut self.untidy) {
-            self.link.tidy();
+        if self.tidy.is_wanted() {
+            let is_empty = self.link.tidy();
+            self.tidy.note(is_empty);
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use reqwest::Method;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
@@ -24,6 +26,7 @@ const MOST_ANSWERS: u64 = 200;
 on_both_databases!(
     nothing_answered_is_lost_by_kill_9,
     a_buffered_event_is_stored_within_a_second_and_survives_kill_9,
+    a_deletion_that_kill_9_interrupts_goes_on_at_the_next_start,
 );
 
 async fn nothing_answered_is_lost_by_kill_9(kind: Kind) {
@@ -95,4 +98,52 @@ async fn a_buffered_event_is_stored_within_a_second_and_survives_kill_9(kind: Ki
     server.kill();
     let _server = vault.serve();
     assert_eq!(events(), 3);
+}
+
+async fn a_deletion_that_kill_9_interrupts_goes_on_at_the_next_start(kind: Kind) {
+    /// Far more than one unit removes.
+    const CONNECTIONS: u32 = 30_000;
+    let vault = Vault::new(kind);
+    let token = vault.key("backend").token;
+    let server = vault.serve();
+    let api = server.api(&token);
+    let body = json!({"kind": "personal", "alias": "mail", "config": {"x": 1}});
+    let secret = api.post("/api/v1/secret/create", &body).await.ok();
+    let secret = secret["id"].as_str().unwrap().to_owned();
+    let numbers = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CONNECTIONS})"
+    );
+    vault.database.rows(&format!(
+        "INSERT INTO contact (account_id, id, name, description, fingerprint, created_at, updated_at)
+         {numbers} SELECT account_id, 'con_' || i, '', '', i || '', 1, 1 FROM n, secret"
+    ));
+    vault.database.rows(&format!(
+        "INSERT INTO connection (account_id, contact_id, secret_id, id, type, value, created_at, updated_at)
+         {numbers} SELECT account_id, 'con_' || i, id, i || '', 'plain', config, 1, 1 FROM n, secret"
+    ));
+    let count = |table: &str| {
+        let count = vault.database.rows(&format!("SELECT count(*) FROM {table}"));
+        count[0][0].parse::<u32>().unwrap()
+    };
+    let delete = {
+        let (api, path) = (api.at(&server.url), format!("/api/v1/secret/{secret}/delete"));
+        tokio::spawn(async move { drop(api.send(Method::POST, &path, Some(&json!({})), "").await) })
+    };
+    until("the deletion is begun", async || count("deletion") == 1).await;
+    server.kill();
+    delete.await.unwrap();
+    assert!(count("connection") > 0, "nothing was interrupted");
+    let server = vault.serve();
+    let fetch = server.api(&token).get("/api/v1/secret/@mail/fetch").await;
+    assert_eq!(fetch.status, 404);
+    until("all is removed", async || count("deletion") == 0).await;
+    assert_eq!(count("connection"), 0);
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::task::yield_now().await;
+    }
 }

@@ -7,7 +7,7 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    Commit, Page, WriteTx, authentication,
+    Commit, Page, WriteTx, authentication, connection,
     contact::{self, Contact},
     revocation,
 };
@@ -15,6 +15,7 @@ use keyfob_store::{
 use super::{
     Broker, Caller, Given, Slice,
     creation::{Claim, Repeat},
+    deletion::connections,
     meta::{self, MetaChange, MetaFilter},
     person,
     slice::SCANNED,
@@ -248,7 +249,8 @@ impl Broker {
         .await
     }
 
-    /// Deletes a contact for good, with what it has connected.
+    /// Deletes a contact for good, with what it has connected. That is one unit, however much it is: a
+    /// contact has at most one connection of each secret that somebody defined, so thousands at the most.
     pub async fn delete_contact(&self, caller: &Caller, id: &ContactId) -> Result<(), Error> {
         caller.decide(Action::ContactDelete, Object::Contact(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
@@ -256,9 +258,10 @@ impl Broker {
             contact::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             revocation::queue_contact(tx, caller.account(), &id, now)?;
             authentication::withdraw_contact(tx, caller.account(), &id, now)?;
-            // What it has connected goes with it.
+            let removed = connection::delete_of_contact(tx, caller.account(), &id)?;
             contact::delete(tx, caller.account(), &id)?;
-            let event = caller.event(now, Action::ContactDelete, "contact", id.to_shared());
+            let mut event = caller.event(now, Action::ContactDelete, "contact", id.to_shared());
+            event.reason = connections(removed);
             Ok(tx.commit(event, ()))
         })
         .await

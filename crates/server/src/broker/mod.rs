@@ -15,6 +15,7 @@ mod connection_list;
 mod contact;
 mod creation;
 mod credential;
+mod deletion;
 mod entries;
 mod given;
 mod key;

@@ -9,7 +9,7 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    Commit, Page, ReadTx, StoreError, WriteTx, authentication, revocation,
+    Commit, Page, ReadTx, StoreError, WriteTx,
     secret::{self, Secret},
 };
 use secrecy::ExposeSecret;
@@ -197,23 +197,6 @@ impl Broker {
                 error => error.into(),
             })?;
             let event = caller.event(now, Action::SecretUpdate, SECRET, id.to_shared());
-            Ok(tx.commit(event, id))
-        })
-        .await
-    }
-
-    /// Deletes a secret for good, with what contacts have connected it with; which one.
-    pub async fn delete_secret(&self, caller: &Caller, at: &SecretRef) -> Result<SecretId, Error> {
-        caller.decide(Action::SecretDelete, Object::Account)?;
-        let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
-        self.write(move |tx| {
-            let id = at.resolve_own(tx, &caller)?;
-            secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
-            revocation::queue_secret(tx, &id, now)?;
-            authentication::withdraw_secret(tx, &id, now)?;
-            // Its connections go with it.
-            secret::delete(tx, caller.account(), &id)?;
-            let event = caller.event(now, Action::SecretDelete, SECRET, id.to_shared());
             Ok(tx.commit(event, id))
         })
         .await

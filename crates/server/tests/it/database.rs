@@ -78,6 +78,16 @@ impl Database {
         }
     }
 
+    /// The number that a query answers.
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        match self {
+            Self::Sqlite(path) => sqlite(path).query_row(query, [], |row| row.get(0)).unwrap(),
+            Self::Postgres { .. } => {
+                on(&self.url(), |client| client.query_one(query, &[]).unwrap().get(0))
+            }
+        }
+    }
+
     /// Changes the bytes that the entry's secret is stored as.
     pub(crate) fn change_secret(&self, id: &str, change: impl FnOnce(&mut Vec<u8>) + Send) {
         self.change_sealed(("totp", "secret"), id, change);

@@ -29,6 +29,7 @@ mod connection_list;
 mod connections;
 mod contact;
 mod contact_list;
+mod deletion;
 mod doctor;
 mod errors;
 mod isolation;

@@ -182,9 +182,14 @@ on_both!(all_links_of_a_contact_are_withdrawn_but_none_that_ended, async |bench|
 on_both!(all_links_of_a_secret_are_withdrawn_in_every_account, async |bench| {
     some_links(bench).await;
     assert!(end(bench, 3, Outcome::Declined).await);
-    let withdraw = bench.change(|tx| authentication::withdraw_secret(tx, &secret_id(1), at(5)));
-    withdraw.await.unwrap();
-    assert_eq!(withdrawn(bench).await, [1, 2, 4, 6]);
+    let withdraw = async |limit| {
+        let withdraw = bench
+            .change(move |tx| authentication::withdraw_secret(tx, &secret_id(1), at(5), limit));
+        withdraw.await.unwrap();
+        withdrawn(bench).await
+    };
+    assert_eq!(withdraw(3).await.len(), 3);
+    assert_eq!(withdraw(3).await, [1, 2, 4, 6]);
     assert_eq!(outcome(bench, 3).await, Some(Outcome::Declined));
 });
 

@@ -7,6 +7,7 @@ use keyfob_core::{
 use keyfob_store::{
     StoreError, WriteTx,
     connection::{self, Connection},
+    secret,
 };
 
 use crate::{
@@ -58,12 +59,40 @@ on_both!(a_connection_reads_back_as_it_was_stored_in_its_account_only, async |be
     assert_eq!(foreign, None);
 });
 
-on_both!(a_connection_needs_its_contact_and_its_secret, async |bench| {
+on_both!(a_connection_needs_its_contact, async |bench| {
     some_connections(bench).await;
-    for orphan in [sample(3, 1), sample(1, 6)] {
-        let stored = upsert(bench, orphan).await;
-        assert!(matches!(stored, Err(StoreError::Database(_))), "{stored:?}");
+    let stored = upsert(bench, sample(3, 1)).await;
+    assert!(matches!(stored, Err(StoreError::Database(_))), "{stored:?}");
+});
+
+on_both!(a_connection_whose_secret_is_gone_is_not_there_but_for_its_deletion, async |bench| {
+    some_connections(bench).await;
+    bench.change(|tx| secret::delete(tx, &account_id(1), &secret_id(1))).await.unwrap();
+    assert_eq!(find(bench, 1, 1).await, None);
+    for list in [connection::list, connection::list_newest] {
+        let page = bench.look(move |tx| list(tx, &account_id(1), &contact_id(1), None, 9)).await;
+        assert_eq!(page.rows.len(), 3);
     }
+    let page = bench.look(|tx| connection::list_all(tx, &account_id(1), None, 9)).await;
+    assert_eq!((page.rows.len(), page.damaged.len()), (4, 0));
+    // Its grant is not queued yet.
+    let delete =
+        bench.change(|tx| connection::delete(tx, &account_id(1), &contact_id(1), &secret_id(1)));
+    assert!(!delete.await.unwrap());
+    assert_eq!(bench.database.number("SELECT count(*) FROM connection"), 6);
+});
+
+on_both!(all_that_a_contact_has_connected_is_deleted_and_counted, async |bench| {
+    some_connections(bench).await;
+    let delete = |account| {
+        bench.change(move |tx| {
+            connection::delete_of_contact(tx, &account_id(account), &contact_id(1))
+        })
+    };
+    assert_eq!(delete(2).await.unwrap(), 0);
+    assert_eq!(delete(1).await.unwrap(), 4);
+    assert_eq!(delete(1).await.unwrap(), 0);
+    assert_eq!(bench.database.number("SELECT count(*) FROM connection"), 2);
 });
 
 on_both!(connecting_anew_keeps_the_id_and_the_first_day, async |bench| {

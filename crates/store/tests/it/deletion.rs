@@ -1,11 +1,13 @@
-//! Contacts and secrets go with what was connected, also while others connect: the units are those of the
-//! broker, on two stores, as of two nodes.
+//! Table `deletion`. Contacts and secrets go with what was connected, also while others connect: the units are
+//! those of the broker, on two stores, as of two nodes.
 
-use keyfob_core::secret::SecretType;
+use keyfob_core::{crypto::Sealed, id::SecretId, secret::SecretType};
 use keyfob_store::{
     Store, StoreError, WriteTx, authentication,
     connection::{self, Connection},
-    contact, revocation, secret,
+    contact,
+    deletion::{self, Deletion, Last, Most},
+    revocation, secret,
 };
 use tokio::task::JoinSet;
 
@@ -44,6 +46,7 @@ fn delete_contact(tx: &mut WriteTx<'_>, number: u32) -> Result<Did, StoreError> 
     }
     revocation::queue_contact(tx, &account, &id, at(1))?;
     authentication::withdraw_contact(tx, &account, &id, at(1))?;
+    connection::delete_of_contact(tx, &account, &id)?;
     contact::delete(tx, &account, &id)?;
     Ok(Did::Delete)
 }
@@ -53,10 +56,28 @@ fn delete_secret(tx: &mut WriteTx<'_>, number: u32) -> Result<Did, StoreError> {
     if secret::hold(tx, &account, &id)?.is_none() {
         return Ok(Did::Nothing);
     }
-    revocation::queue_secret(tx, &id, at(1))?;
-    authentication::withdraw_secret(tx, &id, at(1))?;
+    authentication::withdraw_secret(tx, &id, at(1), 9)?;
+    deletion::begin(tx, &id)?;
     secret::delete(tx, &account, &id)?;
+    remove_some(tx, &id, u32::MAX)?;
     Ok(Did::Delete)
+}
+
+/// Removes some connections of a deleted secret; whether that was all.
+fn remove_some(tx: &mut WriteTx<'_>, id: &SecretId, connections: u32) -> Result<bool, StoreError> {
+    if deletion::hold(tx, id)?.is_none() {
+        return Ok(true);
+    }
+    let last = deletion::last(tx, id, Most { connections, bytes: u64::MAX })?;
+    if let Some(last) = &last {
+        revocation::queue_deleted(tx, id, last, at(1))?;
+        deletion::remove(tx, id, last)?;
+    }
+    let is_over = last.is_none_or(|last| last.is_all);
+    if is_over {
+        deletion::end(tx, id)?;
+    }
+    Ok(is_over)
 }
 
 fn revoke(tx: &mut WriteTx<'_>, of: u32, with: u32) -> Result<Did, StoreError> {
@@ -161,3 +182,90 @@ on_both!(a_deletion_takes_the_connections_along_or_nothing_at_all, async |bench|
     // They were of the first account only.
     assert_eq!(rows(bench, "contact"), 2 * all - 1);
 });
+
+/// Secret 1 of account 1 with a grant of each of its contacts, and one of contact 1 of account 2, is being
+/// deleted.
+async fn begin(bench: &Bench, contacts: u32) {
+    let begin = move |tx: &mut WriteTx<'_>| {
+        store_people(tx, contacts, 1)?;
+        for number in 1..=contacts {
+            connect(tx, number, 1)?;
+        }
+        let grant = Connection { value_type: SecretType::OAuth, ..connection(1, 1) };
+        connection::upsert(tx, &Connection { account: account_id(2), ..grant })?;
+        deletion::begin(tx, &secret_id(1))?;
+        secret::delete(tx, &account_id(1), &secret_id(1)).map(drop)
+    };
+    bench.change(begin).await.unwrap();
+}
+
+on_both!(the_connections_of_a_deleted_secret_are_removed_a_few_at_a_time, async |bench| {
+    begin(bench, 3).await;
+    let remove = async |connections| {
+        let remove = bench.change(move |tx| {
+            let most = Most { connections, bytes: u64::MAX };
+            let last = deletion::last(tx, &secret_id(1), most)?.unwrap();
+            let removed = deletion::remove(tx, &secret_id(1), &last)?;
+            Ok((last, removed.into_iter().collect::<Vec<_>>()))
+        });
+        remove.await.unwrap()
+    };
+    let last = |account, contact, is_all| Last {
+        account: account_id(account),
+        contact: contact_id(contact),
+        is_all,
+    };
+    assert_eq!(remove(2).await, (last(1, 2, false), vec![(account_id(1), 2)]));
+    let rest = vec![(account_id(1), 1), (account_id(2), 1)];
+    assert_eq!(remove(2).await, (last(2, 1, true), rest));
+    let most = Most { connections: 2, bytes: u64::MAX };
+    assert_eq!(bench.look(move |tx| deletion::last(tx, &secret_id(1), most)).await, None);
+});
+
+on_both!(fewer_connections_are_removed_at_once_where_their_values_are_large, async |bench| {
+    bench.change(|tx| store_people(tx, 3, 1)).await.unwrap();
+    for number in 1..=3 {
+        let value = Sealed::from_stored(vec![1; 1000]);
+        let large = Connection { value, ..connection(number, 1) };
+        bench.change(move |tx| connection::upsert(tx, &large)).await.unwrap();
+    }
+    for (bytes, number, is_all) in [(1, 1, false), (1001, 2, false), (3000, 3, true)] {
+        let most = Most { connections: 9, bytes };
+        let last = bench.look(move |tx| deletion::last(tx, &secret_id(1), most)).await.unwrap();
+        assert_eq!((last.contact, last.is_all), (contact_id(number), is_all), "{bytes} bytes");
+    }
+});
+
+on_both!(a_deletion_is_known_with_how_far_it_has_come_until_it_ends, async |bench| {
+    begin(bench, 1).await;
+    let hold = async || bench.change(|tx| deletion::hold(tx, &secret_id(1))).await.unwrap();
+    let begun =
+        Deletion { secret: secret_id(1), account: account_id(1), removed: 0, partial: None };
+    assert_eq!(hold().await, Some(begun.clone()));
+    for partial in [Some((account_id(2), 7)), None] {
+        let come = Deletion { removed: 12, partial, ..begun.clone() };
+        let note = come.clone();
+        bench.change(move |tx| deletion::note(tx, &note)).await.unwrap();
+        assert_eq!(hold().await, Some(come));
+    }
+    assert_eq!(bench.look(|tx| deletion::list(tx, 9)).await, [secret_id(1)]);
+    bench.change(|tx| deletion::end(tx, &secret_id(1))).await.unwrap();
+    assert_eq!(hold().await, None);
+    assert_eq!(bench.look(|tx| deletion::list(tx, 9)).await, []);
+});
+
+on_both!(
+    contacts_are_deleted_while_a_deleted_secret_is_removed_and_each_grant_is_queued_once,
+    async |bench| {
+        begin(bench, ROUNDS).await;
+        let remove = |tx: &mut WriteTx<'_>, _| {
+            let is_over = remove_some(tx, &secret_id(1), 1)?;
+            Ok(if is_over { Did::Nothing } else { Did::Connect })
+        };
+        let did = at_once(bench, delete_contact, remove).await;
+        assert_eq!(count(&did, Did::Delete), i64::from(ROUNDS));
+        bench.change(|tx| remove_some(tx, &secret_id(1), 9)).await.unwrap();
+        assert_eq!((rows(bench, "connection"), rows(bench, "deletion")), (0, 0));
+        assert_eq!(rows(bench, "revocation"), i64::from(ROUNDS) + 1);
+    }
+);

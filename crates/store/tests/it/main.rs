@@ -47,6 +47,7 @@ mod batch;
 mod frozen;
 mod later;
 mod lock;
+mod log;
 mod look;
 mod lost;
 mod lost_commit;

@@ -4,7 +4,9 @@ use keyfob_core::{crypto::Sealed, secret::SecretType};
 use keyfob_store::{
     WriteTx,
     connection::{self, Connection},
+    deletion::{self, Most},
     revocation::{self, Revocation},
+    secret,
 };
 
 use crate::{
@@ -81,19 +83,44 @@ on_both!(the_grants_of_a_contact_are_queued_for_its_account_only, async |bench| 
     assert_eq!(list(bench, 2).await, []);
 });
 
+/// Begins the deletion of a secret of account 1, and queues the grants of its first connections.
+async fn delete(bench: &Bench, secret: u32, connections: u32) -> u64 {
+    let queue = bench.change(move |tx| {
+        let id = secret_id(secret);
+        deletion::begin(tx, &id)?;
+        secret::delete(tx, &account_id(1), &id)?;
+        let last = deletion::last(tx, &id, Most { connections, bytes: u64::MAX })?.unwrap();
+        revocation::queue_deleted(tx, &id, &last, at(5))
+    });
+    queue.await.unwrap()
+}
+
 on_both!(the_grants_of_a_secret_are_queued_for_the_accounts_of_their_contacts, async |bench| {
     some_grants(bench).await;
-    let queue = bench.change(|tx| revocation::queue_secret(tx, &secret_id(1), at(5)));
-    assert_eq!(queue.await.unwrap(), 3);
+    assert_eq!(delete(bench, 1, 3).await, 3);
     assert_eq!(list(bench, 1).await, [queued(1, 1), queued(2, 1)]);
     assert_eq!(list(bench, 2).await, [Revocation { account: account_id(2), ..queued(1, 1) }]);
+});
+
+on_both!(a_contact_that_is_deleted_before_its_turn_still_has_its_grant_queued, async |bench| {
+    some_grants(bench).await;
+    assert_eq!(delete(bench, 1, 1).await, 1);
+    assert_eq!(list(bench, 1).await, [queued(1, 1)]);
+    let queue =
+        bench.change(|tx| revocation::queue_contact(tx, &account_id(1), &contact_id(2), at(5)));
+    assert_eq!(queue.await.unwrap(), 2);
+    assert_eq!(list(bench, 1).await, [queued(1, 1), queued(2, 1), queued(2, 2)]);
+    let none = bench.change(|tx| {
+        let (account, contact, secret) = (account_id(2), contact_id(1), secret_id(1));
+        revocation::queue_connection(tx, &account, &contact, &secret, at(5))
+    });
+    assert_eq!(none.await.unwrap(), 0, "that is for the deletion, which removes it too");
 });
 
 on_both!(what_is_queued_is_listed_page_by_page_and_a_damaged_row_hides_no_other, async |bench| {
     some_grants(bench).await;
     for secret in [1, 2] {
-        let queue = bench.change(move |tx| revocation::queue_secret(tx, &secret_id(secret), at(5)));
-        queue.await.unwrap();
+        delete(bench, secret, 9).await;
     }
     let page = |after: Option<u32>| {
         let after = after.map(connection_id);

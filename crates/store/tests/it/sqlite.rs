@@ -145,16 +145,3 @@ fn a_file_that_is_removed_or_replaced_is_not_written_to_and_not_made_anew() {
         });
     }
 }
-
-/// What was deleted is overwritten in the database, but would still be in its log.
-#[test]
-fn the_write_ahead_log_is_emptied_when_there_is_nothing_to_do() {
-    run(Database::sqlite(), async |bench| {
-        let log = database::file(dir(bench)).with_extension("db-wal");
-        bench.change(|tx| store_account(tx, 1)).await.unwrap();
-        assert!(std::fs::metadata(&log).unwrap().len() > 0);
-        until("the log is empty", async || std::fs::metadata(&log).unwrap().len() == 0).await;
-        bench.change(|tx| store_account(tx, 2)).await.unwrap();
-        assert!(std::fs::metadata(&log).unwrap().len() > 0);
-    });
-}
