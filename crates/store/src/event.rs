@@ -45,8 +45,8 @@ pub struct Event {
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// `key`, `contact`, `link` for somebody at a link without a contact, `operator` for a command on the
-    /// machine itself, or `owner` for whoever has the object: another account, of which no more is told.
+    /// `key`, `link` for whoever used a link, `operator` for a command on the machine itself, or `owner` for
+    /// whoever has the object: another account, of which no more is told.
     pub kind: &'static str,
     /// The actor's id; an owner's is empty.
     pub id: Arc<str>,

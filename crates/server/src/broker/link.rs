@@ -46,7 +46,8 @@ pub struct Visit {
 pub struct Shown {
     /// What people call the account that asks.
     pub account: String,
-    /// What people call the contact who connects; `None` for a shared secret.
+    /// What people call the contact who connects; `None` for a shared secret, and for a contact without a
+    /// name: its fingerprint is the account's own affair.
     pub contact: Option<String>,
     /// What people call the secret.
     pub name: String,
@@ -342,7 +343,7 @@ fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
     let return_url = return_url.filter(is_allowed);
     Ok(Shown {
         account: account.name.clone(),
-        contact: contact.as_ref().map(name_of),
+        contact: contact.as_ref().and_then(name_of),
         name: usable.secret.name.clone(),
         description: usable.secret.description.clone(),
         secret_type: usable.secret_type,
@@ -356,13 +357,12 @@ fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
 }
 
 /// What people call a contact.
-fn name_of(contact: &Contact) -> String {
+fn name_of(contact: &Contact) -> Option<String> {
     let known = [
         Some(&contact.name),
         contact.nick.as_ref(),
         contact.email.as_ref(),
         contact.phone.as_ref(),
     ];
-    let name = known.into_iter().flatten().find(|name| !name.is_empty());
-    name.unwrap_or(&contact.fingerprint).clone()
+    known.into_iter().flatten().find(|name| !name.is_empty()).cloned()
 }
