@@ -16,9 +16,12 @@ export const STATES = {
     return open(context, await link({ type: 'basic' }), { heading: 'Connect GitHub' });
   },
   async 'form for a private key'(context) {
-    const page = await open(context, await link({ type: 'jwt', credential: { config: { algorithm: 'HS256' } } }));
+    const page = await open(context, await link({ type: 'jwt', credential: { config: { algorithm: 'EdDSA' } } }));
     await page.getByLabel('Private key').fill(`${KEY}\n`);
     return page;
+  },
+  async 'form for a signing key'(context) {
+    return open(context, await link({ type: 'jwt', credential: { config: { algorithm: 'HS256' } } }));
   },
   async 'form with little said'(context) {
     const owner = await account({ name: '' });
