@@ -39,8 +39,9 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 
 if [ ${#as[@]} != 0 ]; then chown postgres "$dir"; fi
+# Texts are sorted as people do, as most databases do by default, and not by their bytes.
 # The files of the empty cluster need not be synced before the start; the server itself syncs as it does by default.
-(cd "$dir" && "${as[@]}" "$bin/initdb" -D data -U postgres -A trust -E UTF8 --no-locale --no-sync >initdb.log 2>&1) || {
+(cd "$dir" && "${as[@]}" "$bin/initdb" -D data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync >initdb.log 2>&1) || {
   cat "$dir/initdb.log" >&2
   die "initdb failed"
 }

@@ -74,6 +74,14 @@ macro_rules! ids {
                 Self::from_bits([0; 16])
             }
 
+            /// The id that sorts after all others, and that nothing ever has: all bits one, which is a
+            /// moment in the year 10889. Of the ids' own characters, so that it does in every database,
+            /// whichever way that sorts other ones.
+            #[must_use]
+            pub fn last() -> Self {
+                Self::from_bits([0xff; 16])
+            }
+
             /// Reads an id that came from outside.
             pub fn parse(text: &str) -> Result<Self, MalformedId> {
                 match text.strip_prefix($prefix) {

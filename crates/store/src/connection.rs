@@ -166,8 +166,8 @@ pub fn list_newest(
     limit: u32,
 ) -> Result<Page<Named, ConnectionId>, StoreError> {
     let list = select_named!("AND connection.id < $3 ORDER BY connection.id DESC LIMIT $4");
-    // Every id starts with a prefix that sorts before this.
-    let before = before.map_or("~", ConnectionId::as_str);
+    let end = ConnectionId::last();
+    let before = before.unwrap_or(&end).as_str();
     let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &before, &i64::from(limit)];
     tx.page(list, &params, (0, ConnectionId::from_stored), read_named)
 }
@@ -197,7 +197,8 @@ pub fn list_by_secret_newest(
 ) -> Result<Page<Named, SecretId>, StoreError> {
     let list =
         select_named!("AND connection.secret_id < $3 ORDER BY connection.secret_id DESC LIMIT $4");
-    let before = before.map_or("~", SecretId::as_str);
+    let end = SecretId::last();
+    let before = before.unwrap_or(&end).as_str();
     let params: [&dyn Bind; 4] = [&account.as_str(), &contact.as_str(), &before, &i64::from(limit)];
     tx.page(list, &params, (3, SecretId::from_stored), read_named)
 }

@@ -110,8 +110,8 @@ pub fn list_newest(
     limit: u32,
 ) -> Result<Page<Contact, ContactId>, StoreError> {
     let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-    // Every id starts with a prefix that sorts before this.
-    let before = before.map_or("~", ContactId::as_str);
+    let end = ContactId::last();
+    let before = before.unwrap_or(&end).as_str();
     let params: [&dyn crate::conn::Bind; 3] = [&account.as_str(), &before, &i64::from(limit)];
     tx.page(list, &params, (0, ContactId::from_stored), read)
 }

@@ -105,8 +105,8 @@ pub fn list_newest(
     limit: u32,
 ) -> Result<Page<Key, KeyId>, StoreError> {
     let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-    // Every id starts with a prefix that sorts before this.
-    let before = before.map_or("~", KeyId::as_str);
+    let end = KeyId::last();
+    let before = before.unwrap_or(&end).as_str();
     tx.page(list, &[&account.as_str(), &before, &i64::from(limit)], (1, KeyId::from_stored), read)
 }
 

@@ -146,8 +146,8 @@ pub fn list_newest(
     limit: u32,
 ) -> Result<Page<Secret, SecretId>, StoreError> {
     let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-    // Every id starts with a prefix that sorts before this.
-    let before = before.map_or("~", SecretId::as_str);
+    let end = SecretId::last();
+    let before = before.unwrap_or(&end).as_str();
     let params: [&dyn Bind; 3] = [&account.as_str(), &before, &i64::from(limit)];
     tx.page(list, &params, (0, SecretId::from_stored), read)
 }

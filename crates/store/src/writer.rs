@@ -81,9 +81,12 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        if let Some(answer) = self.answer {
+        let Self { work, answer, reply } = *self;
+        // What the unit holds ends before its caller goes on.
+        drop(work);
+        if let Some(answer) = answer {
             // The caller may have gone; the unit is committed all the same.
-            let _ = self.reply.send(answer);
+            let _ = reply.send(answer);
         }
     }
 

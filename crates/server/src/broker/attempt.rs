@@ -57,9 +57,12 @@ impl Attempt {
         self.state.borrow().fate
     }
 
-    /// Whether its answer is known to be lost.
-    pub(super) fn is_lost(&self) -> bool {
-        matches!(self.fate(), Fate::Unanswered(_))
+    /// Since when its answer is known to be lost.
+    pub(super) fn lost_at(&self) -> Option<Timestamp> {
+        match self.fate() {
+            Fate::Unanswered(at) => Some(at),
+            Fate::Open | Fate::Answered => None,
+        }
     }
 
     /// Ends when it is known what became of its answer, and what it made.
@@ -138,7 +141,7 @@ impl Attempts {
         let known = self.known();
         let is_same =
             |early: &&Arc<Attempt>| early.account == attempt.account && early.key == attempt.key;
-        known.early.iter().find(is_same).filter(|_| !attempt.is_lost()).cloned()
+        known.early.iter().find(is_same).filter(|_| attempt.lost_at().is_none()).cloned()
     }
 
     /// Notes what `attempt` makes now. When its answer was lost, if it already is.

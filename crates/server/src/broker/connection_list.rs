@@ -55,6 +55,7 @@ impl Broker {
         slice: Slice<ConnectionId>,
     ) -> Result<Page<ContactSecret, ConnectionId>, Error> {
         caller.decide(Action::ConnectionList, Object::Account)?;
+        self.reauthenticate(caller).await?;
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
             let contact = find_contact(tx, &asking, &contact)?.id;
@@ -96,6 +97,7 @@ impl Broker {
         slice: Slice<SecretId>,
     ) -> Result<Page<ContactSecret, SecretId>, Error> {
         caller.decide(Action::ConnectionList, Object::Account)?;
+        self.reauthenticate(caller).await?;
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
             let contact = find_contact(tx, &asking, &contact)?.id;

@@ -212,6 +212,8 @@ impl Broker {
         filter: MetaFilter,
     ) -> Result<Page<Contact, ContactId>, Error> {
         caller.decide(action, Object::Account)?;
+        // A long list is read in many parts, and a key may end in between.
+        self.reauthenticate(caller).await?;
         let account = caller.account().clone();
         let limit = if filter.is_empty() { slice.take } else { SCANNED };
         let page = self.read(move |tx| {

@@ -167,9 +167,9 @@ impl Broker {
         let Some(first) = creation::claim(tx, caller.account(), by_content, since)? else {
             return Ok(None);
         };
-        let is_lost = claim.attempt.is_some_and(|mine| mine.is_lost());
-        if is_lost && first.created_at >= claim.now {
-            // Nobody waits for this one any more, and its repetition overtook it.
+        let lost_at = claim.attempt.and_then(|mine| mine.lost_at());
+        if lost_at.is_some_and(|at| first.created_at >= at) {
+            // Nobody waits for this one any more, and what was sent since, its repetition, overtook it.
             return Ok(Some(first.object_id));
         }
         let lost_at = match (self.inner.attempts.answer_of(&first.object_id), claim.attempt) {
@@ -179,7 +179,9 @@ impl Broker {
             }
             _ => first.unanswered_at,
         };
-        let is_sent_again = lost_at.is_some_and(|at| at >= claim.now.minus(SENT_AGAIN_WITHIN));
+        // It may have been lost since this one came; much later only by a clock that was wrong.
+        let within = claim.now.minus(SENT_AGAIN_WITHIN)..=claim.now.plus(SENT_AGAIN_WITHIN);
+        let is_sent_again = lost_at.is_some_and(|at| within.contains(&at));
         Ok(is_sent_again.then_some(first.object_id))
     }
 

@@ -94,6 +94,7 @@ impl Broker {
         slice: Slice<KeyId>,
     ) -> Result<Page<Key, KeyId>, Error> {
         caller.decide(Action::KeyList, Object::Account)?;
+        self.reauthenticate(caller).await?;
         let account = caller.account().clone();
         let page = self.read(move |tx| {
             let list = if slice.oldest_first { key::list } else { key::list_newest };

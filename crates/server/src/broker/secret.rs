@@ -135,6 +135,7 @@ impl Broker {
         filter: SecretFilter,
     ) -> Result<Page<Described, SecretId>, Error> {
         caller.decide(Action::SecretList, Object::Account)?;
+        self.reauthenticate(caller).await?;
         let (broker, asking) = (self.clone(), caller.clone());
         let limit = if filter.is_empty() { slice.take } else { SCANNED };
         let page = self.read(move |tx| {

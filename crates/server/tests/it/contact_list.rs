@@ -131,6 +131,25 @@ async fn a_list_that_breaks_off_says_so_in_its_last_line() {
     assert_eq!(last["data"]["code"], "INTERNAL_SERVER_ERROR");
 }
 
+/// Revoking a key counts for a list that is being sent, too.
+#[tokio::test]
+async fn a_list_breaks_off_when_its_key_ends() {
+    let app = TestApp::new().await;
+    some(&app, 101).await;
+    let (key, caller) = app.new_caller("backend").await;
+    let mut request = Request::builder().uri(LIST).header("Accept", "application/jsonl");
+    for (name, value) in &caller.headers {
+        request = request.header(name, value);
+    }
+    let answer = caller.app.handle(request.body(Body::empty()).unwrap(), None).await;
+    // The first page was read before the answer began.
+    app.owner().post(format!("/api/v1/key/{}/revoke", key.id), json!({})).await.ok();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let lines: Vec<_> = body.split_inclusive(|byte| *byte == b'\n').collect();
+    let last: Value = serde_json::from_slice(lines[100]).unwrap();
+    assert_eq!(last["data"]["code"], "NOT_AUTHENTICATED");
+}
+
 #[tokio::test]
 async fn an_export_has_every_contact_in_each_format() {
     let app = TestApp::new().await;
