@@ -6,9 +6,9 @@ use std::{
 };
 
 use keyfob_core::{
-    crypto::{MasterKey, Sealed},
-    id::{AccountId, ContactId, SecretId},
-    policy::{Action, Grant, Object, Role, decide},
+    crypto::{DataKey, MasterKey, Sealed},
+    id::AccountId,
+    policy::Role,
     totp::{Algorithm, Kind, Parameters, Seed},
 };
 use keyfob_server::{
@@ -20,12 +20,7 @@ use keyfob_server::{
     random::SystemRandom,
     vault,
 };
-use keyfob_store::{
-    Store, StoreError, WriteTx, account,
-    connection::{self, Connection},
-    data_key, event,
-    secret::{self, Secret},
-};
+use keyfob_store::{Store, StoreError, WriteTx, account, event};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -286,53 +281,19 @@ impl TestApp {
         first.unwrap().unwrap().id
     }
 
-    /// A secret as it is stored, and its value and config in the clear.
-    pub(crate) async fn open_secret(&self, id: &str) -> (Secret, [Option<String>; 2]) {
-        let id = SecretId::parse(id).unwrap();
-        let read = self.running.store.read(move |tx| {
-            let account = secret::account_of(tx, &id)?.unwrap();
-            let secret = secret::find(tx, &account, &id)?.unwrap();
-            let key = data_key::find_newest(tx, &account)?;
-            Ok::<_, StoreError>((secret, key.unwrap()))
-        });
-        let (secret, (number, wrapped)) = read.await.unwrap();
-        let master = std::fs::read_to_string(self.config.key_file()).unwrap();
-        let master = MasterKey::parse(&master.into()).unwrap();
-        let key = master.unwrap_data_key(&secret.account, number, &wrapped).unwrap();
-        let grant = Grant::new(secret.account.clone(), Role::Owner);
-        let permit = decide(&grant, Action::SecretFetch, Object::Secret(&secret.id)).unwrap();
-        let open = |column, sealed: &Option<Sealed>| {
-            let opened = key.open(&permit, column, sealed.as_ref()?).unwrap();
-            Some(String::from_utf8(opened.to_vec()).unwrap())
-        };
-        let opened = [open("value", &secret.value), open("config", &secret.config)];
-        (secret, opened)
+    pub(crate) fn store(&self) -> &Store {
+        &self.running.store
     }
 
-    /// The connection of a contact and a secret as it is stored, and its value in the clear.
-    pub(crate) async fn open_connection(
+    /// The account's newest data key, opened with the master key's file.
+    pub(crate) fn data_key(
         &self,
-        contact: &str,
-        secret: &str,
-    ) -> Option<(Connection, String)> {
-        let account = self.account().await;
-        let of = (ContactId::parse(contact).unwrap(), SecretId::parse(secret).unwrap());
-        let asked = (account.clone(), of.clone());
-        let read = self.running.store.read(move |tx| {
-            let (account, (contact, secret)) = &asked;
-            let key = data_key::find_newest(tx, account)?;
-            Ok::<_, StoreError>((connection::find(tx, account, contact, secret)?, key.unwrap()))
-        });
-        let (connection, (number, wrapped)) = read.await.unwrap();
-        let connection = connection?;
+        account: &AccountId,
+        (number, wrapped): (u32, Sealed),
+    ) -> DataKey {
         let master = std::fs::read_to_string(self.config.key_file()).unwrap();
         let master = MasterKey::parse(&master.into()).unwrap();
-        let key = master.unwrap_data_key(&account, number, &wrapped).unwrap();
-        let grant = Grant::new(account, Role::Owner);
-        let object = Object::Connection(&of.0, &of.1);
-        let permit = decide(&grant, Action::ConnectionVerify, object).unwrap();
-        let value = key.open(&permit, "value", &connection.value).unwrap();
-        Some((connection, String::from_utf8(value.to_vec()).unwrap()))
+        master.unwrap_data_key(account, number, &wrapped).unwrap()
     }
 
     pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {

@@ -17,6 +17,7 @@ mod guard;
 mod listening;
 mod lossy;
 mod manual_clock;
+mod stored;
 
 mod account;
 mod audit;

@@ -1,0 +1,62 @@
+//! What is stored, in the clear: opened as only the service can.
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{ContactId, SecretId},
+    policy::{Action, Grant, Object, Role, decide},
+};
+use keyfob_store::{
+    StoreError,
+    connection::{self, Connection},
+    data_key,
+    secret::{self, Secret},
+};
+
+use crate::app::TestApp;
+
+impl TestApp {
+    /// A secret as it is stored, and its value and config in the clear.
+    pub(crate) async fn open_secret(&self, id: &str) -> (Secret, [Option<String>; 2]) {
+        let id = SecretId::parse(id).unwrap();
+        let read = self.store().read(move |tx| {
+            let account = secret::account_of(tx, &id)?.unwrap();
+            let secret = secret::find(tx, &account, &id)?.unwrap();
+            let key = data_key::find_newest(tx, &account)?;
+            Ok::<_, StoreError>((secret, key.unwrap()))
+        });
+        let (secret, wrapped) = read.await.unwrap();
+        let key = self.data_key(&secret.account, wrapped);
+        let grant = Grant::new(secret.account.clone(), Role::Owner);
+        let permit = decide(&grant, Action::SecretFetch, Object::Secret(&secret.id)).unwrap();
+        let open = |column, sealed: &Option<Sealed>| {
+            let opened = key.open(&permit, column, sealed.as_ref()?).unwrap();
+            Some(String::from_utf8(opened.to_vec()).unwrap())
+        };
+        let opened = [open("value", &secret.value), open("config", &secret.config)];
+        (secret, opened)
+    }
+
+    /// The connection of a contact and a secret as it is stored, and its value in the clear.
+    pub(crate) async fn open_connection(
+        &self,
+        contact: &str,
+        secret: &str,
+    ) -> Option<(Connection, String)> {
+        let account = self.account().await;
+        let of = (ContactId::parse(contact).unwrap(), SecretId::parse(secret).unwrap());
+        let asked = (account.clone(), of.clone());
+        let read = self.store().read(move |tx| {
+            let (account, (contact, secret)) = &asked;
+            let key = data_key::find_newest(tx, account)?;
+            Ok::<_, StoreError>((connection::find(tx, account, contact, secret)?, key.unwrap()))
+        });
+        let (connection, wrapped) = read.await.unwrap();
+        let connection = connection?;
+        let key = self.data_key(&account, wrapped);
+        let grant = Grant::new(account, Role::Owner);
+        let object = Object::Connection(&of.0, &of.1);
+        let permit = decide(&grant, Action::ConnectionVerify, object).unwrap();
+        let value = key.open(&permit, "value", &connection.value).unwrap();
+        Some((connection, String::from_utf8(value.to_vec()).unwrap()))
+    }
+}
