@@ -132,8 +132,6 @@ ids! {
     SecretId = "sec_";
     /// Names a connection: one contact's stored credential for one secret.
     ConnectionId = "cxn_";
-    /// Names an authentication: a pending act of connecting.
-    AuthenticationId = "aut_";
     /// Names an audit event.
     EventId = "evt_";
 }
