@@ -259,6 +259,29 @@ pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), Store
     .map(drop)
 }
 
+/// Puts a renewed value, and what goes with it, in the place of `old`. `false` if the connection does not
+/// hold that any more: of any number of concurrent calls for one old value exactly one gets `true`.
+pub fn swap(tx: &mut WriteTx<'_>, renewed: &Connection, old: &Sealed) -> Result<bool, StoreError> {
+    let swap = sql!(
+        connection,
+        "UPDATE connection
+         SET value = $4, expires_at = $5, scopes = $6, broken = $7, updated_at = $8
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3 AND value = $9"
+    );
+    let params: [&dyn Bind; 9] = [
+        &renewed.account.as_str(),
+        &renewed.contact.as_str(),
+        &renewed.secret.as_str(),
+        &renewed.value.as_bytes(),
+        &renewed.expires_at.map(Timestamp::as_millis),
+        &renewed.scopes,
+        &renewed.broken,
+        &renewed.updated_at.as_millis(),
+        &old.as_bytes(),
+    ];
+    Ok(tx.execute(swap, &params)? == 1)
+}
+
 /// Takes away what the contact has connected the secret with. `false` if it has not, or if the secret is
 /// gone: then its deletion removes it, which also queues its grant.
 pub fn delete(

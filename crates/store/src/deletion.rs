@@ -10,6 +10,7 @@ use keyfob_core::id::{AccountId, ContactId, SecretId};
 use crate::{
     ReadTx, StoreError, WriteTx,
     conn::{Bind, Row, sql},
+    refresh,
 };
 
 /// A secret that is gone before its connections are.
@@ -122,6 +123,7 @@ pub fn remove(
          WHERE secret_id = $1 AND (account_id, contact_id) <= ($2, $3) RETURNING account_id"
     );
     let params: [&dyn Bind; 3] = [&secret.as_str(), &last.account.as_str(), &last.contact.as_str()];
+    refresh::end_deleted(tx, secret, last)?;
     let accounts =
         tx.change_many(remove, &params, |row| Ok(AccountId::from_stored(&row.get::<String>(0)?)))?;
     let mut removed = BTreeMap::new();

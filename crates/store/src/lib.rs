@@ -37,6 +37,7 @@ pub mod data_key;
 pub mod deletion;
 pub mod event;
 pub mod key;
+pub mod refresh;
 pub mod revocation;
 pub mod secret;
 pub mod totp;

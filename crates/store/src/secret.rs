@@ -33,6 +33,12 @@ pub struct Secret {
     pub secret_type: SecretType,
     /// Its one value for everybody, sealed.
     pub value: Option<Sealed>,
+    /// When that value ends, if it says so.
+    pub expires_at: Option<Timestamp>,
+    /// What it allows, separated by blanks, if it says so.
+    pub scopes: Option<String>,
+    /// Why it cannot be used any more, if it cannot.
+    pub broken: Option<String>,
     /// A JSON object that says how it is used, sealed.
     pub config: Option<Sealed>,
     /// Who may use it.
@@ -65,13 +71,16 @@ fn read(row: &Row<'_>) -> Result<Secret, StoreError> {
         meta: row.get(11)?,
         created_at: row.time(12)?,
         updated_at: row.time(13)?,
+        expires_at: row.time_if_any(14)?,
+        scopes: row.get(15)?,
+        broken: row.get(16)?,
     })
 }
 
 macro_rules! columns {
     () => {
         "id, account_id, alias, name, description, blueprint_id, kind, type, value, config,
-         visibility, meta, created_at, updated_at"
+         visibility, meta, created_at, updated_at, expires_at, scopes, broken"
     };
 }
 
@@ -158,8 +167,9 @@ pub fn insert(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<bool, StoreError>
     let insert = sql!(
         secret,
         "INSERT INTO secret (account_id, id, alias, name, description, blueprint_id, kind, type,
-                             value, config, visibility, meta, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                             value, config, visibility, meta, created_at, updated_at,
+                             expires_at, scopes, broken)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (account_id, alias) DO NOTHING"
     );
     let stored = tx.execute(
@@ -179,6 +189,9 @@ pub fn insert(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<bool, StoreError>
             &secret.meta,
             &secret.created_at.as_millis(),
             &secret.updated_at.as_millis(),
+            &secret.expires_at.map(Timestamp::as_millis),
+            &secret.scopes,
+            &secret.broken,
         ],
     )?;
     Ok(stored == 1)
@@ -224,7 +237,8 @@ pub fn update(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<(), StoreError> {
     let update = sql!(
         secret,
         "UPDATE secret SET alias = $3, name = $4, description = $5, blueprint_id = $6, kind = $7,
-                           type = $8, value = $9, config = $10, visibility = $11, meta = $12
+                           type = $8, value = $9, config = $10, visibility = $11, meta = $12,
+                           expires_at = $13, scopes = $14, broken = $15
          WHERE account_id = $1 AND id = $2"
     );
     tx.execute(
@@ -242,9 +256,36 @@ pub fn update(tx: &mut WriteTx<'_>, secret: &Secret) -> Result<(), StoreError> {
             &secret.config.as_ref().map(Sealed::as_bytes),
             &secret.visibility.as_str(),
             &secret.meta,
+            &secret.expires_at.map(Timestamp::as_millis),
+            &secret.scopes,
+            &secret.broken,
         ],
     )
     .map(drop)
+}
+
+/// Puts a renewed value, and what goes with it, in the place of `old`, or of none. `false` if the secret does
+/// not hold that any more: of any number of concurrent calls for one old value exactly one gets `true`.
+pub fn swap(
+    tx: &mut WriteTx<'_>,
+    renewed: &Secret,
+    old: Option<&Sealed>,
+) -> Result<bool, StoreError> {
+    let swap = sql!(
+        secret,
+        "UPDATE secret SET value = $3, expires_at = $4, scopes = $5, broken = $6
+         WHERE account_id = $1 AND id = $2 AND value IS NOT DISTINCT FROM $7"
+    );
+    let params: [&dyn Bind; 7] = [
+        &renewed.account.as_str(),
+        &renewed.id.as_str(),
+        &renewed.value.as_ref().map(Sealed::as_bytes),
+        &renewed.expires_at.map(Timestamp::as_millis),
+        &renewed.scopes,
+        &renewed.broken,
+        &old.map(Sealed::as_bytes),
+    ];
+    Ok(tx.execute(swap, &params)? == 1)
 }
 
 /// Deletes the secret, but none of its connections: that is for [`crate::deletion`]. `false` if there is

@@ -38,6 +38,8 @@ mod data_key;
 mod deletion;
 mod event;
 mod key;
+mod refresh;
+mod request;
 mod revocation;
 mod secret;
 mod totp;
