@@ -23,7 +23,7 @@ CREATE TABLE refresh (
     PRIMARY KEY (account_id, contact_id, secret_id)
 ) /*sqlite WITHOUT ROWID sqlite*/;
 
-CREATE INDEX refresh_by_due ON refresh (due_at);
+CREATE INDEX refresh_by_due ON refresh (host, due_at);
 
 -- Deleting a secret goes through them in this order.
 CREATE INDEX refresh_by_secret ON refresh (secret_id, account_id, contact_id);

@@ -118,9 +118,23 @@ pub fn find(tx: &mut ReadTx<'_>, holder: &Holder) -> Result<Option<Refresh>, Sto
     tx.one(find, &params, read)
 }
 
-/// Up to `limit` grants that are due at `now` and that nobody is at, the longest due first.
+/// The first host after `after` with grants that are to be renewed some time, and when the first of them is.
+pub fn next_host(
+    tx: &mut ReadTx<'_>,
+    after: &str,
+) -> Result<Option<(String, Timestamp)>, StoreError> {
+    let next = sql!(
+        refresh,
+        "SELECT host, due_at FROM refresh WHERE host > $1 AND due_at IS NOT NULL
+         ORDER BY host, due_at LIMIT 1"
+    );
+    tx.one(next, &[&after], |row| Ok((row.get(0)?, row.time(1)?)))
+}
+
+/// Up to `limit` grants from `host` that are due at `now` and that nobody is at, the longest due first.
 pub fn list_due(
     tx: &mut ReadTx<'_>,
+    host: &str,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Refresh>, StoreError> {
@@ -129,11 +143,12 @@ pub fn list_due(
         concat!(
             "SELECT ",
             columns!(),
-            " FROM refresh WHERE due_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
-             ORDER BY due_at LIMIT $2"
+            " FROM refresh
+             WHERE host = $1 AND due_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
+             ORDER BY due_at LIMIT $3"
         )
     );
-    tx.many(list, &[&now.as_millis(), &i64::from(limit)], read)
+    tx.many(list, &[&host, &now.as_millis(), &i64::from(limit)], read)
 }
 
 /// Has a grant kept alive that was just stored, from `due_at` on. Whoever is still renewing what was there

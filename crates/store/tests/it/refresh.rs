@@ -58,7 +58,7 @@ async fn find(bench: &Bench, holder: Holder) -> Option<Refresh> {
 }
 
 async fn due(bench: &Bench, now: i64, limit: u32) -> Vec<Refresh> {
-    bench.look(move |tx| refresh::list_due(tx, at(now), limit)).await
+    bench.look(move |tx| refresh::list_due(tx, "id.example.com", at(now), limit)).await
 }
 
 async fn lease(bench: &Bench, seen: Refresh, now: i64) -> Option<i64> {
@@ -83,6 +83,21 @@ on_both!(grants_are_due_in_the_order_of_their_time, async |bench| {
     ];
     assert_eq!(due(bench, 30, 10).await, expected);
     assert_eq!(due(bench, 30, 2).await, expected[..2]);
+});
+
+on_both!(hosts_are_told_one_after_the_other_with_the_first_that_is_due, async |bench| {
+    some_grants(bench).await;
+    let others = bench.change(|tx| {
+        for (secret, host, due_at) in [(1, "a.example", Some(5)), (2, "z.example", None)] {
+            refresh::plan(tx, &holder(None, secret), host, due_at.map(at))?;
+        }
+        Ok(())
+    });
+    others.await.unwrap();
+    let next = async |after| bench.look(move |tx| refresh::next_host(tx, after)).await;
+    assert_eq!(next("").await, Some(("a.example".into(), at(5))));
+    assert_eq!(next("a.example").await, Some(("id.example.com".into(), at(10))));
+    assert_eq!(next("id.example.com").await, None, "what is never due is not waited for");
 });
 
 on_both!(of_any_number_who_saw_the_same_one_has_the_lease, async |bench| {
