@@ -56,7 +56,7 @@ pub enum Fault {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Answer {
-    /// Its status.
+    /// Its status, 200 to 599. With any other, or with a header that HTTP cannot send, the connection breaks instead.
     pub status: u16,
     /// Its headers, by name.
     #[serde(default)]

@@ -60,3 +60,8 @@ pub use ledger::{InFlight, Ledger, Request};
 pub use mint::MintFailed;
 pub use options::{AnswerStyle, Options};
 pub use provider::{GrantError, IssuedGrant, Provider, Scripted, StartError, TooLate};
+
+/// Compiles and runs what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
