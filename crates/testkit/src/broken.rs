@@ -34,9 +34,12 @@ pub(crate) async fn answer(fault: &Fault, own: Response<Body>) -> Result<Respons
     }
 }
 
-/// Says how long the body is, sends half of it, and breaks.
+/// Says how long the body is, sends half of it, and breaks. An answer without a body has no half, and is lost.
 async fn truncated(own: Response<Body>) -> Result<Response<Body>, Broken> {
     let (mut parts, body) = whole(own).await?;
+    if body.is_empty() {
+        return Err(Broken);
+    }
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
     let end = stream::once(async {

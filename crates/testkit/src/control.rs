@@ -1,6 +1,6 @@
 //! Control over HTTP, under `/control`, for tests in any language. Its requests are not in the ledger.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -51,7 +51,7 @@ struct Script {
     endpoint: Endpoint,
     fault: Fault,
     #[serde(default)]
-    times: Option<u32>,
+    times: Option<NonZeroU32>,
     #[serde(default)]
     always: bool,
     #[serde(default)]
@@ -68,7 +68,7 @@ async fn script(Extract(shared): Extract<Arc<Shared>>, body: Bytes) -> Result<St
     if let Fault::Answer(answer) = &fault {
         answer.check().map_err(Refusal::request)?;
     }
-    let times = if always { None } else { Some(times.unwrap_or(1)) };
+    let times = if always { None } else { Some(times.map_or(1, NonZeroU32::get)) };
     let rule = Rule { times, grant_type, client, ..Rule::once(endpoint, fault) };
     shared.look(|state| state.script.add(rule));
     Ok(StatusCode::NO_CONTENT)

@@ -28,7 +28,7 @@ pub struct Request {
     pub client: Option<String>,
     /// How it says so; it need not have been right.
     pub auth_method: Option<AuthMethod>,
-    /// The family of the token that it carried, or else of the one that it got.
+    /// The family of the token or code that it carried, or else of the token that it got.
     pub family: Option<FamilyId>,
     /// The generation of that token.
     pub generation: Option<u32>,

@@ -6,16 +6,16 @@ use bytes::Bytes;
 use crate::{
     client::AuthMethod,
     client_auth::claimed,
-    clock::Moment,
     endpoint::Endpoint,
-    family::{Families, FamilyId},
+    family::FamilyId,
     fields::{Fields, is_form},
     ledger::Request,
     resource::bearer,
+    state::State,
 };
 
 /// Notes what a request says, whether or not it will be looked at.
-pub(crate) fn seen(parts: &Parts, body: &Bytes, families: &Families, at: Moment) -> Request {
+pub(crate) fn seen(parts: &Parts, body: &Bytes, state: &State) -> Request {
     let fields = if is_form(&parts.headers) {
         Fields::parse(body)
     } else {
@@ -23,9 +23,9 @@ pub(crate) fn seen(parts: &Parts, body: &Bytes, families: &Families, at: Moment)
     };
     let endpoint = Endpoint::of(parts.uri.path());
     let (client, auth_method) = client(parts, &fields, endpoint);
-    let carried = carried(parts, &fields, families);
+    let carried = carried(parts, &fields, state);
     Request {
-        at,
+        at: state.now(),
         endpoint,
         method: parts.method.to_string(),
         grant_type: fields.get("grant_type").map(str::to_owned),
@@ -55,9 +55,13 @@ fn client(
     }
 }
 
-/// The family and generation of the token that the request carries.
-fn carried(parts: &Parts, fields: &Fields, families: &Families) -> Option<(FamilyId, u32)> {
+/// The family and generation of the token that the request carries, or of what its code issued before.
+fn carried(parts: &Parts, fields: &Fields, state: &State) -> Option<(FamilyId, u32)> {
+    if let Some(code) = fields.get("code").and_then(|code| state.codes.get(code)) {
+        return code.family.map(|family| (family, 0));
+    }
     let token = fields.get("refresh_token").or(fields.get("token")).or(bearer(&parts.headers))?;
+    let families = &state.ledger.families;
     let refresh = families.refresh(token).map(|token| (token.family, token.generation));
     refresh.or_else(|| families.access(token).map(|token| (token.family, token.generation)))
 }

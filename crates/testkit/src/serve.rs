@@ -85,7 +85,7 @@ impl Visit {
         // Taken before the ledger shows the request, so that no release is missed.
         let released = shared.releases();
         let (line, fault) = shared.with(|state| {
-            let mut request = seen(parts, body, &state.ledger.families, state.now());
+            let mut request = seen(parts, body, state);
             request.fault = state.script.take(&request, &state.ledger);
             let fault = request.fault.clone().unwrap_or(Fault::Pass);
             (state.ledger.enter(request), fault)

@@ -1,9 +1,12 @@
 //! Client authentication with signed assertions (RFC 7523).
 
 use aws_lc_rs::{
-    encoding::AsDer,
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
+    rsa::KeySize,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
+    },
 };
 use data_encoding::BASE64;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
@@ -75,6 +78,17 @@ async fn an_ed25519_key_works_as_well() {
     let app = App::with(|options| options.clients.push(client)).await;
     let key = EncodingKey::from_ed_der(der.as_ref());
     ask(&app, Algorithm::EdDSA, &key, &claims(&app, "1")).await.assert_ok();
+}
+
+#[tokio::test]
+async fn an_rsa_key_works_as_well() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let private: Pkcs8V1Der = pair.as_der().unwrap();
+    let key = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", private.as_ref()).as_bytes()).unwrap();
+    let public: PublicKeyX509Der = pair.public_key().as_der().unwrap();
+    let client = Client::signing("signer", Algorithm::RS256, &pem("PUBLIC KEY", public.as_ref()));
+    let app = App::with(|options| options.clients.push(client)).await;
+    ask(&app, Algorithm::RS256, &key, &claims(&app, "1")).await.assert_ok();
 }
 
 #[tokio::test]

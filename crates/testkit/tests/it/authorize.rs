@@ -133,8 +133,9 @@ async fn a_code_that_is_used_again_revokes_what_it_issued() {
     assert!(!app.provider.is_valid(&told.text("access_token")));
     app.refresh(&told.text("refresh_token")).await.assert_refused("invalid_grant");
     let ledger = app.provider.ledger();
-    let family = ledger.families().values().next().unwrap();
+    let (id, family) = ledger.families().first_key_value().unwrap();
     assert_eq!(family.death.unwrap().cause, Cause::CodeReplay);
+    assert!(ledger.at(Endpoint::Token).all(|request| request.family == Some(*id)));
 }
 
 #[tokio::test]

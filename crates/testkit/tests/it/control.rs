@@ -74,6 +74,7 @@ async fn what_cannot_be_scripted_is_refused() {
         json!({ "endpoint": "token", "fault": { "kind": "answer", "status": 100 } }),
         json!({ "endpoint": "token", "fault": { "kind": "delayBefore", "duration": -1 } }),
         json!({ "endpoint": "token", "fault": { "kind": "pass" }, "times": 1, "always": true }),
+        json!({ "endpoint": "token", "fault": { "kind": "lostAnswer" }, "times": 0 }),
         json!({ "endpoint": "token", "fault": { "kind": "answer", "status": 200, "headers": { "a b": "" } } }),
     ] {
         let told = control(&app, "script", &script).await;

@@ -12,7 +12,7 @@ use std::{
 use keyfob_testkit::{Endpoint, Fault};
 use reqwest::StatusCode;
 
-use crate::app::{App, Told};
+use crate::app::{App, ID, SECRET, Told};
 
 /// What the provider itself decided for the first request at the token endpoint.
 fn decided(app: &App) -> Option<u16> {
@@ -53,6 +53,17 @@ async fn a_truncated_answer_breaks_in_its_body() {
     assert_eq!(answer.status(), StatusCode::OK);
     answer.bytes().await.unwrap_err();
     assert_eq!(app.provider.ledger().refreshes(grant.family), 1);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_without_a_body_is_lost() {
+    let app = App::start().await;
+    app.provider.script(Endpoint::Revoke, Fault::Truncate);
+    let grant = app.grant();
+    let form =
+        [("client_id", ID), ("client_secret", SECRET), ("token", grant.refresh_token.as_str())];
+    app.post("/revoke", &form).await.unwrap_err();
+    assert_eq!(app.provider.ledger().requests[0].status, Some(200));
 }
 
 #[tokio::test]
