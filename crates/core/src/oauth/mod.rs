@@ -3,11 +3,17 @@
 //! What comes from a provider is not trusted: texts are kept short and printable, and whatever in them
 //! looks like a token is taken out; times are bounded; what cannot be read is never taken for a refusal.
 
+mod client;
 mod document;
+mod form;
 mod grant;
+mod pkce;
 mod refused;
 mod tokens;
 
+pub use client::{AuthMethod, Client, ClientKey, NoProof};
+pub use form::Form;
 pub use grant::{Grant, GrantClient};
+pub use pkce::{MalformedVerifier, Verifier};
 pub use refused::Refused;
 pub use tokens::{TokenAnswer, Tokens};
