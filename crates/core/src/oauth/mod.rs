@@ -3,8 +3,11 @@
 //! What comes from a provider is not trusted: texts are kept short and printable, and whatever in them
 //! looks like a token is taken out; times are bounded; what cannot be read is never taken for a refusal.
 
+pub mod authorization;
 mod client;
+pub mod device;
 mod document;
+mod endpoint;
 mod form;
 mod grant;
 mod pkce;
