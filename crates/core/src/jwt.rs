@@ -83,6 +83,18 @@ pub fn sign(
     now: Timestamp,
     lifetime: Duration,
 ) -> Result<Signed, WrongKey> {
+    sign_as(algorithm, key, None, claims, now, lifetime)
+}
+
+/// The same, with the name of the key in the header (`kid`, RFC 7515 section 4.1.4).
+pub fn sign_as(
+    algorithm: Algorithm,
+    key: &SecretString,
+    key_id: Option<&str>,
+    claims: &Map<String, Value>,
+    now: Timestamp,
+    lifetime: Duration,
+) -> Result<Signed, WrongKey> {
     let wrong = |_| WrongKey(algorithm);
     let key = encoding_key(algorithm, key.expose_secret())?;
     // Whole seconds, so that what is reported is what the token says.
@@ -91,7 +103,9 @@ pub fn sign(
     let mut claims = claims.clone();
     claims.insert("iat".into(), issued_at.into());
     claims.insert("exp".into(), expires_at.as_seconds().into());
-    let token = jsonwebtoken::encode(&Header::new(algorithm.jws()), &claims, &key);
+    let mut header = Header::new(algorithm.jws());
+    header.kid = key_id.map(str::to_owned);
+    let token = jsonwebtoken::encode(&header, &claims, &key);
     Ok(Signed { token: token.map_err(wrong)?.into(), expires_at })
 }
 

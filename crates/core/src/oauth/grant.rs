@@ -1,0 +1,375 @@
+//! A connection's grant: the tokens that it has, and when they have to be renewed
+//! (contract/contacts-and-secrets, sections 3.3 and 11).
+
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{
+    Tokens,
+    document::{Document, Fields},
+};
+use crate::time::Timestamp;
+
+/// How long an access token is taken to live where nobody says, and it can be renewed.
+const ASSUMED_LIFE: Duration = Duration::from_hours(1);
+/// An access token is renewed at the latest this long before its end, or a tenth of its life if that is less.
+const LONGEST_MARGIN: Duration = Duration::from_mins(1);
+/// A token does not say that it lives longer than this, or is not believed.
+const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// What a provider granted, as it is sealed in a connection.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// What is sent to the provider's API.
+    pub access_token: SecretString,
+    /// When it ends; `None` if that is not known.
+    pub access_token_expires_at: Option<Timestamp>,
+    /// What the next access token is asked for with.
+    pub refresh_token: Option<SecretString>,
+    /// When it ends; `None` if that is not known.
+    pub refresh_token_expires_at: Option<Timestamp>,
+    /// When the access token was obtained; `None` if it came from elsewhere.
+    pub obtained_at: Option<Timestamp>,
+    /// What was granted, separated by blanks; `None` if the provider never said.
+    pub scope: Option<String>,
+    /// Where it was obtained, and is renewed.
+    pub token_url: Option<String>,
+    /// Where it can be revoked.
+    pub revoke_url: Option<String>,
+    /// The client that obtained it, where that was registered for it (RFC 7591).
+    pub client: Option<GrantClient>,
+}
+
+/// The registered client of a [`Grant`].
+#[derive(Clone, Debug)]
+pub struct GrantClient {
+    /// Its `client_id`.
+    pub id: String,
+    /// Its `client_secret`, if it has one.
+    pub secret: Option<SecretString>,
+}
+
+impl Grant {
+    /// The grant of these tokens, obtained at `now`. `assumed`: how long an access token lives whose
+    /// answer does not say. Where it was obtained is left to the caller.
+    #[must_use]
+    pub fn obtained(tokens: Tokens, now: Timestamp, assumed: Option<Duration>) -> Self {
+        let renewable = tokens.refresh_token.is_some();
+        Self {
+            access_token_expires_at: expiry(&tokens, renewable, now, assumed),
+            refresh_token_expires_at: tokens.refresh_token_expires_in.map(|life| now.plus(life)),
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            obtained_at: Some(now),
+            scope: tokens.scope,
+            token_url: None,
+            revoke_url: None,
+            client: None,
+        }
+    }
+
+    /// The grant after a refresh: what the answer leaves out stays as it is. A refresh token that comes
+    /// anew has the end that comes with it; one that stays keeps its own, unless the answer says another.
+    #[must_use]
+    pub fn renewed(&self, tokens: Tokens, now: Timestamp, assumed: Option<Duration>) -> Self {
+        let renewable = tokens.refresh_token.is_some() || self.refresh_token.is_some();
+        let kept = self.refresh_token_expires_at.filter(|_| tokens.refresh_token.is_none());
+        let said = tokens.refresh_token_expires_in.map(|life| now.plus(life));
+        Self {
+            access_token_expires_at: expiry(&tokens, renewable, now, assumed),
+            refresh_token_expires_at: said.or(kept),
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token.or_else(|| self.refresh_token.clone()),
+            obtained_at: Some(now),
+            scope: tokens.scope.or_else(|| self.scope.clone()),
+            token_url: self.token_url.clone(),
+            revoke_url: self.revoke_url.clone(),
+            client: self.client.clone(),
+        }
+    }
+
+    /// Whether the access token has to be renewed before it is handed out: whoever gets it has a minute
+    /// to use it, or a tenth of its life if that is less. Never where its end is not known.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.access_token_expires_at.is_some_and(|end| now >= end.minus(self.margin(end)))
+    }
+
+    /// Whether the access token has ended.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.access_token_expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// Whether there is a refresh token that has not ended.
+    #[must_use]
+    pub fn can_renew(&self, now: Timestamp) -> bool {
+        self.refresh_token.is_some() && self.refresh_token_expires_at.is_none_or(|end| now < end)
+    }
+
+    /// When the connection ends unless a person connects it anew; `None` if that is not known. With a
+    /// refresh token that is its end, or the access token's where that is later.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        if self.refresh_token.is_none() {
+            return self.access_token_expires_at;
+        }
+        let end = self.refresh_token_expires_at?;
+        Some(self.access_token_expires_at.map_or(end, |other| other.max(end)))
+    }
+
+    /// When the access token is to be renewed without being asked for: with a quarter to a tenth of its
+    /// life left, which of it `random` says. `None` if it cannot be renewed or its end is not known.
+    ///
+    /// A hundred thousand grants that are obtained at once (an import, the first hour after an outage)
+    /// must not come due at once each hour from then on: no provider would answer all of them. Drawn
+    /// anew each time, they spread by themselves, over 9 of the 60 minutes that most tokens live. What
+    /// counts is the refresh token's end where that comes first.
+    #[must_use]
+    pub fn renew_at(&self, random: u32) -> Option<Timestamp> {
+        self.refresh_token.as_ref()?;
+        let end = self.access_token_expires_at?;
+        let end = self.refresh_token_expires_at.map_or(end, |other| other.min(end));
+        let life = self.life(end);
+        let part = f64::from(random) / (f64::from(u32::MAX) + 1.0);
+        Some(end.minus(life / 4).plus((life * 3 / 20).mul_f64(part)))
+    }
+
+    /// How long what ends at `end` lives in all.
+    fn life(&self, end: Timestamp) -> Duration {
+        self.obtained_at.map_or(ASSUMED_LIFE, |start| end.since(start))
+    }
+
+    fn margin(&self, end: Timestamp) -> Duration {
+        (self.life(end) / 10).min(LONGEST_MARGIN)
+    }
+
+    /// Reads a grant as it is stored, or one of the contract's four names; `None` if it is not one.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let document = Document::json(bytes)?;
+        let fields = document.fields();
+        let text = |name| fields.text(name).map(str::to_owned);
+        Some(Self {
+            access_token: fields.secret("accessToken")?,
+            access_token_expires_at: fields.millis("accessTokenExpiresAt"),
+            refresh_token: fields.secret("refreshToken"),
+            refresh_token_expires_at: fields.millis("refreshTokenExpiresAt"),
+            obtained_at: fields.millis("obtainedAt"),
+            scope: text("scope"),
+            token_url: text("tokenUrl"),
+            revoke_url: text("revokeUrl"),
+            client: fields.object("client").and_then(client),
+        })
+    }
+
+    /// The grant as it is stored: JSON, in one allocation.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let time = |time: Option<Timestamp>| time.map(|time| Value::from(time.as_millis()));
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        let client = self.client.as_ref().map(|client| {
+            let secret = client.secret.as_ref().map(exposed);
+            object([("id", Some(client.id.as_str().into())), ("secret", secret)]).into()
+        });
+        Document::new(object([
+            ("accessToken", Some(exposed(&self.access_token))),
+            ("accessTokenExpiresAt", time(self.access_token_expires_at)),
+            ("refreshToken", self.refresh_token.as_ref().map(exposed)),
+            ("refreshTokenExpiresAt", time(self.refresh_token_expires_at)),
+            ("obtainedAt", time(self.obtained_at)),
+            ("scope", text(&self.scope)),
+            ("tokenUrl", text(&self.token_url)),
+            ("revokeUrl", text(&self.revoke_url)),
+            ("client", client),
+        ]))
+        .to_bytes()
+    }
+}
+
+fn client(fields: Fields<'_>) -> Option<GrantClient> {
+    Some(GrantClient { id: fields.text("id")?.to_owned(), secret: fields.secret("secret") })
+}
+
+fn exposed(secret: &SecretString) -> Value {
+    secret.expose_secret().into()
+}
+
+/// The object of the members that are there.
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    let members = members.into_iter();
+    members.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// When an access token of `now` ends: as the answer says, else as the token itself says, else assumed.
+fn expiry(
+    tokens: &Tokens,
+    renewable: bool,
+    now: Timestamp,
+    assumed: Option<Duration>,
+) -> Option<Timestamp> {
+    let said = tokens.expires_in.map(|life| now.plus(life));
+    let assumed = assumed.or_else(|| renewable.then_some(ASSUMED_LIFE));
+    said.or_else(|| jwt_expiry(&tokens.access_token, now))
+        .or_else(|| assumed.map(|life| now.plus(life)))
+}
+
+/// The `exp` of a token that is a JWT (RFC 9068), if it is in the next ten years. Its signature is the
+/// provider's concern: a wrong `exp` only has it renewed at the wrong time.
+fn jwt_expiry(token: &SecretString, now: Timestamp) -> Option<Timestamp> {
+    let mut parts = token.expose_secret().split('.');
+    let (Some(_), Some(claims), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let claims = Zeroizing::new(BASE64URL_NOPAD.decode(claims.as_bytes()).ok()?);
+    let exp = Document::json(&claims)?.fields().number("exp")?;
+    let exp = Timestamp::from_millis(0).plus(Duration::try_from_secs_f64(exp).ok()?);
+    (now < exp && exp <= now.plus(LONGEST_LIFE)).then_some(exp)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_775_390_400_000);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn tokens(access: &str, refresh: Option<&str>, expires_in: Option<Duration>) -> Tokens {
+        Tokens {
+            access_token: access.into(),
+            refresh_token: refresh.map(Into::into),
+            expires_in,
+            refresh_token_expires_in: None,
+            scope: None,
+        }
+    }
+
+    fn grant(life: Duration) -> Grant {
+        Grant::obtained(tokens("CANARY-a", Some("CANARY-r"), Some(life)), NOW, None)
+    }
+
+    fn jwt(claims: &str) -> String {
+        format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(claims.as_bytes()))
+    }
+
+    #[test]
+    fn a_grant_reads_back_and_shows_no_token() {
+        let mut grant = grant(HOUR);
+        grant.scope = Some("a b".into());
+        grant.token_url = Some("https://example.com/token".into());
+        grant.client = Some(GrantClient { id: "id".into(), secret: Some("CANARY-s".into()) });
+        let bytes = grant.to_bytes();
+        assert_eq!(bytes.len(), bytes.capacity());
+        let text = format!("{grant:?}");
+        assert!(!text.contains("CANARY"), "{text}");
+        let read = Grant::parse(&bytes).unwrap();
+        assert_eq!(read.to_bytes(), bytes);
+        assert_eq!(read.refresh_token.unwrap().expose_secret(), "CANARY-r");
+        assert_eq!(read.client.unwrap().secret.unwrap().expose_secret(), "CANARY-s");
+    }
+
+    #[test]
+    fn a_grant_of_the_contracts_names_is_read_and_one_without_a_token_is_none() {
+        let read = Grant::parse(br#"{"accessToken":"a","accessTokenExpiresAt":60000}"#).unwrap();
+        assert_eq!(read.access_token_expires_at, Some(Timestamp::from_seconds(60)));
+        assert!(read.obtained_at.is_none() && read.client.is_none());
+        for bytes in [&b"{}"[..], b"[]", b"", br#"{"accessToken":""}"#] {
+            assert!(Grant::parse(bytes).is_none());
+        }
+    }
+
+    #[test]
+    fn an_end_is_what_the_answer_says_then_the_token_then_what_is_assumed() {
+        let exp = |millis: i64| format!(r#"{{"exp":{}}}"#, (NOW.as_millis() + millis) / 1000);
+        let end = |access: &str, refresh, life, assumed| {
+            let grant = Grant::obtained(tokens(access, refresh, life), NOW, assumed);
+            grant.access_token_expires_at.map(|end| end.as_millis() - NOW.as_millis())
+        };
+        let (token, day) = (jwt(&exp(5000)), Some(Duration::from_hours(24)));
+        assert_eq!(end(&token, None, Some(HOUR), day), Some(3_600_000));
+        assert_eq!(end(&token, None, None, day), Some(5000));
+        assert_eq!(end("opaque", Some("r"), None, day), Some(86_400_000));
+        assert_eq!(end("opaque", Some("r"), None, None), Some(3_600_000));
+        assert_eq!(end("opaque", None, None, None), None);
+        for claims in [&exp(-1000), &exp(0), &exp(400_000_000_000), r#"{"exp":"x"}"#, "{", "[]"] {
+            assert_eq!(end(&jwt(claims), None, None, None), None, "{claims}");
+        }
+    }
+
+    #[test]
+    fn what_a_refresh_leaves_out_stays() {
+        let mut before = grant(HOUR);
+        before.scope = Some("a".into());
+        before.refresh_token_expires_at = Some(NOW.plus(HOUR * 9));
+        before.revoke_url = Some("https://example.com/revoke".into());
+        let later = NOW.plus(HOUR);
+        let kept = before.renewed(tokens("b", None, Some(HOUR)), later, None);
+        assert_eq!(kept.refresh_token.as_ref().unwrap().expose_secret(), "CANARY-r");
+        assert_eq!(kept.refresh_token_expires_at, before.refresh_token_expires_at);
+        assert_eq!(
+            (kept.scope, kept.revoke_url),
+            (before.scope.clone(), before.revoke_url.clone())
+        );
+        assert_eq!(kept.access_token_expires_at, Some(later.plus(HOUR)));
+        assert_eq!(kept.obtained_at, Some(later));
+        let unsaid = before.renewed(tokens("b", None, None), later, None);
+        assert_eq!(unsaid.access_token_expires_at, Some(later.plus(HOUR)));
+        let rotated = before.renewed(tokens("b", Some("r2"), None), later, None);
+        assert_eq!(rotated.refresh_token.as_ref().unwrap().expose_secret(), "r2");
+        assert_eq!(rotated.refresh_token_expires_at, None);
+    }
+
+    #[test]
+    fn a_token_is_due_a_minute_or_a_tenth_of_its_life_before_its_end() {
+        for (life, due_at) in [(3600, 3540), (600, 540), (100, 90), (10, 9)] {
+            let grant = grant(Duration::from_secs(life));
+            let due = NOW.plus(Duration::from_secs(due_at));
+            assert!(grant.is_due(due) && !grant.is_due(due.minus(Duration::from_millis(1))));
+            let end = NOW.plus(Duration::from_secs(life));
+            assert!(
+                grant.is_expired(end) && !grant.is_expired(end.minus(Duration::from_millis(1)))
+            );
+        }
+        let endless = Grant::obtained(tokens("a", None, None), NOW, None);
+        let late = Timestamp::from_millis(i64::MAX);
+        assert!(!endless.is_due(late) && !endless.is_expired(late));
+    }
+
+    #[test]
+    fn a_connection_ends_with_its_refresh_token_or_with_its_only_one() {
+        let mut grant = grant(HOUR);
+        assert_eq!(grant.ends_at(), None);
+        assert!(grant.can_renew(NOW));
+        grant.refresh_token_expires_at = Some(NOW.plus(HOUR * 2));
+        assert_eq!(grant.ends_at(), grant.refresh_token_expires_at);
+        assert!(grant.can_renew(NOW) && !grant.can_renew(NOW.plus(HOUR * 2)));
+        grant.refresh_token_expires_at = Some(NOW);
+        assert_eq!(grant.ends_at(), grant.access_token_expires_at);
+        grant.refresh_token = None;
+        assert_eq!(grant.ends_at(), grant.access_token_expires_at);
+        assert!(!grant.can_renew(NOW) && grant.renew_at(0).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn renewals_spread_from_a_quarter_to_a_tenth_of_the_life(
+            random: u32, millis in 1_u64..=315_360_000_000, other in proptest::option::of(1_u64..=10_000_000),
+        ) {
+            let mut grant = grant(Duration::from_millis(millis));
+            grant.refresh_token_expires_at = other.map(|life| NOW.plus(Duration::from_millis(life)));
+            let life = i64::try_from(other.unwrap_or(millis).min(millis)).unwrap();
+            let at = grant.renew_at(random).unwrap();
+            let left = NOW.as_millis() + life - at.as_millis();
+            prop_assert!((life / 10..=life / 4).contains(&left), "{left} of {life}");
+            prop_assert!(!grant.is_due(at.minus(Duration::from_millis(1))));
+        }
+    }
+}
