@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use keyfob_server::config::{Audit, Config, Limits, VaultConfig, public_url};
+use keyfob_server::{
+    config::{Audit, Config, Limits, VaultConfig, public_url},
+    egress::Allow,
+};
 use secrecy::SecretString;
 use url::Url;
 
@@ -42,6 +45,21 @@ impl VaultArgs {
     }
 }
 
+/// What may be reached.
+#[derive(Args, Clone)]
+pub(crate) struct EgressArgs {
+    /// What may be reached although it is not public, over plain http too: comma-separated networks
+    /// (`10.0.0.0/8`), addresses, or names with ports (`provider.internal:8443`)
+    #[arg(long, env = "KEYFOB_EGRESS_ALLOW", value_name = "LIST", value_parser = Allow::parse)]
+    egress_allow: Option<Allow>,
+}
+
+impl EgressArgs {
+    pub(crate) fn allow(self) -> Allow {
+        self.egress_allow.unwrap_or_default()
+    }
+}
+
 /// How the server is run.
 #[derive(Args, Clone)]
 pub(crate) struct ServeArgs {
@@ -55,6 +73,8 @@ pub(crate) struct ServeArgs {
     /// address it listens on if not given
     #[arg(long, env = "KEYFOB_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<Url>,
+    #[command(flatten)]
+    egress: EgressArgs,
     #[command(flatten)]
     vault: VaultArgs,
     /// When a credential is released: after its event is on stable storage, or up to a second before
@@ -80,6 +100,7 @@ impl ServeArgs {
             listen: self.listen,
             admin_listen: self.admin_listen,
             public_url: self.public_url,
+            egress_allow: self.egress.allow(),
             vault: self.vault.config(),
             audit: match self.audit {
                 AuditMode::Durable => Audit::Durable,

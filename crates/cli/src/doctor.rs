@@ -3,13 +3,19 @@
 use keyfob_server::{clock::SystemClock, doctor::examine};
 use serde::Serialize;
 
-use crate::{config::VaultArgs, failure::Failure, output};
+use crate::{
+    config::{EgressArgs, VaultArgs},
+    failure::Failure,
+    output,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = "Changes nothing, and works while the server runs.")]
 pub(crate) struct Args {
     #[command(flatten)]
     vault: VaultArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -23,7 +29,7 @@ struct Line {
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let findings = examine(&args.vault.config(), &SystemClock).await;
+    let findings = examine(&args.vault.config(), &args.egress.allow(), &SystemClock).await;
     let lines: Vec<_> = findings
         .into_iter()
         .map(|finding| match finding.result {

@@ -9,6 +9,7 @@ use keyfob_server::{
     broker::{Broker, Caller, Surroundings},
     clock::{Clock, SystemClock},
     config::{Audit, Limits, public_url},
+    egress::{Allow, Egress},
     error::Error,
     local,
     metrics::Metrics,
@@ -152,7 +153,9 @@ impl Where {
         let metrics = Arc::new(Metrics::default());
         // Nothing here makes links.
         let public_url = public_url("http://localhost").map_err(anyhow::Error::msg)?;
-        let surroundings = Surroundings { clock, random, metrics, public_url };
+        // Nor asks anybody.
+        let egress = Egress::new(Allow::default(), clock.clone()).map_err(anyhow::Error::new)?;
+        let surroundings = Surroundings { clock, random, metrics, public_url, egress };
         let broker = Broker::new(vault, surroundings, Audit::Durable, Limits::default());
         if matches!(missing, Missing::Make) {
             // A new vault gets its first account here; its first owner key would help nobody now.

@@ -61,7 +61,7 @@ enum Command {
     Connection(connection::Args),
     /// Name the account, and say where its contacts may be sent back to
     Account(account::Args),
-    /// Check configuration, key, database and clock; say what is wrong and how to mend it
+    /// Check configuration, key, database, clock and egress; say what is wrong and how to mend it
     Doctor(doctor::Args),
 }
 

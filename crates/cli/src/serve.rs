@@ -12,6 +12,7 @@ use keyfob_server::{
     broker::{Broker, NewKey, Surroundings},
     clock::SystemClock,
     config::Config,
+    egress::Egress,
     jobs,
     metrics::Metrics,
     random::SystemRandom,
@@ -115,7 +116,10 @@ async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>)
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let metrics = Arc::new(Metrics::default());
     let vault = vault::open(&config.vault, &*clock, &*random, metrics.observe_batches()).await?;
-    let surroundings = Surroundings { clock, random, metrics: Arc::clone(&metrics), public_url };
+    let egress = Egress::new(config.egress_allow.clone(), clock.clone())
+        .context("setting up the way out to the network")?;
+    let metrics_too = Arc::clone(&metrics);
+    let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url, egress };
     Ok((Broker::new(vault, surroundings, config.audit, config.limits), metrics))
 }
 

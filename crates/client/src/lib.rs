@@ -110,6 +110,7 @@ impl Client {
         let url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = url.ok_or_else(|| Error::Url(base.to_owned()))?;
         header::HeaderValue::from_str(token.expose_secret()).map_err(|_| Error::Token)?;
+        #[expect(clippy::disallowed_methods, reason = "the SDK's own way to its server")]
         let http = reqwest::Client::builder()
             .read_timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)

@@ -13,11 +13,20 @@ pub fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
     bytes
 }
 
+/// The same in an order of chance.
+pub fn shuffled<T>(mut all: Vec<T>, random: &dyn Random) -> Vec<T> {
+    for last in (1..all.len()).rev() {
+        let chance = usize::from_be_bytes(bytes(random));
+        all.swap(last, chance % (last + 1));
+    }
+    all
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    use super::Random;
+    use super::{Random, shuffled};
 
     /// Not random at all: 0, 1, 2, … so that a test can tell the draws apart.
     #[derive(Default)]
@@ -29,5 +38,13 @@ pub(crate) mod tests {
                 *byte = self.0.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    #[test]
+    fn what_is_shuffled_is_all_there() {
+        let mut all = shuffled((0..100).collect(), &Counting::default());
+        assert_ne!(all, Vec::from_iter(0..100));
+        all.sort_unstable();
+        assert_eq!(all, Vec::from_iter(0..100));
     }
 }

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use keyfob_core::crypto::MasterKeyText;
 use url::Url;
 
+use crate::egress::Allow;
+
 /// Everything a server needs to know. Has no `Debug`: it may hold the master key and a database URL.
 pub struct Config {
     /// Address of the API and the pages.
@@ -13,6 +15,8 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// Where people reach the pages: what links begin with. `None` is the address it listens on.
     pub public_url: Option<Url>,
+    /// What may be reached although it is not public.
+    pub egress_allow: Allow,
     /// Where the database is and what opens it.
     pub vault: VaultConfig,
     /// When a credential may be released.

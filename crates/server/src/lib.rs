@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod doctor;
+pub mod egress;
 pub mod error;
 pub mod jobs;
 pub mod local;

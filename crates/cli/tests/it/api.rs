@@ -61,6 +61,7 @@ impl Code {
 
 impl Api {
     pub(crate) fn new(url: &str, token: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test is a caller")]
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(90))

@@ -100,6 +100,7 @@ async fn use_key(api: &Api, key: &Key) {
     Code::of(&answer.ok());
     let wrong = json!({"label": "x", "secret": format!("{}!", secret_of("x")), "period": "y"});
     assert_ne!(api.post("/api/v2/totp/secrets", &wrong).await.status, 200);
+    #[expect(clippy::disallowed_methods, reason = "a test is a caller")]
     let pair = reqwest::Client::builder().no_proxy().build().unwrap();
     let pair = pair.get(api.url_of("/api/v2/totp/secrets"));
     let pair = pair.header("sb-api-key-id", &key.id).header("sb-api-secret-key", &key.secret);

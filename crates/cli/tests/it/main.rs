@@ -19,6 +19,7 @@ mod cli;
 mod connection;
 mod contact;
 mod crash;
+mod egress;
 mod full_disk;
 mod help;
 mod keys;

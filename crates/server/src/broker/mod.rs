@@ -67,6 +67,7 @@ pub use self::{
 use crate::{
     clock::Clock,
     config::{Audit, Limits},
+    egress::Egress,
     error::Error,
     metrics::Metrics,
     vault::Vault,
@@ -90,6 +91,7 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     public_url: Url,
+    egress: Egress,
     attempts: Arc<Attempts>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -108,13 +110,15 @@ pub struct Surroundings {
     pub metrics: Arc<Metrics>,
     /// Where people reach the pages: what links begin with.
     pub public_url: Url,
+    /// The way out to the network.
+    pub egress: Egress,
 }
 
 impl Broker {
     /// A broker for an open vault.
     #[must_use]
     pub fn new(vault: Vault, surroundings: Surroundings, audit: Audit, limits: Limits) -> Self {
-        let Surroundings { clock, random, metrics, public_url } = surroundings;
+        let Surroundings { clock, random, metrics, public_url, egress } = surroundings;
         let inner = Inner {
             store: vault.store,
             keyring: Keyring::new(vault.master),
@@ -122,6 +126,7 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             public_url,
+            egress,
             attempts: Arc::default(),
             clock,
             random,
@@ -194,6 +199,12 @@ impl Broker {
         work: impl FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.inner.store.write(work).await
+    }
+
+    /// The way out to the network.
+    #[must_use]
+    pub fn egress(&self) -> &Egress {
+        &self.inner.egress
     }
 
     /// How many units of work wait for the writer.

@@ -9,7 +9,13 @@ use keyfob_core::crypto::MasterKey;
 use keyfob_store::{ReadTx, Store, StoreError, vault};
 
 use self::checked::Checked;
-use crate::{clock::Clock, config::VaultConfig, random::SystemRandom, vault as files};
+use crate::{
+    clock::Clock,
+    config::VaultConfig,
+    egress::{Allow, trusted},
+    random::SystemRandom,
+    vault as files,
+};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +29,15 @@ pub struct Finding {
 /// Before this Keyfob did not exist: a clock that says so is wrong. 2026-01-01T00:00:00Z.
 const EARLIEST: i64 = 1_767_225_600;
 
-/// Looks at everything, in the order in which one thing needs another; stops where it cannot go on.
-pub async fn examine(config: &VaultConfig, clock: &dyn Clock) -> Vec<Finding> {
+/// Looks at everything.
+pub async fn examine(config: &VaultConfig, allow: &Allow, clock: &dyn Clock) -> Vec<Finding> {
+    let mut findings = examine_vault(config, clock).await;
+    findings.push(finding("egress", check_egress(allow)));
+    findings
+}
+
+/// Looks at the vault, in the order in which one thing needs another; stops where it cannot go on.
+async fn examine_vault(config: &VaultConfig, clock: &dyn Clock) -> Vec<Finding> {
     let mut findings = vec![finding("clock", check_clock(clock))];
     let key = files::master_key(config).map_err(|error| error.to_string()).and_then(|key| {
         key.ok_or_else(|| {
@@ -64,6 +77,19 @@ fn check_clock(clock: &dyn Clock) -> Result<String, String> {
             now.as_seconds(),
         )),
     }
+}
+
+/// What may be reached, and whether https can be trusted there. Asks nobody.
+fn check_egress(allow: &Allow) -> Result<String, String> {
+    if trusted().is_empty() {
+        return Err("this machine trusts no certificate authority, so no https can be: install its ca-certificates, or name a file of them with SSL_CERT_FILE".into());
+    }
+    if allow.is_empty() {
+        return Ok("https to public addresses, and nothing else".into());
+    }
+    Ok(format!(
+        "https to public addresses; https and http to what KEYFOB_EGRESS_ALLOW lets through: {allow}"
+    ))
 }
 
 fn origin(config: &VaultConfig) -> String {

@@ -16,6 +16,7 @@ use keyfob_server::{
     broker::{Broker, KeyPlan, NewKey, Surroundings},
     clock::Clock,
     config::{Audit, Limits, VaultConfig, public_url},
+    egress::{Allow, Egress},
     metrics::Metrics,
     random::SystemRandom,
     vault,
@@ -39,16 +40,22 @@ pub(crate) const SECRETS: &str = "/api/v2/totp/secrets";
 /// Where people would reach the pages.
 pub(crate) const PUBLIC_URL: &str = "https://keyfob.example.com";
 
+/// Where tests have their servers.
+pub(crate) const LOOPBACK: &str = "127.0.0.0/8, ::1";
+
 /// What a test's service differs in from the default one.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) audit: Audit,
     pub(crate) limits: Limits,
+    /// What may be reached although it is not public.
+    pub(crate) allow: Allow,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { audit: Audit::Durable, limits: Limits::default() }
+        let allow = Allow::parse(LOOPBACK).unwrap();
+        Self { audit: Audit::Durable, limits: Limits::default(), allow }
     }
 }
 
@@ -87,7 +94,8 @@ impl Running {
         let store = vault.store.clone();
         let public_url = public_url(PUBLIC_URL).unwrap();
         let metrics_too = Arc::clone(&metrics);
-        let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url };
+        let egress = Egress::new(setup.allow, clock.clone()).unwrap();
+        let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url, egress };
         let broker = Broker::new(vault, surroundings, setup.audit, setup.limits);
         let first = broker.make_first_account().await.unwrap();
         let app = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
@@ -114,7 +122,7 @@ impl TestApp {
         };
         let clock = Arc::new(ManualClock::new());
         let guard = Arc::new(Guard::new());
-        let mut running = Running::start(setup, &config, clock.clone()).await.unwrap();
+        let mut running = Running::start(setup.clone(), &config, clock.clone()).await.unwrap();
         let first = running.first.take().expect("a first start makes a key");
         let keys = keys(&running.broker, &first).await;
         for key in &keys {
@@ -125,7 +133,7 @@ impl TestApp {
 
     /// Starts another server on the same database, and the caller that calls it.
     pub(crate) async fn on_another_node(&mut self, caller: Caller) -> Caller {
-        let running = Running::start(self.setup, &self.config, self.clock.clone());
+        let running = Running::start(self.setup.clone(), &self.config, self.clock.clone());
         let running = running.await.unwrap();
         let app = running.app.clone();
         self.others.push(running);
@@ -141,7 +149,7 @@ impl TestApp {
     pub(crate) async fn try_restart(&mut self) -> Result<(), vault::OpenError> {
         self.running.broker.close();
         let config = self.config.clone();
-        self.running = Running::start(self.setup, &config, self.clock.clone()).await?;
+        self.running = Running::start(self.setup.clone(), &config, self.clock.clone()).await?;
         assert!(self.running.first.is_none(), "only the first start makes a key");
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! The doctor.
 
-use keyfob_server::doctor::{Finding, examine};
+use keyfob_server::{
+    doctor::{Finding, examine},
+    egress::Allow,
+};
 use serde_json::json;
 
 use crate::{
@@ -11,8 +14,12 @@ use crate::{
 };
 
 async fn findings(app: &mut TestApp) -> Vec<Finding> {
+    findings_with(app, &Allow::default()).await
+}
+
+async fn findings_with(app: &mut TestApp, allow: &Allow) -> Vec<Finding> {
     let clock = app.clock.clone();
-    examine(app.config(), &*clock).await
+    examine(app.config(), allow, &*clock).await
 }
 
 /// What is wrong with this.
@@ -41,6 +48,16 @@ async fn a_vault_that_is_well_has_nothing_wrong() {
     for Finding { what, result } in findings(&mut app).await {
         assert!(result.is_ok(), "{what}: {result:?}");
     }
+}
+
+#[tokio::test]
+async fn what_may_be_reached_is_said() {
+    let mut app = TestApp::new().await;
+    let allow = Allow::parse("10.0.0.0/8,provider.internal:8443").unwrap();
+    let findings = findings_with(&mut app, &allow).await;
+    let egress = findings.iter().find(|finding| finding.what == "egress").unwrap();
+    let text = egress.result.as_ref().unwrap();
+    assert!(text.ends_with("KEYFOB_EGRESS_ALLOW lets through: 10.0.0.0/8, provider.internal:8443"));
 }
 
 #[tokio::test]

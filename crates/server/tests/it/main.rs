@@ -13,6 +13,7 @@
 mod app;
 mod call;
 mod database;
+mod endpoint;
 mod guard;
 mod listening;
 mod lossy;
@@ -32,6 +33,8 @@ mod contact;
 mod contact_list;
 mod deletion;
 mod doctor;
+mod egress;
+mod egress_guard;
 mod errors;
 mod isolation;
 mod key;

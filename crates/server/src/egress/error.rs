@@ -1,0 +1,106 @@
+//! Why there is no answer, and whether the server may have had the request.
+
+use std::{error::Error, io};
+
+/// The longest text of another library that is passed on, in characters: a certificate's names are
+/// in it, and they are the server's.
+const LONGEST_CAUSE: usize = 200;
+
+/// Why there is no answer. What matters to the caller is whether it may send the request again.
+/// Holds nothing of the URL but its host, and nothing of headers and bodies.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Nothing was sent, nor will it ever be.
+    #[error("nothing was sent: {0}")]
+    Refused(#[from] Refusal),
+    /// The server has not seen the request: its name does not resolve, it takes no connection, or
+    /// TLS failed. The request may be sent again.
+    #[error("the server could not be reached: {0}")]
+    NotSent(String),
+    /// The server may have seen the request, and even have done what it says.
+    #[error("the server may have had the request, but did not answer as it should: {0}")]
+    NoAnswer(String),
+    /// The server has answered, with more than is read.
+    #[error("the server's answer is larger than 256 KiB")]
+    TooLarge,
+}
+
+/// Why a URL is not asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Neither https nor http, or there is no host.
+    #[error("a URL must begin with https://, and this one with {0}:")]
+    Scheme(String),
+    /// The URL holds a user name or a password.
+    #[error("the URL holds a user name or a password, which nothing may be sent with")]
+    User,
+    /// Plain http to what is not let through.
+    #[error("{0} would be asked in the clear: use https, or name it in KEYFOB_EGRESS_ALLOW")]
+    Plain(String),
+    /// The host is at an address that is not public, perhaps among others.
+    #[error(
+        "{host} is at an address for {range}, which is not public: if it is meant, name it in KEYFOB_EGRESS_ALLOW"
+    )]
+    NotPublic {
+        /// The host of the URL.
+        host: String,
+        /// What the address is for.
+        range: &'static str,
+    },
+}
+
+/// How far a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Nothing of it can have been sent.
+    Nobody,
+    /// Some of it may have been sent.
+    Perhaps,
+}
+
+impl SendError {
+    /// What an error of the HTTP client means for a request that came so far.
+    pub(super) fn of(error: &reqwest::Error, reached: Reached) -> Self {
+        if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
+            return Self::Refused(refusal.clone());
+        }
+        let reached = if error.is_connect() { Reached::Nobody } else { reached };
+        Self::lost(text(error), reached)
+    }
+
+    /// The request took longer than it may.
+    pub(super) fn too_slow(reached: Reached) -> Self {
+        Self::lost(TOO_SLOW.into(), reached)
+    }
+
+    fn lost(text: String, reached: Reached) -> Self {
+        match reached {
+            Reached::Nobody => Self::NotSent(text),
+            Reached::Perhaps => Self::NoAnswer(text),
+        }
+    }
+}
+
+const TOO_SLOW: &str = "it took too long";
+
+/// The innermost cause: the ones around it say the URL and little else.
+fn text(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return TOO_SLOW.into();
+    }
+    let innermost = causes(error).last().map(ToString::to_string);
+    innermost.unwrap_or_default().chars().take(LONGEST_CAUSE).collect()
+}
+
+/// What caused an error, from outside inwards.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| cause(*error))
+}
+
+/// What caused an error. An I/O error tells what it holds by `get_ref` only.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(held) => Some(held),
+        None => error.source(),
+    }
+}
