@@ -78,9 +78,21 @@ pub struct Authentication {
     pub url: SecretString,
 }
 
-/// What `connect` takes: `value`, or `username` and `password` for a secret of type `basic`.
+/// The answer to `mint`: a token itself (contract/contacts-and-secrets, section 6.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Minted {
+    /// The token, without its scheme.
+    #[serde(serialize_with = "expose_always")]
+    pub token: SecretString,
+    /// When it ends, in unix milliseconds; null if that is not known.
+    pub expires_at: Option<i64>,
+}
+
+/// What `connect` takes: `value`; `username` and `password` for a secret of type `basic`; `accessToken` and
+/// what goes with it for one of type `oauth`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Connect {
     /// A key, a token, a private key.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
@@ -91,4 +103,16 @@ pub struct Connect {
     /// The password.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     pub password: Option<SecretString>,
+    /// An access token that a provider has given.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    pub access_token: Option<SecretString>,
+    /// What it is renewed with.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    pub refresh_token: Option<SecretString>,
+    /// When the access token ends, in unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<i64>,
+    /// What it allows, separated by blanks, or as a list.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scopes: Option<Value>,
 }

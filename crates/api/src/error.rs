@@ -1,9 +1,12 @@
 //! The body of every error.
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::expose::expose;
+
 /// The body of an error of `/api/v1`; `/api/v2` adds three fields of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// `ERROR`, on `/api/v2` only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -22,4 +25,7 @@ pub struct ErrorBody {
     pub error_code: Option<String>,
     /// Names this request in the server's log.
     pub request_id: String,
+    /// Where a person can do something about it, if they can. Who has it can use it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose", default)]
+    pub url: Option<SecretString>,
 }

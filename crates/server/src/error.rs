@@ -14,8 +14,9 @@ use axum::{
 use keyfob_api::error::ErrorBody;
 use keyfob_core::{crypto::OpenError, policy::Denial, totp};
 use keyfob_store::StoreError;
+use secrecy::SecretString;
 
-use crate::page;
+use crate::{broker::Trouble, page};
 
 /// Why a request was not answered as asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,6 +38,25 @@ pub enum Error {
     /// The key may never do this.
     #[error("not permitted")]
     Forbidden,
+    /// This cannot be done with that, whoever asks.
+    #[error("{message}")]
+    Denied {
+        /// The cause, for a program.
+        code: &'static str,
+        /// The cause and what to do, for a person.
+        message: Cow<'static, str>,
+    },
+    /// A person has to connect something first.
+    #[error("{message}")]
+    AuthorizationRequired {
+        /// Why, for a person.
+        message: String,
+        /// The link at which they can, if they can. Who has it can use it.
+        url: Option<SecretString>,
+    },
+    /// A provider has not given a new token yet.
+    #[error("the provider has not given a new token yet")]
+    ProviderLate,
     /// There is no such thing, or not for this caller.
     #[error("not found")]
     NotFound,
@@ -129,6 +149,9 @@ pub enum LinkProblem {
     /// The form does not come from the page, or the browser keeps no cookies.
     #[error("the form does not come from the link's page")]
     NotFromPage,
+    /// The provider's answer has come before.
+    #[error("the provider's answer was used")]
+    Answered,
 }
 
 impl LinkProblem {
@@ -141,6 +164,25 @@ impl LinkProblem {
             Self::Withdrawn => (StatusCode::GONE, "link_withdrawn"),
             Self::OtherBrowser => (StatusCode::FORBIDDEN, "link_in_other_browser"),
             Self::NotFromPage => (StatusCode::FORBIDDEN, "form_not_from_page"),
+            Self::Answered => (StatusCode::GONE, "provider_answer_used"),
+        }
+    }
+}
+
+/// The status of the page of a provider that gave nothing, its code, and what happened.
+pub(crate) fn trouble_parts(trouble: &Trouble, provider: &str) -> (StatusCode, String, String) {
+    match trouble {
+        Trouble::Refused(code) => {
+            let what = format!("{provider} refused: {code}.");
+            (StatusCode::BAD_REQUEST, code.clone(), what)
+        }
+        Trouble::Unreachable => {
+            let what = format!("{provider} did not answer as it should.");
+            (StatusCode::BAD_GATEWAY, "temporarily_unavailable".into(), what)
+        }
+        Trouble::OtherIssuer => {
+            let what = format!("The answer did not come from {provider}.");
+            (StatusCode::BAD_REQUEST, "invalid_issuer".into(), what)
         }
     }
 }
@@ -230,7 +272,7 @@ pub(crate) enum Dialect {
     V1,
     /// `/api/v2`.
     V2,
-    /// `/connect`: pages, for people.
+    /// `/connect` and where providers send people back to: pages, for people.
     Page,
     /// Everything else, in the words of `/api/v1`.
     Other,
@@ -245,7 +287,7 @@ impl Dialect {
             Self::V1
         } else if is_under("/api/v2") {
             Self::V2
-        } else if is_under("/connect") {
+        } else if is_under("/connect") || is_under("/secrets/oauth") {
             Self::Page
         } else {
             Self::Other
@@ -271,6 +313,16 @@ impl Error {
                 S::FORBIDDEN,
                 "not_authorized",
                 "Not authorized: this key's role may not do that".into(),
+            ),
+            Self::Denied { code, message } => (S::FORBIDDEN, *code, message.clone()),
+            Self::AuthorizationRequired { message, .. } => {
+                let text = format!("Authorization required: {message}");
+                (S::CONFLICT, "authorization_required", text.into())
+            }
+            Self::ProviderLate => (
+                S::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "The provider has not given a new token yet; try again in a moment".into(),
             ),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found".into()),
             Self::MethodNotAllowed => {
@@ -306,10 +358,10 @@ impl Error {
         };
         let retry_after = match self {
             Self::WaitTooLong { after, .. } => Some(*after),
-            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            Self::Unavailable(_) | Self::ProviderLate => Some(Duration::from_secs(1)),
             _ => None,
         };
-        let permanent = matches!(self, Self::Conflict { .. });
+        let permanent = matches!(self, Self::Conflict { .. } | Self::AuthorizationRequired { .. });
         Parts { status, code, message, retry_after, permanent }
     }
 
@@ -375,6 +427,10 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Respo
         error_code: v2.then(|| parts.code.into()),
         message,
         request_id: request_id.into(),
+        url: match error {
+            Error::AuthorizationRequired { url, .. } => url.clone(),
+            _ => None,
+        },
     };
     let mut response = (parts.status, Json(body)).into_response();
     parts.add_headers(response.headers_mut());

@@ -22,6 +22,7 @@ pub mod vault;
 mod auth;
 mod http;
 mod key_file;
+mod oauth;
 mod page;
 mod text;
 mod unread;

@@ -45,6 +45,8 @@ pub(crate) struct Form {
     /// What it is for.
     article: &'static str,
     fields: Vec<Field>,
+    /// The provider that the person is sent to, and what is asked for there, in its words.
+    provider: Option<(String, Vec<String>)>,
 }
 
 struct Field {
@@ -107,8 +109,25 @@ impl Form {
         for field in &mut fields {
             field.is_refused = is_refused;
         }
-        Self { article, fields }
+        Self { article, fields, provider: None }
     }
+
+    /// The form that leads to a provider.
+    pub(crate) fn at(provider: String, scopes: Option<&str>) -> Self {
+        let scopes = scopes.unwrap_or_default().split_ascii_whitespace();
+        let provider = Some((provider, scopes.map(str::to_owned).collect()));
+        Self { article: "access to your account", fields: Vec::new(), provider }
+    }
+}
+
+/// A page that leads to a provider.
+#[derive(Template)]
+#[template(path = "onward.html")]
+pub(crate) struct Onward {
+    /// The provider's host.
+    pub(crate) host: String,
+    /// Its page.
+    pub(crate) url: String,
 }
 
 /// A page that says how it ended.
@@ -117,7 +136,8 @@ impl Form {
 pub(crate) struct Done {
     pub(crate) heading: String,
     pub(crate) text: String,
-    pub(crate) is_connected: bool,
+    /// Why nothing is connected: a code and a text.
+    pub(crate) error: Option<(String, String)>,
     /// The secret's id.
     pub(crate) secret: String,
     /// Whom it may tell: origins, separated by blanks; anybody if there are none.
@@ -194,6 +214,11 @@ fn link_problem(problem: LinkProblem) -> Words {
             "Nothing was stored",
             "Your browser did not send this page's cookie back, or the form came from elsewhere.",
             "Allow cookies for this site, open the link again, and enter it once more.",
+        ],
+        LinkProblem::Answered => [
+            "This was done already",
+            "What the service answered was used before, and works only once.",
+            "Open the link that was sent to you again: it says how it went.",
         ],
     }
 }

@@ -45,6 +45,8 @@ routes! {
     "/api/v1/contact/{contact}/secret/{secret}/verify" => post(connection::verify),
     "/api/v1/contact/{contact}/secret/{secret}/authenticate" => post(connection::authenticate),
     "/api/v1/contact/{contact}/secret/{secret}/connect" => post(connection::connect),
+    "/api/v1/contact/{contact}/secret/{secret}/refresh" => post(connection::refresh),
+    "/api/v1/contact/{contact}/secret/{secret}/mint" => post(connection::mint),
     "/api/v1/contact/{contact}/secret/{secret}/revoke" => post(connection::revoke),
     "/api/v1/secret/create" => post(secret::create),
     "/api/v1/secret/list" => get(secret::list),
@@ -53,6 +55,8 @@ routes! {
     "/api/v1/secret/{secret}/delete" => post(secret::delete),
     "/api/v1/secret/{secret}/verify" => post(connection::verify_shared),
     "/api/v1/secret/{secret}/authenticate" => post(connection::authenticate_shared),
+    "/api/v1/secret/{secret}/refresh" => post(connection::refresh_shared),
+    "/api/v1/secret/{secret}/mint" => post(connection::mint_shared),
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
     "/api/v1/key/create" => post(key::create),
     "/api/v1/key/list" => get(key::list).post(key::list),
@@ -63,7 +67,9 @@ routes! {
 
 /// The API and the pages.
 pub(crate) fn api(broker: Broker) -> Router {
-    let pages = Router::new().route("/connect/{state}", get(connect::show).post(connect::submit));
+    let pages = Router::new()
+        .route("/connect/{state}", get(connect::show).post(connect::submit))
+        .route("/secrets/oauth/callback", get(connect::back));
     with_fallbacks(with_routes(health_routes().merge(pages)).with_state(broker))
 }
 

@@ -10,6 +10,7 @@ use keyfob_core::{
 use crate::{
     ReadTx, StoreError, WriteTx,
     conn::{Bind, Row, sql},
+    refresh::Holder,
 };
 
 /// A link at which a person hands over a credential.
@@ -35,6 +36,15 @@ pub struct Authentication {
     pub browser: Option<TicketHash>,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
+}
+
+impl Authentication {
+    /// Whose credential is handed over.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        let (account, contact) = (self.account.clone(), self.contact.clone());
+        Holder { account, contact, secret: self.secret.clone() }
+    }
 }
 
 /// How an authentication ended.

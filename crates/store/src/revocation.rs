@@ -20,13 +20,13 @@ pub struct Revocation {
     pub account: AccountId,
     /// The connection it was.
     pub id: ConnectionId,
-    /// The contact.
-    pub contact: ContactId,
+    /// The contact; `None` for the one value of a shared secret.
+    pub contact: Option<ContactId>,
     /// The secret.
     pub secret: SecretId,
     /// Whose secret it was.
     pub secret_account: AccountId,
-    /// The grant, sealed for the connection's row.
+    /// The grant, sealed for the connection's row, or for that of the shared secret.
     pub value: Sealed,
     /// The secret's config, sealed for the secret's row.
     pub config: Option<Sealed>,
@@ -47,13 +47,13 @@ macro_rules! queue {
             revocation,
             concat!(
                 "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id,
-                                         value, config, created_at)
+                                         value, config, created_at, due_at)
                  SELECT connection.account_id, connection.id, connection.contact_id,
                         connection.secret_id, ",
                 $table,
                 ".account_id, connection.value, ",
                 $table,
-                ".config, CAST($1 AS BIGINT)
+                ".config, CAST($1 AS BIGINT), CAST($1 AS BIGINT)
                  FROM connection JOIN ",
                 $join,
                 " = connection.secret_id WHERE connection.type = 'oauth' AND ",
@@ -63,6 +63,27 @@ macro_rules! queue {
             )
         )
     };
+}
+
+/// Queues a grant.
+pub fn insert(tx: &mut WriteTx<'_>, new: &Revocation) -> Result<(), StoreError> {
+    let insert = sql!(
+        revocation,
+        "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id, value,
+                                 config, created_at, due_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)"
+    );
+    let params: [&dyn Bind; 8] = [
+        &new.account.as_str(),
+        &new.id.as_str(),
+        &new.contact.as_ref().map_or("", ContactId::as_str),
+        &new.secret.as_str(),
+        &new.secret_account.as_str(),
+        &new.value.as_bytes(),
+        &new.config.as_ref().map(Sealed::as_bytes),
+        &new.created_at.as_millis(),
+    ];
+    tx.execute(insert, &params).map(drop)
 }
 
 /// Queues the grant of one connection, if its secret is there.
@@ -134,7 +155,9 @@ fn read(row: &Row<'_>) -> Result<Revocation, StoreError> {
     Ok(Revocation {
         id: ConnectionId::from_stored(&row.get::<String>(0)?),
         account: AccountId::from_stored(&row.get::<String>(1)?),
-        contact: ContactId::from_stored(&row.get::<String>(2)?),
+        contact: Some(row.get::<String>(2)?)
+            .filter(|id| !id.is_empty())
+            .map(|id| ContactId::from_stored(&id)),
         secret: SecretId::from_stored(&row.get::<String>(3)?),
         secret_account: AccountId::from_stored(&row.get::<String>(4)?),
         value: Sealed::from_stored(row.get(5)?),

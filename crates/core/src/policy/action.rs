@@ -108,6 +108,10 @@ actions! {
     SecretAuthenticate = "secret.authenticate", Agent;
     /// Hand over the value of a shared secret at such a link.
     SecretConnect = "secret.connect", Backend;
+    /// Have the tokens of a shared secret renewed.
+    SecretRefresh = "secret.refresh", Backend;
+    /// Have the token of a shared secret itself.
+    SecretMint = "secret.mint", Backend;
     /// Take the value of a shared secret away.
     SecretRevoke = "secret.revoke", Backend;
     /// List what a contact has connected, or could.
@@ -118,6 +122,10 @@ actions! {
     ConnectionAuthenticate = "connection.authenticate", Agent;
     /// Store a contact's value of a secret.
     ConnectionConnect = "connection.connect", Backend;
+    /// Have the tokens of a contact's connection renewed.
+    ConnectionRefresh = "connection.refresh", Backend;
+    /// Have the token of a contact's connection itself.
+    ConnectionMint = "connection.mint", Backend;
     /// Take a contact's value of a secret away.
     ConnectionRevoke = "connection.revoke", Backend;
     /// Store a one-time-password secret.

@@ -11,8 +11,11 @@ pub use self::{
     action::{Action, Role},
     sharing::{Definition, Relation, decide_use},
 };
+use data_encoding::HEXLOWER;
+
 use crate::{
     id::{AccountId, ContactId, KeyId, SecretId, TotpId},
+    ticket::TicketHash,
     time::Timestamp,
 };
 
@@ -29,6 +32,8 @@ pub enum Object<'a> {
     Secret(&'a SecretId),
     /// What a contact has connected a secret with.
     Connection(&'a ContactId, &'a SecretId),
+    /// A link at which a person connects a secret.
+    Authentication(&'a TicketHash),
     /// A one-time-password entry.
     Totp(&'a TotpId),
 }
@@ -43,6 +48,7 @@ impl Object<'_> {
             Self::Contact(_) => "contact",
             Self::Secret(_) => "secret",
             Self::Connection(..) => "connection",
+            Self::Authentication(_) => "authentication",
             Self::Totp(_) => "totp",
         }
     }
@@ -147,6 +153,7 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
         Object::Contact(id) => id.to_string(),
         Object::Secret(id) => id.to_string(),
         Object::Connection(contact, secret) => connection_row(contact, secret),
+        Object::Authentication(state) => HEXLOWER.encode(state.as_bytes()),
         Object::Totp(id) => id.to_string(),
     };
     Ok(Permit { account: grant.account.clone(), table: object.noun(), row })
@@ -187,11 +194,15 @@ mod tests {
         (Action::SecretVerify, [true, true, true]),
         (Action::SecretAuthenticate, [true, true, true]),
         (Action::SecretConnect, [false, true, true]),
+        (Action::SecretRefresh, [false, true, true]),
+        (Action::SecretMint, [false, true, true]),
         (Action::SecretRevoke, [false, true, true]),
         (Action::ConnectionList, [true, true, true]),
         (Action::ConnectionVerify, [true, true, true]),
         (Action::ConnectionAuthenticate, [true, true, true]),
         (Action::ConnectionConnect, [false, true, true]),
+        (Action::ConnectionRefresh, [false, true, true]),
+        (Action::ConnectionMint, [false, true, true]),
         (Action::ConnectionRevoke, [false, true, true]),
         (Action::TotpCreate, [false, true, true]),
         (Action::TotpList, [true, true, true]),

@@ -120,7 +120,7 @@ impl Broker {
         return_url: Option<String>,
         now: Timestamp,
     ) -> Result<Commit<Link>, Error> {
-        credential::expect_typed(usable.secret_type)?;
+        credential::expect_connected(usable)?;
         let return_url = match return_url {
             Some(url) => Some(checked_return_url(tx, caller, &url)?),
             None => None,

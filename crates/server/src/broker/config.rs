@@ -4,6 +4,7 @@
 use std::fmt;
 
 use keyfob_core::secret::SecretType;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -93,6 +94,14 @@ impl Config {
         let hosts = self.0.get("hosts").and_then(Value::as_array);
         let texts = hosts.into_iter().flatten().filter_map(Value::as_str);
         texts.map(str::to_owned).collect()
+    }
+
+    /// The client's secrets, in the order in which they are tried.
+    pub(super) fn client_secrets(&self) -> Vec<SecretString> {
+        let listed = self.0.get("clientSecrets").and_then(Value::as_array);
+        let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+        let secrets = self.text("clientSecret").into_iter().chain(listed);
+        secrets.filter(|text| !text.is_empty()).map(SecretString::from).collect()
     }
 
     /// The secret that a reference stands for, as a path names it.

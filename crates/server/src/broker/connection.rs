@@ -2,206 +2,45 @@
 //! "Connections").
 
 use keyfob_core::{
+    crypto::Sealed,
     id::{ConnectionId, ContactId, SecretId},
+    oauth::Grant,
     policy::{Action, Object, connection_row},
-    secret::Kind,
+    secret::{Kind, SecretType},
     time::Timestamp,
 };
 use keyfob_store::{
     Event, ReadTx, WriteTx, authentication,
     connection::{self, Connection},
     contact::{self, Contact},
+    refresh::{self, Holder},
     revocation,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::{
     Broker, Caller, SecretRef,
-    authentication::NewLink,
-    credential::{self, Handed, Unusable},
+    credential::{self, Handed},
     usable::{Usable, find_usable},
+    verify::Status,
 };
 use crate::error::Error;
 
 /// The table, and the noun in seals.
 pub(super) const CONNECTION: &str = "connection";
 
-/// Whether a credential can be used. The words never grow (contract/keyfob, "Every answer").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It can.
-    Authenticated,
-    /// There is none, or it is of no use.
-    Unauthenticated,
-    /// Its time is over, and nothing renews it.
-    Expired,
-    /// It cannot be used any more: whoever issued it has said so.
-    Broken,
-}
-
-impl Status {
-    /// The status as it is sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Authenticated => "authenticated",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Expired => "expired",
-            Self::Broken => "broken",
-        }
-    }
-}
-
-/// What is known of a credential.
-#[derive(Debug)]
-pub struct Verified {
-    /// The secret.
-    pub secret: SecretId,
-    /// Whether its credential can be used.
-    pub status: Status,
-    /// Why not, for people. Tells nothing of the credential.
-    pub reason: Option<String>,
-    /// When it ends, if it says so.
-    pub expires_at: Option<Timestamp>,
-    /// What it allows, separated by blanks, if it says so.
-    pub scopes: Option<String>,
-    /// The link at which it can be handed over, if it has to be.
-    pub link: Option<SecretString>,
-}
-
-/// What is known, and whether a person can do something about it.
-pub(super) struct Found {
-    pub(super) verified: Verified,
-    pub(super) can_connect: bool,
-}
-
-impl Verified {
-    pub(super) fn authenticated(secret: SecretId) -> Self {
-        let status = Status::Authenticated;
-        Self { secret, status, reason: None, expires_at: None, scopes: None, link: None }
-    }
-
-    pub(super) fn not(self, status: Status, reason: impl Into<String>) -> Self {
-        Self { status, reason: Some(reason.into()), ..self }
-    }
-}
-
-/// What a connection says of itself, without being opened.
+/// What a connection says of itself, without being opened. One that is broken can be used for as long as its
+/// token lives.
 pub(super) fn status(connection: &Connection, now: Timestamp) -> Status {
-    if connection.broken.is_some() {
-        Status::Broken
-    } else if connection.expires_at.is_some_and(|end| end <= now) {
-        Status::Expired
-    } else {
-        Status::Authenticated
+    let is_over = connection.expires_at.is_some_and(|end| end <= now);
+    match &connection.broken {
+        Some(_) if is_over || connection.expires_at.is_none() => Status::Broken,
+        None if is_over => Status::Expired,
+        _ => Status::Authenticated,
     }
 }
 
 impl Broker {
-    /// Whether the contact has connected the secret, and the link to do so if not.
-    pub async fn verify_connection(
-        &self,
-        caller: &Caller,
-        contact: &ContactId,
-        at: &SecretRef,
-    ) -> Result<Verified, Error> {
-        caller.decide(Action::ConnectionVerify, Object::Account)?;
-        let now = self.now()?;
-        let (broker, asking) = (self.clone(), caller.clone());
-        let (of, at) = (contact.clone(), at.clone());
-        let found = self.read(move |tx| broker.verify_in(tx, &asking, &of, &at, now));
-        let Found { mut verified, can_connect } = found.await?;
-        if can_connect {
-            let link = NewLink {
-                contact: Some(contact.clone()),
-                secret: verified.secret.clone(),
-                return_url: None,
-            };
-            verified.link = self.recent_link(caller, link).await?;
-        }
-        Ok(verified)
-    }
-
-    fn verify_in(
-        &self,
-        tx: &mut ReadTx<'_>,
-        caller: &Caller,
-        contact: &ContactId,
-        at: &SecretRef,
-        now: Timestamp,
-    ) -> Result<Found, Error> {
-        let contact = find_contact(tx, caller, contact)?;
-        let usable = self.usable(tx, caller, Action::ConnectionVerify, at)?;
-        if usable.secret.kind == Kind::Shared {
-            return match self.verify_shared(tx, &usable, now)? {
-                Some(verified) => Ok(Found { verified, can_connect: false }),
-                None => Err(Error::conflict(NOT_OF_CONTACT)),
-            };
-        }
-        if contact.verified_at.is_none() {
-            let text = "Cannot verify secret for this secret configuration";
-            return Err(Error::conflict(text));
-        }
-        let secret = &usable.secret.id;
-        let connected = connection::find(tx, caller.account(), &contact.id, secret)?;
-        let verified = match connected {
-            None => Verified::authenticated(secret.clone())
-                .not(Status::Unauthenticated, "the contact has not connected it"),
-            Some(connection) => self.verify_value(tx, caller, &usable, connection, now)?,
-        };
-        let is_usable = verified.status == Status::Authenticated;
-        Ok(Found { verified, can_connect: !is_usable && credential::is_typed(usable.secret_type) })
-    }
-
-    /// Whether what a contact has connected can be used.
-    fn verify_value(
-        &self,
-        tx: &mut ReadTx<'_>,
-        caller: &Caller,
-        usable: &Usable,
-        connection: Connection,
-        now: Timestamp,
-    ) -> Result<Verified, Error> {
-        let mut verified = Verified::authenticated(connection.secret.clone());
-        verified.expires_at = connection.expires_at;
-        verified.scopes.clone_from(&connection.scopes);
-        match status(&connection, now) {
-            Status::Broken => {
-                return Ok(verified.not(Status::Broken, connection.broken.unwrap_or_default()));
-            }
-            Status::Expired => return Ok(verified.not(Status::Expired, "it has expired")),
-            Status::Authenticated | Status::Unauthenticated => {}
-        }
-        if connection.value_type != usable.secret_type {
-            let text = "the secret's type has changed since the contact connected it";
-            return Ok(verified.not(Status::Unauthenticated, text));
-        }
-        let object = Object::Connection(&connection.contact, &connection.secret);
-        let permit = caller.decide(Action::ConnectionVerify, object)?;
-        let value = self.open_text(tx, &permit, "value", &connection.value)?;
-        Ok(match credential::check(&value, usable.secret_type, &usable.config, now) {
-            Ok(()) => verified,
-            Err(why) => verified.not(Status::Unauthenticated, why.into_text()),
-        })
-    }
-
-    /// Whether a shared secret's value can be used; `None` if it has none.
-    pub(super) fn verify_shared(
-        &self,
-        tx: &mut ReadTx<'_>,
-        usable: &Usable,
-        now: Timestamp,
-    ) -> Result<Option<Verified>, Error> {
-        let Some((permit, value)) = &usable.shared else { return Ok(None) };
-        let value = self.open_text(tx, permit, "value", value)?;
-        let verified = Verified::authenticated(usable.secret.id.clone());
-        let checked = credential::check(&value, usable.secret_type, &usable.config, now);
-        Ok(Some(match checked.map_err(Unusable::into_text) {
-            Ok(()) => verified,
-            Err(why) => verified.not(Status::Unauthenticated, why),
-        }))
-    }
-
     /// Stores a contact's value of a personal secret, in place of what it had.
     pub async fn connect(
         &self,
@@ -242,28 +81,67 @@ impl Broker {
         now: Timestamp,
     ) -> Result<SecretId, Error> {
         let Usable { secret, secret_type, config, .. } = usable;
-        credential::expect_typed(*secret_type)?;
+        if *secret_type == SecretType::OAuth {
+            let grant = credential::grant(handed, config, now)?;
+            return self.store_grant(tx, caller, contact, usable, &grant, now);
+        }
         let value = credential::stored(handed, *secret_type, config, now)?;
-        let account = caller.account();
         let row = connection_row(&contact.id, &secret.id);
-        let key = self.inner.keyring.newest(tx, account)?;
+        let key = self.inner.keyring.newest(tx, caller.account())?;
         let random = &*self.inner.random;
         let value = value.expose_secret().as_bytes();
+        let value = key.seal(CONNECTION, &row, "value", value, random);
+        let connection = self.connection(caller, contact, usable, value, now);
+        connection::upsert(tx, &connection)?;
+        refresh::end(tx, &holder(caller, contact, usable))?;
+        Ok(secret.id.clone())
+    }
+
+    /// Stores a grant of a contact's, in place of what there was. That is not revoked at its provider: to
+    /// many providers the old grant and the new one are the same, and both would end. Contact and secret are
+    /// held.
+    pub(super) fn store_grant(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        contact: &Contact,
+        usable: &Usable,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<SecretId, Error> {
+        let holder = holder(caller, contact, usable);
+        let value = self.seal_grant(tx, &holder, grant)?;
         let connection = Connection {
-            account: account.clone(),
+            expires_at: grant.ends_at(),
+            scopes: grant.scope.clone(),
+            ..self.connection(caller, contact, usable, value, now)
+        };
+        connection::upsert(tx, &connection)?;
+        self.plan_refresh(tx, &holder, grant, &usable.config, now)?;
+        Ok(usable.secret.id.clone())
+    }
+
+    fn connection(
+        &self,
+        caller: &Caller,
+        contact: &Contact,
+        usable: &Usable,
+        value: Sealed,
+        now: Timestamp,
+    ) -> Connection {
+        Connection {
+            account: caller.account().clone(),
             contact: contact.id.clone(),
-            secret: secret.id.clone(),
-            id: ConnectionId::generate(now, random),
-            value_type: *secret_type,
-            value: key.seal(CONNECTION, &row, "value", value, random),
+            secret: usable.secret.id.clone(),
+            id: ConnectionId::generate(now, &*self.inner.random),
+            value_type: usable.secret_type,
+            value,
             expires_at: None,
             scopes: None,
             broken: None,
             created_at: now,
             updated_at: now,
-        };
-        connection::upsert(tx, &connection)?;
-        Ok(secret.id.clone())
+        }
     }
 
     /// Takes away what the contact has connected the secret with, and the links at which it could connect
@@ -283,7 +161,10 @@ impl Broker {
             let account = caller.account();
             revocation::queue_connection(tx, account, &contact, &secret, now)?;
             let was_connected = connection::delete(tx, account, &contact, &secret)?;
-            authentication::withdraw(tx, account, &secret, Some(&contact), now)?;
+            let (account, contact_id) = (account.clone(), Some(contact.clone()));
+            let holder = Holder { account, contact: contact_id, secret: secret.clone() };
+            refresh::end(tx, &holder)?;
+            authentication::withdraw(tx, caller.account(), &secret, Some(&contact), now)?;
             let mut event = told(&caller, now, Action::ConnectionRevoke, &contact, &secret);
             if !was_connected {
                 event.result = "not_connected";
@@ -292,6 +173,11 @@ impl Broker {
         })
         .await
     }
+}
+
+fn holder(caller: &Caller, contact: &Contact, usable: &Usable) -> Holder {
+    let (account, contact) = (caller.account().clone(), Some(contact.id.clone()));
+    Holder { account, contact, secret: usable.secret.id.clone() }
 }
 
 /// A shared secret is nothing that a contact connects.

@@ -15,9 +15,10 @@ use keyfob_store::{
 
 use super::{
     Broker, Caller, Slice,
-    connection::{Status, find_contact, status},
+    connection::{find_contact, status},
     slice::SCANNED,
     usable::relation,
+    verify::Status,
 };
 use crate::error::Error;
 
@@ -210,7 +211,7 @@ fn connected(
     let may_use = decide_use(caller.grant(), Action::ConnectionList, secret).is_ok();
     let status = if !may_use || kind == Kind::Shared {
         Status::Broken
-    } else if secret_type != SecretType::Reference && secret_type != connection.value_type {
+    } else if !is_resolved(secret_type) && secret_type != connection.value_type {
         Status::Unauthenticated
     } else {
         status(&connection, now)
@@ -227,6 +228,11 @@ fn connected(
         created_at: connection.created_at,
         updated_at: connection.updated_at,
     })
+}
+
+/// Whether a secret of this type comes to another one.
+fn is_resolved(secret_type: SecretType) -> bool {
+    matches!(secret_type, SecretType::Reference | SecretType::Template)
 }
 
 fn unconnected(secret: Secret) -> ContactSecret {

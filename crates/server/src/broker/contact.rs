@@ -9,7 +9,7 @@ use keyfob_core::{
 use keyfob_store::{
     Commit, Page, WriteTx, authentication, connection,
     contact::{self, Contact},
-    revocation,
+    refresh, revocation,
 };
 
 use super::{
@@ -261,6 +261,7 @@ impl Broker {
             revocation::queue_contact(tx, caller.account(), &id, now)?;
             authentication::withdraw_contact(tx, caller.account(), &id, now)?;
             let removed = connection::delete_of_contact(tx, caller.account(), &id)?;
+            refresh::end_contact(tx, caller.account(), &id)?;
             contact::delete(tx, caller.account(), &id)?;
             let mut event = caller.event(now, Action::ContactDelete, "contact", id.to_shared());
             event.reason = connections(removed);

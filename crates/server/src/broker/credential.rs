@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keyfob_core::{
     jwt::{self, Algorithm},
+    oauth::{Grant, Tokens},
     secret::SecretType,
     time::Timestamp,
 };
@@ -12,11 +13,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::Config;
+use super::{Config, provider, usable::Usable};
 use crate::error::Error;
 
 /// The longest value that is handed over, in bytes.
 const LONGEST: usize = 32 * 1024;
+/// No access token is said to live longer.
+const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 /// How long a token lives that nothing else is said of.
 const TOKEN_LIFETIME: u64 = 600;
 
@@ -32,6 +35,21 @@ pub enum Handed {
         /// The password.
         password: SecretString,
     },
+    /// A grant that a provider has given already.
+    Grant(Imported),
+}
+
+/// A grant from elsewhere.
+#[derive(Debug)]
+pub struct Imported {
+    /// The access token.
+    pub access_token: SecretString,
+    /// What renews it.
+    pub refresh_token: Option<SecretString>,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+    /// What it allows, separated by blanks.
+    pub scopes: Option<String>,
 }
 
 /// Whether a person can hand over a credential of this type by typing it.
@@ -42,14 +60,27 @@ pub(super) fn is_typed(secret_type: SecretType) -> bool {
     )
 }
 
-/// Refuses a type whose credential nobody can type.
-pub(super) fn expect_typed(secret_type: SecretType) -> Result<(), Error> {
-    if is_typed(secret_type) {
-        return Ok(());
+/// Whether a person can connect the secret at a link: by typing, or at its provider.
+pub(super) fn is_connected(usable: &Usable) -> bool {
+    expect_connected(usable).is_ok()
+}
+
+/// Refuses a secret that nobody can connect at a link, and says what is missing.
+pub(super) fn expect_connected(usable: &Usable) -> Result<(), Error> {
+    match usable.secret_type {
+        secret_type if is_typed(secret_type) => Ok(()),
+        SecretType::OAuth => provider::check_connectable(&usable.config).map_err(|incomplete| {
+            not_connectable(format!("the secret cannot be connected: {incomplete}"))
+        }),
+        other => {
+            let text = format!("a secret of type {} cannot be connected", other.as_str());
+            Err(not_connectable(text))
+        }
     }
-    let text =
-        format!("a secret of type {} cannot be connected with a value", secret_type.as_str());
-    Err(Error::Conflict { code: "not_connectable", message: text.into() })
+}
+
+fn not_connectable(text: String) -> Error {
+    Error::Conflict { code: "not_connectable", message: text.into() }
 }
 
 /// What is stored of what was handed over, exactly as it was typed; a pair as JSON. An error says what
@@ -62,11 +93,11 @@ pub(super) fn stored(
 ) -> Result<SecretString, Error> {
     let text = match (handed, secret_type) {
         (Handed::Pair { username, password }, SecretType::Basic) => pair(username, password)?,
-        (Handed::Value(_), SecretType::Basic) => {
+        (Handed::Value(_) | Handed::Grant(_), SecretType::Basic) => {
             return Err(wrong("\"username\" and \"password\" are required"));
         }
         (Handed::Value(value), _) => value.clone(),
-        (Handed::Pair { .. }, _) => return Err(wrong("\"value\" is required")),
+        (Handed::Pair { .. } | Handed::Grant(_), _) => return Err(wrong("\"value\" is required")),
     };
     check_length(&text)?;
     check(&text, secret_type, config, now).map_err(|why| wrong(&why.0))?;
@@ -83,6 +114,42 @@ pub(super) fn check_length(value: &SecretString) -> Result<(), Error> {
 
 fn wrong(text: &str) -> Error {
     Error::invalid("bad_request", text.to_owned())
+}
+
+/// The grant that was handed over for a secret of type oauth.
+pub(super) fn grant(handed: &Handed, config: &Config, now: Timestamp) -> Result<Grant, Error> {
+    let Handed::Grant(Imported { access_token, refresh_token, expires_at, scopes }) = handed else {
+        return Err(wrong("\"accessToken\" is required"));
+    };
+    for token in [Some(access_token), refresh_token.as_ref()].into_iter().flatten() {
+        check_length(token)?;
+        check(token, SecretType::Bearer, config, now).map_err(|why| wrong(&why.0))?;
+    }
+    if expires_at.is_some_and(|end| end > now.plus(LONGEST_LIFE)) {
+        return Err(wrong("\"expiresAt\" must be within the next ten years"));
+    }
+    let tokens = Tokens {
+        access_token: access_token.clone(),
+        refresh_token: refresh_token.clone(),
+        expires_in: expires_at.map(|end| end.since(now)),
+        refresh_token_expires_in: None,
+        scope: scopes.clone(),
+    };
+    Ok(Grant::obtained(tokens, now, provider::assumed_lifetime(config)))
+}
+
+/// The grant in a value that was given to a shared secret: JSON with an `accessToken`, or that token alone.
+pub(super) fn grant_in(value: &str, now: Timestamp) -> Result<Grant, Error> {
+    if let Some(grant) = Grant::parse(value.as_bytes()) {
+        return Ok(grant);
+    }
+    let imported = Imported {
+        access_token: value.into(),
+        refresh_token: None,
+        expires_at: None,
+        scopes: None,
+    };
+    grant(&Handed::Grant(imported), &Config::default(), now)
 }
 
 /// Why a stored value cannot be used, in words that tell nothing of it.

@@ -36,9 +36,11 @@ impl Broker {
     pub async fn delete_secret(&self, caller: &Caller, at: &SecretRef) -> Result<SecretId, Error> {
         caller.decide(Action::SecretDelete, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
+        let broker = self.clone();
         let deleted = self.write(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
-            secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            broker.queue_shared(tx, &secret, now)?;
             authentication::withdraw_secret(tx, &id, now, LINKS)?;
             deletion::begin(tx, &id)?;
             secret::delete(tx, caller.account(), &id)?;

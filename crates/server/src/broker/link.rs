@@ -26,6 +26,7 @@ use super::{
     authentication::is_allowed,
     connection::told,
     credential::{self, Handed},
+    provider,
     usable::Usable,
 };
 use crate::error::{Error, LinkProblem};
@@ -33,8 +34,8 @@ use crate::error::{Error, LinkProblem};
 /// Someone at a link: its state, and the browser they use, if it has been there before.
 #[derive(Clone, Debug)]
 pub struct Visit {
-    /// The link's state.
-    pub state: Ticket,
+    /// The hash of the link's state.
+    pub state: TicketHash,
     /// What the browser holds since it was first shown a link.
     pub browser: Option<Ticket>,
     /// Where the request came from.
@@ -57,6 +58,10 @@ pub struct Shown {
     pub secret_type: SecretType,
     /// What a key is to sign with, if the secret says so.
     pub algorithm: Option<String>,
+    /// The provider that the person is sent to, if they hand nothing over themselves.
+    pub provider: Option<String>,
+    /// What the provider is asked for, separated by blanks.
+    pub scopes: Option<String>,
     /// The hosts that it may be sent to.
     pub hosts: Vec<String>,
     /// Since when the contact has connected it, if it has: what is handed over takes its place.
@@ -72,13 +77,14 @@ pub struct Shown {
 impl Shown {
     /// What the form of this page, in this browser, is sent with: a proof that it comes from there, and what
     /// the person agrees to by sending it.
-    pub(crate) fn proof(&self, browser: &Ticket, state: &Ticket) -> String {
-        format!("{}.{}", browser.proof(&state.hash()), self.fingerprint())
+    pub(crate) fn proof(&self, browser: &Ticket, state: &TicketHash) -> String {
+        format!("{}.{}", browser.proof(state), self.fingerprint())
     }
 
     /// A fingerprint of all that the person agrees to. It hides nothing: the person has seen it.
     fn fingerprint(&self) -> String {
         let Self { account, contact, name, description, secret_type, algorithm, hosts, .. } = self;
+        let Self { provider, scopes, .. } = self;
         let texts = [
             Some(account.as_str()),
             contact.as_deref(),
@@ -86,6 +92,8 @@ impl Shown {
             Some(description.as_str()),
             Some(secret_type.as_str()),
             algorithm.as_deref(),
+            provider.as_deref(),
+            scopes.as_deref(),
         ];
         let mut hash = Sha256::new();
         for text in texts.into_iter().chain(hosts.iter().map(|host| Some(host.as_str()))) {
@@ -108,13 +116,40 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
+/// How it went on at a provider.
+#[derive(Debug)]
+pub enum Returned {
+    /// The link has ended.
+    Ended(Ended),
+    /// The provider gave nothing. The link can still be used.
+    Failed {
+        /// What the link's page shows.
+        shown: Box<Shown>,
+        /// The secret.
+        secret: String,
+        /// What went wrong.
+        trouble: Trouble,
+    },
+}
+
+/// Why a provider gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The provider refused, with this code.
+    Refused(String),
+    /// The provider did not answer as it should.
+    Unreachable,
+    /// The answer does not come from the provider that was asked (RFC 9207).
+    OtherIssuer,
+}
+
 /// A link that can be used, with everything it is for.
-struct Open {
-    authentication: Authentication,
-    account: Account,
-    contact: Option<Contact>,
-    usable: Usable,
-    caller: Caller,
+pub(super) struct Open {
+    pub(super) authentication: Authentication,
+    pub(super) account: Account,
+    pub(super) contact: Option<Contact>,
+    pub(super) usable: Usable,
+    pub(super) caller: Caller,
 }
 
 impl Broker {
@@ -191,10 +226,7 @@ impl Broker {
         handed: &Handed,
         now: Timestamp,
     ) -> Result<(), Error> {
-        if shown(tx, open)?.fingerprint() != seen {
-            let text = "what is asked for, or what it is used for, has changed since you opened this page: look at it again";
-            return Err(Error::invalid("bad_request", text));
-        }
+        expect_seen(tx, open, seen)?;
         let Open { contact, usable, caller, .. } = open;
         match contact {
             Some(contact) => self.store_connection(tx, caller, contact, usable, handed, now)?,
@@ -204,7 +236,7 @@ impl Broker {
     }
 
     /// The link with all it is for locked, bound to this browser.
-    fn hold_link(
+    pub(super) fn hold_link(
         &self,
         tx: &mut WriteTx<'_>,
         visit: &Visit,
@@ -212,7 +244,7 @@ impl Broker {
         now: Timestamp,
     ) -> Result<Open, Error> {
         // In the order of all other units: the contact, the secret, and then what hangs on them.
-        if let Some(link) = authentication::find(tx, &visit.state.hash())? {
+        if let Some(link) = authentication::find(tx, &visit.state)? {
             if let Some(contact) = &link.contact {
                 contact::hold(tx, &link.account, contact)?;
             }
@@ -221,7 +253,7 @@ impl Broker {
             }
         }
         let open = self.open_link(tx, visit, now)?;
-        if !authentication::bind(tx, &visit.state.hash(), browser)? {
+        if !authentication::bind(tx, &visit.state, browser)? {
             // Another one was faster: it says how.
             self.open_link(tx, visit, now)?;
             return Err(LinkProblem::OtherBrowser.into());
@@ -230,8 +262,13 @@ impl Broker {
     }
 
     /// The link, if it can be used now, by this browser.
-    fn open_link(&self, tx: &mut ReadTx<'_>, visit: &Visit, now: Timestamp) -> Result<Open, Error> {
-        let found = authentication::find(tx, &visit.state.hash())?;
+    pub(super) fn open_link(
+        &self,
+        tx: &mut ReadTx<'_>,
+        visit: &Visit,
+        now: Timestamp,
+    ) -> Result<Open, Error> {
+        let found = authentication::find(tx, &visit.state)?;
         let authentication = found.ok_or(LinkProblem::Unknown)?;
         check(&authentication, visit, now)?;
         let gone = || Error::from(LinkProblem::Withdrawn);
@@ -262,7 +299,7 @@ impl Broker {
             Kind::Personal => contact.is_some(),
             Kind::Shared => contact.is_none() && usable.shared.is_none(),
         };
-        if !fits || !credential::is_typed(usable.secret_type) {
+        if !fits || !credential::is_connected(&usable) {
             return Err(gone());
         }
         Ok(Open { authentication, account, contact, usable, caller })
@@ -270,7 +307,7 @@ impl Broker {
 }
 
 impl Open {
-    fn event(&self, now: Timestamp) -> Event {
+    pub(super) fn event(&self, now: Timestamp) -> Event {
         let secret = &self.usable.secret.id;
         let event = match &self.contact {
             Some(contact) => {
@@ -281,6 +318,15 @@ impl Open {
         let asked = self.authentication.key.as_ref();
         Event { reason: asked.map(|key| format!("link asked for by {key}")), ..event }
     }
+}
+
+/// Refuses what the person was not shown.
+pub(super) fn expect_seen(tx: &mut ReadTx<'_>, open: &Open, seen: &str) -> Result<(), Error> {
+    if shown(tx, open)?.fingerprint() == seen {
+        return Ok(());
+    }
+    let text = "what is asked for, or what it is used for, has changed since you opened this page: look at it again";
+    Err(Error::invalid("bad_request", text))
 }
 
 fn check(link: &Authentication, visit: &Visit, now: Timestamp) -> Result<(), LinkProblem> {
@@ -299,10 +345,10 @@ fn check(link: &Authentication, visit: &Visit, now: Timestamp) -> Result<(), Lin
 }
 
 /// The browser that a form comes from, if it comes from the link's page there, and what that showed.
-fn proven<'a>(visit: &Visit, proof: &'a str) -> Result<(TicketHash, &'a str), Error> {
+pub(super) fn proven<'a>(visit: &Visit, proof: &'a str) -> Result<(TicketHash, &'a str), Error> {
     let browser = visit.browser.as_ref().ok_or(LinkProblem::NotFromPage)?;
     let (proof, seen) = proof.split_once('.').unwrap_or_default();
-    let is_proven = browser.proves(&visit.state.hash(), proof);
+    let is_proven = browser.proves(&visit.state, proof);
     is_proven.then(|| (browser.hash(), seen)).ok_or_else(|| LinkProblem::NotFromPage.into())
 }
 
@@ -310,28 +356,28 @@ fn proven<'a>(visit: &Visit, proof: &'a str) -> Result<(TicketHash, &'a str), Er
 fn person(account: &Account, contact: Option<&Contact>, visit: &Visit) -> Caller {
     let grant = Grant::new(account.id.clone(), Role::Agent);
     // Whether it is the contact nobody knows: whoever has the link can use it.
-    let id = HEXLOWER.encode(&visit.state.hash().as_bytes()[..8]);
+    let id = HEXLOWER.encode(&visit.state.as_bytes()[..8]);
     let name = contact.map_or("", |contact| contact.name.as_str());
     let actor = Actor { kind: "link", id: id.into(), name: name.into() };
     Caller::person(grant, actor, visit.origin.clone())
 }
 
 /// Ends a link whose page was shown to the end.
-fn end(
+pub(super) fn end(
     tx: &mut WriteTx<'_>,
     visit: &Visit,
     open: &Open,
     outcome: Outcome,
     now: Timestamp,
 ) -> Result<Ended, Error> {
-    if !authentication::end(tx, &visit.state.hash(), outcome, now)? {
+    if !authentication::end(tx, &visit.state, outcome, now)? {
         return Err(LinkProblem::Used.into());
     }
     let secret = open.usable.secret.id.to_string();
     Ok(Ended { shown: shown(tx, open)?, secret, outcome })
 }
 
-fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
+pub(super) fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
     let Open { authentication, account, contact, usable, .. } = open;
     let connected = match contact {
         Some(contact) => connection::find(tx, &account.id, &contact.id, &usable.secret.id)?,
@@ -348,6 +394,8 @@ fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
         description: usable.secret.description.clone(),
         secret_type: usable.secret_type,
         algorithm: usable.config.text("algorithm").map(str::to_owned),
+        provider: provider::name(usable),
+        scopes: usable.config.text("scope").map(str::to_owned),
         hosts: usable.config.hosts(),
         connected_since: connected.map(|connection| connection.updated_at),
         until: authentication.expires_at,

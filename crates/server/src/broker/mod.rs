@@ -4,8 +4,10 @@
 //! the pages, call these functions and cannot differ in what they allow.
 
 mod account;
+mod asked;
 mod attempt;
 mod authentication;
+mod authorization;
 mod caller;
 pub(crate) mod code;
 mod config;
@@ -17,21 +19,31 @@ mod creation;
 mod credential;
 mod deletion;
 mod entries;
+mod flight;
 mod given;
+mod grant;
 mod key;
 mod keyring;
 mod link;
 mod meta;
+mod mint;
 mod person;
+mod provider;
 mod recent;
+mod refresh;
+mod refresh_job;
+mod renewal;
 mod reservation;
 mod secret;
 mod secret_change;
 mod secret_ref;
+mod settle;
 mod shared;
 mod slice;
 mod totp;
+mod trial;
 mod usable;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,27 +54,29 @@ use url::Url;
 pub(crate) use self::creation::Pending;
 use self::{
     attempt::Attempts, authentication::RecentLinks, caller::Callers, entries::Entries,
-    keyring::Keyring,
+    flight::Flights, keyring::Keyring, refresh_job::Hosts,
 };
 pub use self::{
     authentication::Link,
+    authorization::Return,
     caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
     config::Config,
-    connection::{Status, Verified},
     connection_list::ContactSecret,
     contact::ContactChange,
     creation::Repeat,
-    credential::Handed,
+    credential::{Handed, Imported},
     given::Given,
     key::{NewKey, Plan as KeyPlan},
-    link::{Ended, Shown, Visit},
+    link::{Ended, Returned, Shown, Trouble, Visit},
     meta::{MetaChange, MetaFilter},
+    mint::Minted,
     secret::{Described, SecretFilter},
     secret_change::SecretChange,
     secret_ref::SecretRef,
     slice::Slice,
     totp::{Change, Content, CreatedTotp, Draft},
+    verify::{Status, Verified},
 };
 use crate::{
     clock::Clock,
@@ -90,6 +104,8 @@ struct Inner {
     callers: Callers,
     entries: Entries,
     recent_links: RecentLinks,
+    flights: Flights,
+    hosts: Hosts,
     public_url: Url,
     egress: Egress,
     attempts: Arc<Attempts>,
@@ -125,6 +141,8 @@ impl Broker {
             callers: Callers::default(),
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
+            flights: Flights::default(),
+            hosts: Hosts::default(),
             public_url,
             egress,
             attempts: Arc::default(),

@@ -107,10 +107,11 @@ impl Broker {
         }
         let permit = caller.decide(Action::SecretCreate, Object::Secret(&id))?;
         let blank = blank(caller, id.clone(), now);
-        let secret = self.changed_secret(tx, &permit, blank, change)?;
+        let secret = self.changed_secret(tx, &permit, blank, change, now)?;
         if !secret::insert(tx, &secret)? {
             return Err(Error::taken());
         }
+        self.keep_shared(tx, &secret, now)?;
         Ok(tx.commit(event, id))
     }
 
@@ -192,11 +193,17 @@ impl Broker {
             let id = at.resolve_own(tx, &caller)?;
             let before = secret::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let permit = caller.decide(Action::SecretUpdate, Object::Secret(&id))?;
-            let changed = broker.changed_secret(tx, &permit, before, &change)?;
+            let changed = broker.changed_secret(tx, &permit, before.clone(), &change, now)?;
+            if changed.value.is_none() {
+                broker.queue_shared(tx, &before, now)?;
+            }
             secret::update(tx, &changed).map_err(|error| match error {
                 StoreError::Conflict => Error::taken(),
                 error => error.into(),
             })?;
+            if changed.value != before.value || changed.config != before.config {
+                broker.keep_shared(tx, &changed, now)?;
+            }
             let event = caller.event(now, Action::SecretUpdate, SECRET, id.to_shared());
             Ok(tx.commit(event, id))
         })

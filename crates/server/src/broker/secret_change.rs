@@ -4,6 +4,7 @@ use keyfob_core::{
     crypto::{OpenError, Sealed},
     policy::Permit,
     secret::{Kind, SecretType, Visibility},
+    time::Timestamp,
 };
 use keyfob_store::{ReadTx, secret::Secret};
 use secrecy::{ExposeSecret, SecretString};
@@ -75,6 +76,22 @@ fn alias(value: String) -> Result<Option<String>, Error> {
     is_alias(&value).then_some(Some(value)).ok_or_else(|| Error::invalid("bad_request", rule))
 }
 
+/// A value, and what goes with it.
+#[derive(Default)]
+struct ValueKept {
+    value: Option<Sealed>,
+    expires_at: Option<Timestamp>,
+    scopes: Option<String>,
+    broken: Option<String>,
+}
+
+impl ValueKept {
+    fn of(secret: &Secret) -> Self {
+        let Secret { value, expires_at, scopes, broken, .. } = secret.clone();
+        Self { value, expires_at, scopes, broken }
+    }
+}
+
 impl Broker {
     /// What a secret holds after a change.
     pub(super) fn changed_secret(
@@ -83,44 +100,58 @@ impl Broker {
         permit: &Permit,
         before: Secret,
         change: &SecretChange,
+        now: Timestamp,
     ) -> Result<Secret, Error> {
         let said = change.clone();
         let kind = change.kind.unwrap_or(before.kind);
         let secret_type = change.secret_type.unwrap_or(before.secret_type);
-        let value = self.value_after(tx, &before, kind, &change.value)?;
         let config = self.config_after(tx, permit, &before, secret_type, &change.config)?;
+        let after = Secret { kind, secret_type, config, ..before.clone() };
+        let kept = self.value_after(tx, permit, &after, &change.value, now)?;
+        let ValueKept { value, expires_at, scopes, broken } = kept;
         Ok(Secret {
             alias: said.alias.over(before.alias),
             name: said.name.over(Some(before.name)).unwrap_or_default(),
             description: said.description.over(Some(before.description)).unwrap_or_default(),
             blueprint_id: said.blueprint_id.over(before.blueprint_id),
-            kind,
-            secret_type,
             value,
-            config,
+            expires_at,
+            scopes,
+            broken,
             visibility: change.visibility.unwrap_or(before.visibility),
             meta: meta::over(said.meta, before.meta)?,
-            ..before
+            ..after
         })
     }
 
-    /// A personal secret has no value of its own: one that becomes personal loses it.
+    /// A personal secret has no value of its own: one that becomes personal loses it. `after` is what the
+    /// secret will be, with the value that it had.
     fn value_after(
         &self,
         tx: &mut ReadTx<'_>,
-        before: &Secret,
-        kind: Kind,
+        permit: &Permit,
+        after: &Secret,
         given: &Given<SecretString>,
-    ) -> Result<Option<Sealed>, Error> {
-        match (kind, given) {
+        now: Timestamp,
+    ) -> Result<ValueKept, Error> {
+        match (after.kind, given) {
             (Kind::Personal, Given::Value(_)) => Err(Error::Conflict {
                 code: "conflict",
                 message: "Personal secrets cannot have a value".into(),
             }),
-            (Kind::Personal, _) | (_, Given::Null) => Ok(None),
-            (Kind::Shared, Given::Absent) => Ok(before.value.clone()),
+            (Kind::Personal, _) | (_, Given::Null) => Ok(ValueKept::default()),
+            (Kind::Shared, Given::Absent) => Ok(ValueKept::of(after)),
             (Kind::Shared, Given::Value(value)) => {
-                self.seal_secret(tx, before, "value", value.expose_secret().as_bytes()).map(Some)
+                let sealed = self.seal_secret(tx, after, "value", value.expose_secret().as_bytes());
+                let kept = ValueKept { value: Some(sealed?), ..ValueKept::default() };
+                match self.follow(tx, after.clone(), permit.clone()) {
+                    Ok(usable) if usable.secret_type == SecretType::OAuth => {
+                        let grant = credential::grant_in(value.expose_secret(), now)?;
+                        let (expires_at, scopes) = (grant.ends_at(), grant.scope);
+                        Ok(ValueKept { expires_at, scopes, ..kept })
+                    }
+                    _ => Ok(kept),
+                }
             }
         }
     }

@@ -3,60 +3,30 @@
 
 use keyfob_core::{
     id::SecretId,
+    oauth::Grant,
     policy::{Action, Object},
-    secret::Kind,
+    secret::{Kind, SecretType},
     time::Timestamp,
 };
-use keyfob_store::{ReadTx, WriteTx, authentication, secret};
+use keyfob_store::{
+    WriteTx, authentication,
+    refresh::{self, Holder},
+    revocation,
+    secret::{self, Secret},
+};
 use secrecy::ExposeSecret;
 
 use super::{
     Broker, Caller, SecretRef,
-    authentication::{Link, NOT_AUTHENTICABLE, NewLink},
-    connection::{Found, Status, Verified},
+    authentication::{Link, NOT_AUTHENTICABLE},
     credential::{self, Handed},
+    grant::shared_holder,
     secret::SECRET,
     usable::Usable,
 };
 use crate::error::Error;
 
 impl Broker {
-    /// Whether a shared secret has a value that can be used, and the link to give it one if not.
-    pub async fn verify_secret(&self, caller: &Caller, at: &SecretRef) -> Result<Verified, Error> {
-        caller.decide(Action::SecretVerify, Object::Account)?;
-        let now = self.now()?;
-        let (broker, asking, at) = (self.clone(), caller.clone(), at.clone());
-        let found = self.read(move |tx| broker.verify_secret_in(tx, &asking, &at, now));
-        let Found { mut verified, can_connect } = found.await?;
-        if can_connect {
-            let secret = verified.secret.clone();
-            let link = NewLink { contact: None, secret, return_url: None };
-            verified.link = self.recent_link(caller, link).await?;
-        }
-        Ok(verified)
-    }
-
-    fn verify_secret_in(
-        &self,
-        tx: &mut ReadTx<'_>,
-        caller: &Caller,
-        at: &SecretRef,
-        now: Timestamp,
-    ) -> Result<Found, Error> {
-        let usable = self.usable(tx, caller, Action::SecretVerify, at)?;
-        if usable.secret.kind == Kind::Personal {
-            let text = "Cannot verify secret for this secret configuration";
-            return Err(Error::conflict(text));
-        }
-        let missing = || {
-            Verified::authenticated(usable.secret.id.clone())
-                .not(Status::Unauthenticated, "it has no value")
-        };
-        let can_connect = usable.shared.is_none() && credential::is_typed(usable.secret_type);
-        let verified = self.verify_shared(tx, &usable, now)?.unwrap_or_else(missing);
-        Ok(Found { verified, can_connect })
-    }
-
     /// A link at which a person gives a shared secret its value. One that has a value keeps it: a link,
     /// which an agent may ask for, must not replace what everybody uses.
     pub async fn authenticate_secret(
@@ -91,11 +61,33 @@ impl Broker {
         now: Timestamp,
     ) -> Result<SecretId, Error> {
         let Usable { secret, secret_type, config, .. } = usable;
-        credential::expect_typed(*secret_type)?;
+        if *secret_type == SecretType::OAuth {
+            let grant = credential::grant(handed, config, now)?;
+            return self.store_shared_grant(tx, usable, &grant, now);
+        }
         let value = credential::stored(handed, *secret_type, config, now)?;
         let held = secret::touch(tx, &secret.account, &secret.id, now)?.ok_or(Error::NotFound)?;
         let value = self.seal_secret(tx, &held, "value", value.expose_secret().as_bytes())?;
         secret::update(tx, &secret::Secret { value: Some(value), ..held })?;
+        Ok(secret.id.clone())
+    }
+
+    /// Gives a shared secret that has none a grant. The secret is held.
+    pub(super) fn store_shared_grant(
+        &self,
+        tx: &mut WriteTx<'_>,
+        usable: &Usable,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<SecretId, Error> {
+        let Usable { secret, config, .. } = usable;
+        let holder = shared_holder(usable);
+        let held = secret::touch(tx, &secret.account, &secret.id, now)?.ok_or(Error::NotFound)?;
+        let value = Some(self.seal_grant(tx, &holder, grant)?);
+        let (expires_at, scopes) = (grant.ends_at(), grant.scope.clone());
+        let stored = secret::Secret { value, expires_at, scopes, broken: None, ..held };
+        secret::update(tx, &stored)?;
+        self.plan_refresh(tx, &holder, grant, config, now)?;
         Ok(secret.id.clone())
     }
 
@@ -104,6 +96,7 @@ impl Broker {
     pub async fn revoke_secret(&self, caller: &Caller, at: &SecretRef) -> Result<SecretId, Error> {
         caller.decide(Action::SecretRevoke, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
+        let broker = self.clone();
         self.write(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
@@ -116,10 +109,47 @@ impl Broker {
                 event.result = "not_connected";
                 return Ok(tx.commit(event, id));
             }
+            broker.queue_shared(tx, &secret, now)?;
             let touched = secret::touch(tx, caller.account(), &id, now)?.unwrap_or(secret);
-            secret::update(tx, &secret::Secret { value: None, ..touched })?;
+            let (expires_at, scopes, broken) = (None, None, None);
+            let revoked = secret::Secret { value: None, expires_at, scopes, broken, ..touched };
+            secret::update(tx, &revoked)?;
             Ok(tx.commit(event, id))
         })
         .await
+    }
+
+    /// Has the grant of a shared secret kept alive that was just stored, if it can be.
+    pub(super) fn keep_shared(
+        &self,
+        tx: &mut WriteTx<'_>,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (account, id) = (secret.account.clone(), secret.id.clone());
+        let holder = Holder { account, contact: None, secret: id };
+        let held = self.held(tx, &holder)?;
+        match held.as_ref().and_then(|held| Some((held.grant.as_ref()?, &held.config))) {
+            Some((grant, config)) => Ok(self.plan_refresh(tx, &holder, grant, config, now)?),
+            None => Ok(refresh::end(tx, &holder).map(drop)?),
+        }
+    }
+
+    /// Has the grant of a shared secret revoked at its provider, and kept alive no longer. The secret is held.
+    pub(super) fn queue_shared(
+        &self,
+        tx: &mut WriteTx<'_>,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (account, id) = (secret.account.clone(), secret.id.clone());
+        let holder = Holder { account, contact: None, secret: id };
+        let held = self.held(tx, &holder)?;
+        refresh::end(tx, &holder)?;
+        let Some(held) = held else { return Ok(()) };
+        if let Some(value) = held.place.value() {
+            revocation::insert(tx, &self.to_revoke(&held, value.clone(), now))?;
+        }
+        Ok(())
     }
 }

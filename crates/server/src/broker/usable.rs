@@ -58,7 +58,7 @@ impl Broker {
     }
 
     /// Follows references to their end.
-    fn follow(
+    pub(super) fn follow(
         &self,
         tx: &mut ReadTx<'_>,
         secret: Secret,

@@ -191,8 +191,12 @@ fn check_revocation(
     checked: &mut Checked,
 ) {
     let id = queued.id.as_str();
-    let row = connection_row(&queued.contact, &queued.secret);
-    let from = ("connection", row.as_str(), "value");
+    let row = match &queued.contact {
+        Some(contact) => connection_row(contact, &queued.secret),
+        None => queued.secret.to_string(),
+    };
+    let table = if queued.contact.is_some() { "connection" } else { "secret" };
+    let from = (table, row.as_str(), "value");
     checked.moved(key, ("revocation", id, "value"), from, &queued.value);
     if let Some(config) = &queued.config {
         let from = ("secret", queued.secret.as_str(), "config");

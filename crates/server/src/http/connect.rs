@@ -2,12 +2,12 @@
 //! link that `authenticate` and `verify` answer.
 
 use axum::{
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequestParts, Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use cookie::{Cookie, SameSite};
-use keyfob_core::{ticket::Ticket, time::Timestamp};
+use keyfob_core::{oauth::authorization::Callback, ticket::Ticket, time::Timestamp};
 use keyfob_store::authentication::Outcome;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use super::body;
 use crate::{
     app::Passport,
-    broker::{Broker, Ended, Handed, Shown, Visit},
-    error::{Dialect, Error, LinkProblem},
-    page::{self, Connect, Done, Form},
+    broker::{Broker, Ended, Handed, Origin, Return, Returned, Shown, Trouble, Visit},
+    error::{Dialect, Error, LinkProblem, trouble_parts},
+    page::{self, Connect, Done, Form, Onward},
 };
 
 /// What a browser holds since it was first shown a link. With this prefix browsers keep it to this host,
@@ -38,10 +38,21 @@ impl FromRequestParts<Broker> for Visit {
         let state = Path::<String>::from_request_parts(parts, broker).await;
         let state = state.ok().and_then(|Path(state)| Ticket::parse(&state).ok());
         Ok(Self {
-            state: state.ok_or(LinkProblem::Unknown)?,
+            state: state.ok_or(LinkProblem::Unknown)?.hash(),
             browser: browser(&parts.headers, cookie_name(broker)),
             origin,
         })
+    }
+}
+
+/// Where a request came from that is at no link.
+pub(crate) struct Arrived(Origin);
+
+impl FromRequestParts<Broker> for Arrived {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Broker) -> Result<Self, Error> {
+        Passport::take(parts).map(Self)
     }
 }
 
@@ -94,17 +105,46 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: body::Bytes,
 ) -> Result<Response, Error> {
-    let Submitted { proof, is_declined, handed } = Submitted::read(&headers, &body)?;
-    let ended = match handed {
-        _ if is_declined => broker.decline_link(&visit, &proof).await,
-        Ok(handed) => broker.connect_at_link(&visit, &proof, handed).await,
-        Err(error) => Err(error),
+    let Submitted { proof, pressed, handed } = Submitted::read(&headers, &body)?;
+    let answered = match (pressed, handed) {
+        (Pressed::Decline, _) => broker.decline_link(&visit, &proof).await.map(done),
+        (Pressed::Continue, _) => broker.begin_authorization(&visit, &proof).await.map(onward),
+        (Pressed::Connect, Ok(handed)) => {
+            broker.connect_at_link(&visit, &proof, handed).await.map(done)
+        }
+        (Pressed::Connect, Err(error)) => Err(error),
     };
-    match ended {
-        Ok(ended) => Ok(done(ended)),
-        Err(error @ Error::Invalid { .. }) => ask_again(&broker, &visit, &error).await,
+    match answered {
+        Ok(page) => Ok(page),
+        Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
+            ask_again(&broker, &visit, &error).await
+        }
         Err(error) => Err(error),
     }
+}
+
+/// The page that leads to the provider. A redirect would not do: the page's policy keeps a form from being
+/// sent on to other sites.
+fn onward(provider: Url) -> Response {
+    let host = provider.host_str().unwrap_or_default().to_owned();
+    page::respond(StatusCode::OK, &Onward { host, url: provider.into() })
+}
+
+/// `GET /secrets/oauth/callback`: where providers send people back to.
+pub(crate) async fn back(
+    State(broker): State<Broker>,
+    Arrived(origin): Arrived,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    let callback = Callback::parse(query.as_deref().unwrap_or_default());
+    let callback = callback.map_err(|_| Error::from(LinkProblem::Unknown))?;
+    let browser = browser(&headers, cookie_name(&broker));
+    let back = Return { callback, browser, origin };
+    Ok(match broker.finish_authorization(back).await? {
+        Returned::Ended(ended) => done(ended),
+        Returned::Failed { shown, secret, trouble } => failed(*shown, secret, &trouble),
+    })
 }
 
 /// The form once more, with what was wrong, and without what was entered.
@@ -120,8 +160,16 @@ async fn ask_again(broker: &Broker, visit: &Visit, error: &Error) -> Result<Resp
 /// What the form sent.
 struct Submitted {
     proof: String,
-    is_declined: bool,
+    pressed: Pressed,
     handed: Result<Handed, Error>,
+}
+
+/// Which button was pressed.
+enum Pressed {
+    Connect,
+    /// On to the provider.
+    Continue,
+    Decline,
 }
 
 impl Submitted {
@@ -131,19 +179,23 @@ impl Submitted {
         if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(Error::invalid("bad_request", "the body is not a form"));
         }
-        let (mut proof, mut is_declined) = (String::new(), false);
+        let (mut proof, mut pressed) = (String::new(), Pressed::Connect);
         let (mut value, mut username, mut password) = (None, None, None);
         for (name, text) in body.form() {
             match name.as_str() {
                 "proof" => text.expose_secret().clone_into(&mut proof),
-                "do" => is_declined = text.expose_secret() == "decline",
+                "do" => match text.expose_secret() {
+                    "decline" => pressed = Pressed::Decline,
+                    "continue" => pressed = Pressed::Continue,
+                    _ => {}
+                },
                 "value" => value = Some(typed(&text)),
                 "username" => username = Some(text),
                 "password" => password = Some(text),
                 _ => {}
             }
         }
-        Ok(Self { proof, is_declined, handed: handed(value, username, password) })
+        Ok(Self { proof, pressed, handed: handed(value, username, password) })
     }
 }
 
@@ -175,7 +227,10 @@ fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) ->
         description,
         hosts: hosts.into_iter().map(host).collect(),
         connected_since: shown.connected_since.map(day),
-        form: Form::of(secret_type, algorithm.as_deref(), problem.is_some()),
+        form: match shown.provider {
+            Some(provider) => Form::at(provider, shown.scopes.as_deref()),
+            None => Form::of(secret_type, algorithm.as_deref(), problem.is_some()),
+        },
         return_host: return_url.and_then(|url| url.host_str().map(str::to_owned)),
         time_left: more_minutes(shown.until.as_millis() - now.as_millis()),
         proof,
@@ -199,8 +254,29 @@ fn done(ended: Ended) -> Response {
     };
     let origins = shown.origins.join(" ");
     let return_url = shown.return_url;
-    let page = Done { heading, text, is_connected, secret, origins, return_url };
-    page::respond(StatusCode::OK, &page).into_response()
+    let error = (!is_connected).then(|| ("access_denied".into(), "The person declined".into()));
+    let page = Done { heading, text, error, secret, origins, return_url };
+    page::respond(StatusCode::OK, &page)
+}
+
+/// The page of a provider that gave nothing.
+fn failed(shown: Shown, secret: String, trouble: &Trouble) -> Response {
+    let provider = shown.provider.unwrap_or_else(|| "the provider".into());
+    let (status, code, what) = trouble_parts(trouble, &provider);
+    let name = or(shown.name, "it");
+    let text = format!(
+        "{what} Nothing was stored, and what was connected before is as it was. To try again, open the link once more."
+    );
+    let page = Done {
+        heading: format!("{name} is not connected"),
+        text,
+        error: Some((code, what)),
+        secret,
+        origins: shown.origins.join(" "),
+        // Who goes back without a credential could not try again.
+        return_url: None,
+    };
+    page::respond(status, &page)
 }
 
 /// A host as a person reads it who has never seen a wildcard.

@@ -13,6 +13,7 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::Page;
+use serde_json::Value;
 
 use super::{
     body, contact,
@@ -21,9 +22,15 @@ use super::{
     secret,
 };
 use crate::{
-    broker::{Broker, Caller, ContactSecret, Handed, Link, SecretRef, Slice, Status, Verified},
+    broker::{
+        Broker, Caller, ContactSecret, Handed, Imported, Link, Minted, SecretRef, Slice, Status,
+        Verified,
+    },
     error::Error,
 };
+
+/// More scopes than any provider has.
+const MOST_SCOPES: usize = 500;
 
 type Both = Result<Path<(String, String)>, PathRejection>;
 
@@ -80,6 +87,26 @@ pub(crate) async fn revoke(
     Ok(changed(&broker.revoke_connection(&caller, &contact, &secret).await?))
 }
 
+/// `POST /api/v1/contact/{contact}/secret/{secret}/refresh`
+pub(crate) async fn refresh(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+) -> Result<Json<wire::Verified>, Error> {
+    let (contact, secret) = both(path);
+    Ok(verified(broker.refresh_connection(&caller, &contact, &secret).await?))
+}
+
+/// `POST /api/v1/contact/{contact}/secret/{secret}/mint`
+pub(crate) async fn mint(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+) -> Result<Json<wire::Minted>, Error> {
+    let (contact, secret) = both(path);
+    Ok(minted(broker.mint_connection(&caller, &contact, &secret).await?))
+}
+
 /// `POST /api/v1/secret/{secret}/verify`
 pub(crate) async fn verify_shared(
     State(broker): State<Broker>,
@@ -98,6 +125,24 @@ pub(crate) async fn authenticate_shared(
 ) -> Result<Json<wire::Authentication>, Error> {
     let return_url = return_url(&body)?;
     Ok(linked(broker.authenticate_secret(&caller, &secret::at(path), return_url).await?))
+}
+
+/// `POST /api/v1/secret/{secret}/refresh`
+pub(crate) async fn refresh_shared(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: secret::At,
+) -> Result<Json<wire::Verified>, Error> {
+    Ok(verified(broker.refresh_secret(&caller, &secret::at(path)).await?))
+}
+
+/// `POST /api/v1/secret/{secret}/mint`
+pub(crate) async fn mint_shared(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: secret::At,
+) -> Result<Json<wire::Minted>, Error> {
+    Ok(minted(broker.mint_secret(&caller, &secret::at(path)).await?))
 }
 
 /// `POST /api/v1/secret/{secret}/revoke`
@@ -120,17 +165,50 @@ fn return_url(body: &body::Bytes) -> Result<Option<String>, Error> {
 
 fn handed(body: &body::Bytes) -> Result<Handed, Error> {
     let mut fields: Fields<'_> = body.json()?;
-    let [value, username, password] =
-        ["value", "username", "password"].map(|name| fields.secret(name));
+    let [value, username, password, access_token, refresh_token] =
+        ["value", "username", "password", "accessToken", "refreshToken"]
+            .map(|name| fields.secret(name));
+    let (expires_at, scopes) = (fields.time("expiresAt")?.value(), scopes(&mut fields)?);
     fields.end()?;
-    match (value?.value(), username?.value(), password?.value()) {
-        (Some(value), None, None) => Ok(Handed::Value(value)),
-        (None, Some(username), Some(password)) => Ok(Handed::Pair { username, password }),
+    let refresh_token = refresh_token?.value();
+    let is_grant = refresh_token.is_some() || expires_at.is_some() || scopes.is_some();
+    match (value?.value(), username?.value(), password?.value(), access_token?.value()) {
+        (None, None, None, Some(access_token)) => {
+            Ok(Handed::Grant(Imported { access_token, refresh_token, expires_at, scopes }))
+        }
+        (Some(value), None, None, None) if !is_grant => Ok(Handed::Value(value)),
+        (None, Some(username), Some(password), None) if !is_grant => {
+            Ok(Handed::Pair { username, password })
+        }
         _ => Err(Error::invalid(
             "bad_request",
-            "\"value\" is required, or \"username\" and \"password\" for a secret of type basic",
+            "\"value\" is required; or \"username\" and \"password\" for a secret of type basic; or \"accessToken\" (with \"refreshToken\", \"expiresAt\" and \"scopes\") for one of type oauth",
         )),
     }
+}
+
+/// `scopes` as OAuth has them, separated by blanks, or as our answers have them, a list.
+fn scopes(fields: &mut Fields<'_>) -> Result<Option<String>, Error> {
+    let wrong =
+        || Error::invalid("bad_request", "\"scopes\" must be a string or a list of strings");
+    let Some(given) = fields.any("scopes")?.value() else { return Ok(None) };
+    let words: Vec<&str> = match &given {
+        Value::String(text) => text.split_ascii_whitespace().collect(),
+        Value::Array(list) => {
+            let words: Option<_> = list.iter().map(Value::as_str).collect();
+            words.ok_or_else(wrong)?
+        }
+        _ => return Err(wrong()),
+    };
+    let is_scope = |word: &&str| word.bytes().all(|byte| byte.is_ascii_graphic());
+    if !words.iter().all(is_scope) || words.len() > MOST_SCOPES {
+        return Err(wrong());
+    }
+    Ok(Some(words.join(" ")).filter(|text| !text.is_empty()))
+}
+
+fn minted(Minted { token, expires_at }: Minted) -> Json<wire::Minted> {
+    Json(wire::Minted { token, expires_at: expires_at.map(Timestamp::as_millis) })
 }
 
 fn linked(Link { secret, url }: Link) -> Json<wire::Authentication> {

@@ -58,6 +58,11 @@ impl Fields<'_> {
         self.take(name, "a string")
     }
 
+    /// Anything.
+    pub(crate) fn any(&mut self, name: &'static str) -> Result<Given<Value>, Error> {
+        self.take(name, "JSON")
+    }
+
     /// A JSON object.
     pub(crate) fn object(
         &mut self,

@@ -2,31 +2,46 @@
 
 use std::time::Duration;
 
-use crate::broker::Broker;
+use crate::{broker::Broker, error::Error};
 
 /// How often old creates and links are forgotten, and deletions that were interrupted go on.
 const EVERY: Duration = Duration::from_mins(1);
+/// How often grants are looked for that have to be renewed.
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// Runs the background work until the task is dropped.
 pub async fn run(broker: Broker) {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::join!(housekeeping(&broker), renewals(&broker));
+}
+
+async fn housekeeping(broker: &Broker) {
+    let mut ticks = ticks(EVERY);
     loop {
         ticks.tick().await;
-        match broker.finish_deletions().await {
-            Ok(0) => {}
-            Ok(ended) => tracing::debug!(ended, "interrupted deletions"),
-            Err(error) => tracing::warn!(%error, "interrupted deletions could not be looked for"),
-        }
-        match broker.forget_creations().await {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::debug!(forgotten, "old creates"),
-            Err(error) => tracing::warn!(%error, "old creates could not be forgotten"),
-        }
-        match broker.forget_links().await {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::debug!(forgotten, "old links"),
-            Err(error) => tracing::warn!(%error, "old links could not be forgotten"),
-        }
+        log("interrupted deletions", broker.finish_deletions().await);
+        log("old creates", broker.forget_creations().await);
+        log("old links", broker.forget_links().await);
+    }
+}
+
+async fn renewals(broker: &Broker) {
+    let mut ticks = ticks(OFTEN);
+    loop {
+        ticks.tick().await;
+        log("renewals at providers", broker.renew_due().await);
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+fn log<N: TryInto<u64>>(what: &str, done: Result<N, Error>) {
+    match done.map(|count| count.try_into().unwrap_or(u64::MAX)) {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "{what}"),
+        Err(error) => tracing::warn!(%error, "could not do: {what}"),
     }
 }

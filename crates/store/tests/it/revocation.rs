@@ -25,7 +25,7 @@ fn grant(contact: u32, secret: u32) -> Connection {
 /// That grant, as it is to be queued.
 fn queued(contact: u32, secret: u32) -> Revocation {
     let Connection { account, id, contact, secret, value, .. } = grant(contact, secret);
-    let (secret_account, config) = (account_id(1), Some(sealed(100)));
+    let (contact, secret_account, config) = (Some(contact), account_id(1), Some(sealed(100)));
     Revocation { account, id, contact, secret, secret_account, value, config, created_at: at(5) }
 }
 
@@ -72,6 +72,14 @@ on_both!(a_grant_is_queued_with_the_bytes_that_are_stored_and_nothing_else_is, a
     assert_eq!(queue(1).await, 0, "it is queued already");
     assert_eq!(list(bench, 1).await, [queued(1, 1)]);
     assert_eq!(list(bench, 2).await, []);
+});
+
+on_both!(a_grant_without_a_contact_is_queued_as_it_is, async |bench| {
+    some_grants(bench).await;
+    let shared = Revocation { contact: None, ..queued(1, 1) };
+    let (new, expected) = (shared.clone(), shared);
+    bench.change(move |tx| revocation::insert(tx, &new)).await.unwrap();
+    assert_eq!(list(bench, 1).await, [expected]);
 });
 
 on_both!(the_grants_of_a_contact_are_queued_for_its_account_only, async |bench| {

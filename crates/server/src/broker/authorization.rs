@@ -1,0 +1,368 @@
+//! Connecting at a provider: the authorization code flow (RFC 6749, section 4.1, as RFC 9700 wants it).
+//!
+//! The person presses the button on the link's page, which binds the link to their browser; what is asked of
+//! the provider has a state of its own, so that the provider never gets to see the link. The provider sends
+//! the person back to one address. There, in one answer, the state is taken, the code is exchanged and the
+//! grant is stored: no token is ever in a URL, in a page, or with anybody but Keyfob.
+
+use keyfob_core::{
+    id::ConnectionId,
+    oauth::{
+        Form, Grant, Tokens, Verifier,
+        authorization::{AuthorizationRequest, Callback, check_issuer, request_url},
+    },
+    policy::Action,
+    ticket::{Ticket, TicketHash},
+    time::Timestamp,
+};
+use keyfob_store::{
+    ReadTx, WriteTx,
+    authentication::{self, Authentication, Outcome},
+    revocation::{self, Revocation},
+};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{
+    Broker, Config, Origin, Visit,
+    asked::Request,
+    grant::keeper,
+    link::{self, Open, Returned, Trouble, expect_seen, proven, shown},
+    provider,
+};
+use crate::{
+    error::{Error, LinkProblem},
+    oauth::{Answer, TokenEndpoint},
+};
+
+/// Where every provider sends people back to, below the public URL. It is what whoever registers a client
+/// enters there (contract/contacts-and-secrets, section 7.2).
+const REDIRECT_PATH: &str = "/secrets/oauth/callback";
+/// The longest that the exchange of a code may take: the person waits for it.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Someone whom a provider has sent back.
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// What the provider said.
+    pub callback: Callback,
+    /// What the browser holds since it was first shown a link.
+    pub browser: Option<Ticket>,
+    /// Where the request came from.
+    pub origin: Origin,
+}
+
+impl Broker {
+    /// The redirect URI of every client.
+    pub(crate) fn redirect_uri(&self) -> String {
+        let base = self.inner.public_url.as_str().trim_end_matches('/');
+        format!("{base}{REDIRECT_PATH}")
+    }
+
+    /// Binds a link to the browser, and asks the provider for what it is for; where the person goes now.
+    pub async fn begin_authorization(&self, visit: &Visit, proof: &str) -> Result<Url, Error> {
+        let (now, (browser, seen)) = (self.now()?, proven(visit, proof)?);
+        let (broker, at, seen) = (self.clone(), visit.clone(), seen.to_owned());
+        let usable = self.write(move |tx| {
+            let open = broker.hold_link(tx, &at, &browser, now)?;
+            expect_seen(tx, &open, &seen)?;
+            let mut event = open.event(now);
+            event.result = "started";
+            Ok(tx.commit(event, open.usable))
+        });
+        let usable = usable.await?;
+        let provider = self.provider(&usable).await?;
+        let state = Ticket::generate(&*self.inner.random);
+        let verifier = Verifier::generate(&*self.inner.random);
+        let url = request_url(
+            provider.authorization_endpoint()?,
+            &AuthorizationRequest {
+                client_id: &provider.client.id,
+                redirect_uri: &self.redirect_uri(),
+                scope: usable.config.text("scope"),
+                user_scope: usable.config.text("userScope"),
+                state: &state,
+                challenge: &verifier.challenge(),
+                resource: provider.resource.as_deref(),
+            },
+        );
+        let request = Request::new(&provider, verifier.expose().into());
+        self.keep_request(visit, &state.hash(), request).await?;
+        Ok(url)
+    }
+
+    /// Keeps what the answer to a request needs.
+    async fn keep_request(
+        &self,
+        visit: &Visit,
+        state: &TicketHash,
+        request: Request,
+    ) -> Result<(), Error> {
+        let (broker, visit, state) = (self.clone(), visit.clone(), *state);
+        self.write(move |tx| {
+            let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
+            let request = broker.seal_request(tx, &link, &request)?;
+            if !authentication::ask(tx, &visit.state, &state, &request, None)? {
+                return Err(LinkProblem::Used.into());
+            }
+            Ok(tx.commit_unaudited(()))
+        })
+        .await
+    }
+
+    /// What comes of a person's return from a provider. It goes on if the person goes away: the code is used
+    /// up by then.
+    pub async fn finish_authorization(&self, back: Return) -> Result<Returned, Error> {
+        let broker = self.clone();
+        let finished = tokio::spawn(async move { broker.finish(back).await });
+        finished.await.map_err(Error::internal)?
+    }
+
+    async fn finish(&self, back: Return) -> Result<Returned, Error> {
+        let state = back.callback.state.as_ref().ok_or(LinkProblem::Unknown)?.hash();
+        let taken = match self.take_request(&back, state).await? {
+            Step::Over(returned) => return Ok(*returned),
+            Step::Exchange(taken) => taken,
+        };
+        let Taken { visit, request, config, code } = *taken;
+        let tokens = match self.exchange(&request, &config, &code).await {
+            Ok(tokens) => tokens,
+            Err((trouble, reason)) => return self.note_trouble(&visit, trouble, reason).await,
+        };
+        let assumed = provider::assumed_lifetime(&config);
+        let grant = Grant::obtained(tokens, self.now()?, assumed);
+        let grant = request.mark(grant);
+        self.store_at_return(visit, grant).await
+    }
+
+    /// Takes the request, which is over with this answer, whatever it says.
+    async fn take_request(&self, back: &Return, state: TicketHash) -> Result<Step, Error> {
+        let (now, broker, back) = (self.now()?, self.clone(), back.clone());
+        let taken = self.write(move |tx| {
+            let asked = authentication::find_asked(tx, &state)?.ok_or(LinkProblem::Unknown)?;
+            let visit = visit(&asked.authentication, &back);
+            let open = match broker.open_link(tx, &visit, now) {
+                Ok(open) => open,
+                Err(error) => {
+                    let event = refused(&asked.authentication, &back.origin, &error, now);
+                    return Ok(tx.commit(event, Err(error)));
+                }
+            };
+            let Some(sealed) = &asked.request else { return Err(LinkProblem::Answered.into()) };
+            let request = broker.open_request(tx, &asked.authentication, sealed)?;
+            if !authentication::take(tx, &state)? {
+                return Err(LinkProblem::Answered.into());
+            }
+            match read(&back.callback, &request) {
+                Ok(code) => {
+                    let taken = Taken { visit, request, config: open.usable.config, code };
+                    Ok(tx.commit_unaudited(Ok(Step::Exchange(Box::new(taken)))))
+                }
+                Err(No::Denied) => {
+                    let mut event = open.event(now);
+                    event.result = "declined";
+                    let ended = link::end(tx, &visit, &open, Outcome::Declined, now)?;
+                    Ok(tx.commit(event, Ok(Step::Over(Box::new(Returned::Ended(ended))))))
+                }
+                Err(No::Trouble(trouble, reason)) => {
+                    let (event, failed) = failed(tx, &open, trouble, &reason, now)?;
+                    Ok(tx.commit(event, Ok(Step::Over(Box::new(failed)))))
+                }
+            }
+        });
+        taken.await?
+    }
+
+    /// The tokens for a code (RFC 6749, section 4.1.3).
+    async fn exchange(
+        &self,
+        request: &Request,
+        config: &Config,
+        code: &SecretString,
+    ) -> Result<Tokens, (Trouble, String)> {
+        let mut form = Form::new();
+        form.set("grant_type", "authorization_code");
+        form.set("code", code.expose_secret());
+        form.set("redirect_uri", self.redirect_uri());
+        form.set("code_verifier", request.proof.expose_secret());
+        if let Some(resource) = &request.resource {
+            form.set("resource", resource.as_str());
+        }
+        self.tokens(request, config, &form).await
+    }
+
+    /// Asks the provider of a request for tokens.
+    pub(super) async fn tokens(
+        &self,
+        request: &Request,
+        config: &Config,
+        form: &Form,
+    ) -> Result<Tokens, (Trouble, String)> {
+        let client =
+            request.client(config).map_err(|error| (Trouble::Unreachable, error.to_string()))?;
+        let (egress, random) = (&self.inner.egress, &*self.inner.random);
+        let endpoint =
+            TokenEndpoint { egress, url: &request.token_endpoint, client: &client, random };
+        match endpoint.ask(form, || self.inner.clock.now(), LIMIT).await {
+            Answer::Tokens(tokens) => Ok(tokens),
+            Answer::Refused(refused) => {
+                let reason = format!("the provider refused: {refused}");
+                Err((Trouble::Refused(refused.code), reason))
+            }
+            Answer::Failed(failure) => Err((Trouble::Unreachable, failure.problem)),
+        }
+    }
+
+    async fn note_trouble(
+        &self,
+        visit: &Visit,
+        trouble: Trouble,
+        reason: String,
+    ) -> Result<Returned, Error> {
+        let (now, broker, visit) = (self.now()?, self.clone(), visit.clone());
+        self.write(move |tx| {
+            let open = broker.open_link(tx, &visit, now)?;
+            let (event, failed) = failed(tx, &open, trouble.clone(), &reason, now)?;
+            Ok(tx.commit(event, failed))
+        })
+        .await
+    }
+
+    /// Stores a grant in the name of the person at the link, if everything is still as it was; and revokes it
+    /// if not.
+    pub(super) async fn store_at_return(
+        &self,
+        visit: Visit,
+        grant: Grant,
+    ) -> Result<Returned, Error> {
+        let (now, broker) = (self.now()?, self.clone());
+        let stored = self.write(move |tx| {
+            let browser = visit.browser.as_ref().ok_or(LinkProblem::OtherBrowser)?.hash();
+            let open = match broker.hold_link(tx, &visit, &browser, now) {
+                Ok(open) => open,
+                Err(error @ Error::Link(_)) => {
+                    let event = broker.drop_grant(tx, &visit, &grant, &error, now)?;
+                    return Ok(tx.commit(event, Err(error)));
+                }
+                Err(error) => return Err(error),
+            };
+            let Open { contact, usable, caller, .. } = &open;
+            match contact {
+                Some(contact) => broker.store_grant(tx, caller, contact, usable, &grant, now)?,
+                None => broker.store_shared_grant(tx, usable, &grant, now)?,
+            };
+            let ended = link::end(tx, &visit, &open, Outcome::Connected, now)?;
+            Ok(tx.commit(open.event(now), Ok(Returned::Ended(ended))))
+        });
+        stored.await?
+    }
+
+    /// Has a grant revoked that nobody waits for any more; the event that tells so.
+    fn drop_grant(
+        &self,
+        tx: &mut WriteTx<'_>,
+        visit: &Visit,
+        grant: &Grant,
+        error: &Error,
+        now: Timestamp,
+    ) -> Result<keyfob_store::Event, Error> {
+        let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
+        let holder = link.holder();
+        let value = self.seal_grant(tx, &holder, grant)?;
+        revocation::insert(
+            tx,
+            &Revocation {
+                account: holder.account,
+                id: ConnectionId::generate(now, &*self.inner.random),
+                contact: holder.contact,
+                secret: holder.secret,
+                secret_account: link.account.clone(),
+                value,
+                config: None,
+                created_at: now,
+            },
+        )?;
+        Ok(refused(&link, &visit.origin, error, now))
+    }
+}
+
+/// How it goes on after the request was taken.
+enum Step {
+    Over(Box<Returned>),
+    Exchange(Box<Taken>),
+}
+
+/// A request that was answered with a code.
+struct Taken {
+    visit: Visit,
+    request: Request,
+    config: Config,
+    code: SecretString,
+}
+
+/// Why there is no code.
+enum No {
+    /// The person said no.
+    Denied,
+    Trouble(Trouble, String),
+}
+
+fn visit(authentication: &Authentication, back: &Return) -> Visit {
+    let (browser, origin) = (back.browser.clone(), back.origin.clone());
+    Visit { state: authentication.state, browser, origin }
+}
+
+/// The code, if the answer has one and comes from the provider that was asked.
+fn read(callback: &Callback, request: &Request) -> Result<SecretString, No> {
+    let issuer = request.issuer.as_deref();
+    if let Err(error) = check_issuer(callback.iss.as_deref(), issuer, request.is_issuer_told) {
+        return Err(No::Trouble(Trouble::OtherIssuer, error.to_string()));
+    }
+    match (&callback.error, &callback.code) {
+        (Some(error), _) if error.code == "access_denied" => Err(No::Denied),
+        (Some(error), _) => {
+            let reason = format!("the provider refused: {error}");
+            Err(No::Trouble(Trouble::Refused(error.code.clone()), reason))
+        }
+        (None, Some(code)) => Ok(code.clone()),
+        (None, None) => {
+            let reason = "the provider sent neither a code nor an error";
+            Err(No::Trouble(Trouble::Unreachable, reason.into()))
+        }
+    }
+}
+
+fn failed(
+    tx: &mut ReadTx<'_>,
+    open: &Open,
+    trouble: Trouble,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(keyfob_store::Event, Returned), Error> {
+    let mut event = open.event(now);
+    event.result = "failed";
+    event.reason = Some(reason.to_owned());
+    let secret = open.usable.secret.id.to_string();
+    Ok((event, Returned::Failed { shown: Box::new(shown(tx, open)?), secret, trouble }))
+}
+
+/// The event of an answer to a link that cannot be used, such as one that came too late.
+fn refused(
+    link: &Authentication,
+    origin: &Origin,
+    error: &Error,
+    now: Timestamp,
+) -> keyfob_store::Event {
+    let action = match link.contact {
+        Some(_) => Action::ConnectionConnect,
+        None => Action::SecretConnect,
+    };
+    let keeper = keeper(&link.account);
+    let mut event = keeper.event(now, action, "secret", link.secret.to_shared());
+    event.contact_id = link.contact.as_ref().map(|id| id.to_shared());
+    event.ip = origin.ip.clone();
+    event.request_id = origin.request_id.clone();
+    event.result = "refused";
+    event.reason = Some(error.to_string());
+    event
+}

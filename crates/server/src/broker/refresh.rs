@@ -1,0 +1,80 @@
+//! Renewals that somebody asks for, and those whose turn has come (contract/keyfob, "Connections").
+
+use keyfob_core::{
+    id::ContactId,
+    policy::{Action, Object},
+    secret::{Kind, SecretType},
+};
+use keyfob_store::refresh::Holder;
+
+use super::{
+    Broker, Caller, SecretRef, Verified,
+    connection::{NOT_OF_CONTACT, find_contact},
+    grant::shared_holder,
+    renewal::Wish,
+};
+use crate::error::Error;
+
+impl Broker {
+    /// Has the tokens of what the contact has connected renewed now; what is known after that. A connection
+    /// that works goes on to work, whatever comes of it.
+    pub async fn refresh_connection(
+        &self,
+        caller: &Caller,
+        contact: &ContactId,
+        at: &SecretRef,
+    ) -> Result<Verified, Error> {
+        caller.decide(Action::ConnectionRefresh, Object::Account)?;
+        let (broker, asking) = (self.clone(), caller.clone());
+        let (of, secret) = (contact.clone(), at.clone());
+        let holder = self.read(move |tx| {
+            let contact = find_contact(tx, &asking, &of)?;
+            let usable = broker.usable(tx, &asking, Action::ConnectionRefresh, &secret)?;
+            if usable.secret.kind == Kind::Shared {
+                return Err(Error::conflict(NOT_OF_CONTACT));
+            }
+            expect_oauth(usable.secret_type)?;
+            let (account, contact) = (asking.account().clone(), Some(contact.id));
+            Ok(Holder { account, contact, secret: usable.secret.id })
+        });
+        self.force(&holder.await?).await?;
+        self.verify_connection(caller, contact, at).await
+    }
+
+    /// Has the tokens of a shared secret renewed now; what is known after that.
+    pub async fn refresh_secret(&self, caller: &Caller, at: &SecretRef) -> Result<Verified, Error> {
+        caller.decide(Action::SecretRefresh, Object::Account)?;
+        let (broker, asking, secret) = (self.clone(), caller.clone(), at.clone());
+        let holder = self.read(move |tx| {
+            let usable = broker.usable(tx, &asking, Action::SecretRefresh, &secret)?;
+            if usable.secret.kind == Kind::Personal {
+                let text = "Cannot refresh secret for this secret configuration";
+                return Err(Error::conflict(text));
+            }
+            expect_oauth(usable.secret_type)?;
+            Ok(shared_holder(&usable))
+        });
+        self.force(&holder.await?).await?;
+        self.verify_secret(caller, at).await
+    }
+
+    async fn force(&self, holder: &Holder) -> Result<(), Error> {
+        let (broker, of) = (self.clone(), holder.clone());
+        let held = self.read(move |tx| broker.held(tx, &of)).await?;
+        // Whoever asks means the tokens that are there now: if somebody else replaces them meanwhile, that is
+        // what was asked for.
+        if let Some(held) = held {
+            let seen = held.place.value().cloned();
+            self.keep_alive(holder, Wish::Forced(seen)).await;
+        }
+        Ok(())
+    }
+}
+
+fn expect_oauth(secret_type: SecretType) -> Result<(), Error> {
+    if secret_type == SecretType::OAuth {
+        return Ok(());
+    }
+    let message = "only secrets of type oauth have tokens that are renewed".into();
+    Err(Error::Conflict { code: "not_refreshable", message })
+}

@@ -1,0 +1,140 @@
+//! Requests to a token endpoint (RFC 6749, section 3.2).
+
+use std::time::Duration;
+
+use keyfob_core::{
+    oauth::{Client, Form, Refused, TokenAnswer, Tokens},
+    random::Random,
+    time::Timestamp,
+};
+use reqwest::{
+    Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::egress::{self, Egress, Request, SendError};
+
+/// What became of a request for tokens.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The provider granted it.
+    Tokens(Tokens),
+    /// The provider refused it, in so many words.
+    Refused(Refused),
+    /// Nothing definite was heard.
+    Failed(Failure),
+}
+
+/// Why nothing definite was heard.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What went wrong, for people; without a secret.
+    pub(crate) problem: String,
+    /// When the provider wants to be asked again, if it says so.
+    pub(crate) retry_after: Option<Duration>,
+    /// Whether the provider may have done what it was asked for all the same.
+    pub(crate) may_be_done: bool,
+}
+
+impl Failure {
+    /// Nothing was sent.
+    pub(crate) const fn not_sent(problem: String) -> Self {
+        Self { problem, retry_after: None, may_be_done: false }
+    }
+}
+
+/// Where a provider gives tokens, and who asks for them there.
+pub(crate) struct TokenEndpoint<'a> {
+    /// The way out.
+    pub(crate) egress: &'a Egress,
+    /// The token endpoint.
+    pub(crate) url: &'a Url,
+    /// The client.
+    pub(crate) client: &'a Client,
+    /// Where nonces come from.
+    pub(crate) random: &'a dyn Random,
+}
+
+impl TokenEndpoint<'_> {
+    /// Asks for tokens. While the provider does not know the client by one of its secrets, the next is tried:
+    /// such a request changes nothing there. All of it ends within `limit`.
+    pub(crate) async fn ask(
+        &self,
+        form: &Form,
+        now: impl Fn() -> Timestamp,
+        limit: Duration,
+    ) -> Answer {
+        let end = Instant::now() + limit;
+        let last = self.client.attempts().saturating_sub(1);
+        let mut attempt = 0;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let answer = self.ask_once(form, attempt, now(), left).await;
+            match &answer {
+                Answer::Refused(refused) if refused.is_unknown_client() && attempt < last => {
+                    attempt += 1;
+                }
+                _ => return answer,
+            }
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        form: &Form,
+        attempt: usize,
+        now: Timestamp,
+        limit: Duration,
+    ) -> Answer {
+        let mut form = form.clone();
+        let audience = self.url.as_str();
+        let authorization =
+            match self.client.authenticate(attempt, audience, &mut form, now, self.random) {
+                Ok(authorization) => authorization,
+                Err(error) => return Answer::Failed(Failure::not_sent(error.to_string())),
+            };
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form_type);
+        if let Some(authorization) = authorization {
+            let Ok(value) = HeaderValue::try_from(authorization.expose_secret()) else {
+                let text = "the client's id or secret cannot be sent in a header";
+                return Answer::Failed(Failure::not_sent(text.into()));
+            };
+            headers.insert(AUTHORIZATION, value);
+        }
+        let body = Some(form.encode());
+        let url = self.url.clone();
+        let request = Request { method: Method::POST, url, headers, body, limit };
+        match self.egress.send(request).await {
+            Ok(answer) => read(&answer, &form),
+            Err(error) => Answer::Failed(failed(&error)),
+        }
+    }
+}
+
+/// What an answer means. What it says in words repeats nothing of what was sent.
+fn read(answer: &egress::Answer, sent: &Form) -> Answer {
+    let egress::Answer { status, content_type, retry_after, body } = answer;
+    match TokenAnswer::parse(*status, content_type.as_deref(), body) {
+        TokenAnswer::Tokens(tokens) => Answer::Tokens(tokens),
+        TokenAnswer::Refused(refused) => Answer::Refused(refused.without(&sent.values())),
+        TokenAnswer::Unclear(why) => Answer::Failed(Failure {
+            problem: format!("the provider answered HTTP {status}: {why}"),
+            retry_after: *retry_after,
+            may_be_done: true,
+        }),
+    }
+}
+
+fn failed(error: &SendError) -> Failure {
+    let may_be_done = match error {
+        SendError::Refused(_) | SendError::NotSent(_) => false,
+        SendError::NoAnswer(_) | SendError::TooLarge => true,
+    };
+    Failure { problem: error.to_string(), retry_after: None, may_be_done }
+}
