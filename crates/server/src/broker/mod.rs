@@ -30,6 +30,7 @@ mod secret_change;
 mod secret_ref;
 mod shared;
 mod slice;
+mod syntax;
 mod totp;
 mod usable;
 
