@@ -7,7 +7,7 @@ use keyfob_core::secret::SecretType;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::config_rule;
+use super::{config_rule, template};
 use crate::error::Error;
 
 /// What stands for a sensitive value that is set. Sent back, it keeps the value.
@@ -76,7 +76,21 @@ impl Config {
 
     /// Refuses what a secret of this type cannot use.
     pub(super) fn check(&self, secret_type: SecretType) -> Result<(), Error> {
-        config_rule::check(&self.0, secret_type)
+        config_rule::check(&self.0, secret_type)?;
+        if secret_type == SecretType::Template {
+            template::resolve(self)?;
+        }
+        Ok(())
+    }
+
+    /// The value under this name, whatever it is.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Puts a value under this name.
+    pub(super) fn set(&mut self, name: &str, value: Value) {
+        self.0.insert(name.into(), value);
     }
 
     /// The text under this name; an empty one is none.

@@ -210,7 +210,7 @@ fn connected(
     let may_use = decide_use(caller.grant(), Action::ConnectionList, secret).is_ok();
     let status = if !may_use || kind == Kind::Shared {
         Status::Broken
-    } else if secret_type != SecretType::Reference && secret_type != connection.value_type {
+    } else if !stands_for_another(secret_type) && secret_type != connection.value_type {
         Status::Unauthenticated
     } else {
         status(&connection, now)
@@ -227,6 +227,11 @@ fn connected(
         created_at: connection.created_at,
         updated_at: connection.updated_at,
     })
+}
+
+/// Whether what is stored is of another type than the secret, whose config a list does not open.
+const fn stands_for_another(secret_type: SecretType) -> bool {
+    matches!(secret_type, SecretType::Reference | SecretType::Template)
 }
 
 fn unconnected(secret: Secret) -> ContactSecret {

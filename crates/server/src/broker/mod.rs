@@ -23,6 +23,7 @@ mod keyring;
 mod link;
 mod meta;
 mod person;
+mod placeholder;
 mod recent;
 mod reservation;
 mod secret;
@@ -31,6 +32,7 @@ mod secret_ref;
 mod shared;
 mod slice;
 mod syntax;
+mod template;
 mod totp;
 mod usable;
 
