@@ -33,6 +33,7 @@ mod shared;
 mod slice;
 mod syntax;
 mod template;
+mod template_list;
 mod totp;
 mod usable;
 
@@ -65,6 +66,7 @@ pub use self::{
     secret_change::SecretChange,
     secret_ref::SecretRef,
     slice::Slice,
+    template_list::Match,
     totp::{Change, Content, CreatedTotp, Draft},
 };
 use crate::{

@@ -1,6 +1,7 @@
 //! Secrets of type `template`: what they come to, and what is refused. The rules of each template are tested
 //! beside them, in `broker/template`.
 
+use keyfob_server::catalogue;
 use serde_json::{Value, json};
 
 use crate::{
@@ -167,4 +168,124 @@ async fn the_client_that_a_template_is_used_with_is_masked_and_kept() {
     let (_, [_, stored]) = app.open_secret(&id).await;
     let stored: Value = serde_json::from_str(&stored.unwrap()).unwrap();
     assert_eq!(stored["clientSecrets"], json!([rotated, second]));
+}
+
+const LIST: &str = "/api/v1/platform/secret/list";
+const SEARCH: &str = "/api/v1/platform/secret/search";
+
+fn ids(list: &Value) -> Vec<String> {
+    let items = list["items"].as_array().unwrap();
+    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_catalogue_is_listed_page_by_page_and_as_lines_in_either_order() {
+    let app = TestApp::new().await;
+    let mut listed = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = app.agent().get(format!("{LIST}?order=asc&take=40&cursor={cursor}")).await.ok();
+        if ids(&page).is_empty() {
+            assert_eq!(page["cursor"], "");
+            break;
+        }
+        listed.extend(ids(&page));
+        cursor = page["cursor"].as_str().unwrap().to_owned();
+        assert_eq!(Some(&cursor), listed.last());
+    }
+    let mut expected: Vec<_> = catalogue::all().iter().map(|template| &template.name).collect();
+    assert!(listed.iter().eq(expected.iter().copied()), "{listed:?}");
+    let lines = app.agent().get("/v1/platform/secret/list").header("Accept", "application/jsonl");
+    let text = lines.await.text();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<_> = lines.map(|line| line["data"]["id"].as_str().unwrap().to_owned()).collect();
+    expected.reverse();
+    assert!(lines.iter().eq(expected), "{lines:?}");
+    let filtered = app.agent().get(format!("{LIST}?meta.a=b")).await.ok();
+    assert_eq!(filtered, json!({"items": [], "cursor": ""}));
+}
+
+#[tokio::test]
+async fn a_listed_template_has_all_that_a_secret_needs_to_know() {
+    let app = TestApp::new().await;
+    let list = app.agent().get(format!("{LIST}?order=asc&take=1&cursor=zelda")).await.ok();
+    let zendesk = json!({
+        "id": "zendesk", "template": "zendesk", "name": "Zendesk",
+        "description": "Tickets and users of a help desk.", "kind": "personal", "type": "oauth",
+        "config": {
+            "authorizationUrl": "https://((subdomain)).zendesk.com/oauth/authorizations/new",
+            "tokenUrl": "https://((subdomain)).zendesk.com/oauth/tokens",
+            "validateUrl": "https://((subdomain)).zendesk.com/api/v2/users/me.json",
+            "scope": "read write", "hosts": ["((subdomain)).zendesk.com"],
+        },
+        "parameters": {"subdomain": {
+            "description": "What your address has before .zendesk.com", "pattern": "label",
+        }},
+        "pkce": "supported",
+        "documentation": "https://developer.zendesk.com/documentation/ticketing/working-with-oauth/creating-and-using-oauth-tokens-with-the-api/",
+        "createdAt": 0, "updatedAt": 0,
+    });
+    assert_eq!(list["items"], json!([zendesk]));
+}
+
+#[tokio::test]
+async fn a_search_finds_templates_by_name_by_what_is_alike_and_by_description() {
+    let app = TestApp::new().await;
+    let found = async |body: Value| ids(&app.agent().post(SEARCH, body).await.ok());
+    assert_eq!(found(json!({"search": "Slack"})).await[..2], ["slack", "slack-user"]);
+    assert_eq!(found(json!({"search": "dropbx"})).await, ["dropbox"]);
+    assert_eq!(found(json!({"search": "spreadsheets"})).await, ["google-sheets"]);
+    assert_eq!(found(json!({"search": "google calendar", "take": 1})).await, ["google-calendar"]);
+    assert_eq!(found(json!({"search": "nothing of the kind"})).await, [""; 0]);
+    let best = app.agent().post(SEARCH, json!({"search": "notion"})).await.ok()["items"][0].clone();
+    assert_eq!((&best["score"], &best["excerpt"]), (&json!(1.0), &best["description"]));
+    for (body, message) in [
+        (json!({}), "\"search\" must have a word"),
+        (json!({"search": " ,"}), "\"search\" must have a word"),
+        (json!({"search": "x".repeat(256)}), "\"search\" must have at most 255 characters"),
+        (json!({"search": "x", "take": 0}), "\"take\" must be a whole number from 1 to 100"),
+        (json!({"search": "x", "take": "2"}), "\"take\" must be a whole number"),
+        (json!({"search": "x", "more": 1}), "\"more\" is not allowed"),
+    ] {
+        refused(app.agent().post(SEARCH, body).await, message);
+    }
+}
+
+#[tokio::test]
+async fn the_catalogue_needs_a_key() {
+    let app = TestApp::new().await;
+    app.anonymous().get(LIST).await.error(401, "not_authenticated");
+    app.anonymous().post(SEARCH, json!({"search": "x"})).await.error(401, "not_authenticated");
+}
+
+/// Generated from the catalogue: the table in `docs/templates.md`.
+fn table() -> String {
+    let row = |template: &catalogue::Template| {
+        let parameters: Vec<_> = template.parameters.iter().map(parameter).collect();
+        let name = format!("[{}]({})", template.title, template.documentation);
+        let kind = format!("{} {}", template.kind.as_str(), template.secret_type.as_str());
+        let description = &template.description;
+        format!(
+            "| `{}` | {name} | {kind} | {} | {description} |\n",
+            template.name,
+            parameters.join(", ")
+        )
+    };
+    let head = "| template | provider | kind and type | parameters | |\n|---|---|---|---|---|\n";
+    head.to_owned() + &catalogue::all().iter().map(row).collect::<String>()
+}
+
+fn parameter((name, parameter): (&String, &catalogue::Parameter)) -> String {
+    match &parameter.default {
+        Some(default) => format!("`{name}` ({default})"),
+        None => format!("`{name}`"),
+    }
+}
+
+/// Whoever changes the catalogue pastes what this prints.
+#[test]
+fn the_table_in_the_documentation_is_the_catalogue() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/templates.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(&table()), "docs/templates.md wants this table:\n\n{}", table());
 }
