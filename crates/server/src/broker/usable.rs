@@ -168,3 +168,21 @@ fn broken(what: &str) -> Error {
         message: format!("the reference {what}: change its config").into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    /// As it is when a newer catalogue has it no more.
+    #[test]
+    fn a_template_that_is_gone_is_a_conflict_that_says_so() {
+        let mut config = Map::new();
+        config.insert("template".into(), "gone".into());
+        let error = base(SecretType::Template, Config::new(config)).err();
+        let Some(Error::Conflict { code, message }) = error else { panic!("{error:?}") };
+        assert_eq!(code, "template_broken");
+        assert!(message.contains("no template of the catalogue"), "{message}");
+    }
+}
