@@ -11,4 +11,5 @@ mod expose;
 pub mod key;
 pub mod list;
 pub mod secret;
+pub mod template;
 pub mod totp;

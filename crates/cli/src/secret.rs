@@ -1,7 +1,7 @@
 //! `keyfob secret`: the definitions of the credentials that agents use, over HTTP.
 
 use clap::Subcommand;
-use keyfob_api::secret::Secret;
+use keyfob_api::{secret::Secret, template::Template};
 use keyfob_client::SecretQuery;
 use serde_json::json;
 
@@ -107,6 +107,15 @@ it first, or replace it with `keyfob secret update`.")]
         #[command(flatten)]
         at: Where,
     },
+    /// List the templates of well-known providers, by name
+    #[command(after_help = "\
+A secret of type template says which one, who its client is, and what fills the template's parameters:
+  keyfob secret create --name Gmail --kind personal --type template --config-file gmail.json
+where gmail.json is {\"template\":\"gmail\",\"clientId\":\"…\",\"clientSecret\":\"…\"}.")]
+    Templates {
+        #[command(flatten)]
+        at: Where,
+    },
     /// Delete a secret for good, with what contacts have connected it with
     Delete {
         /// The secret: its id, @alias or '(name)'
@@ -149,6 +158,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let id = at.remote.client()?.revoke_secret(&secret).await?;
             Ok(output::print_changed(&id, "revoked", at.json)?)
         }
+        Command::Templates { at } => {
+            let list = at.remote.client()?.list_templates();
+            show_templates(&list.take(usize::MAX).await?, at.json)
+        }
         Command::Delete { secret, at } => {
             let id = at.remote.client()?.delete_secret(&secret).await?;
             Ok(output::print_changed(&id, "deleted", at.json)?)
@@ -168,6 +181,21 @@ fn row(secret: &Secret) -> Vec<String> {
     let alias = secret.alias.as_deref().unwrap_or_default();
     let texts = [&*secret.kind, &*secret.secret_type, &*secret.visibility, alias, &*secret.name];
     [secret.id.clone()].into_iter().chain(texts.map(output::plain)).collect()
+}
+
+fn show_templates(templates: &[Template], json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(&templates)?);
+    }
+    let rows: Vec<_> = templates.iter().map(template_row).collect();
+    Ok(output::print_table(&["TEMPLATE", "KIND", "TYPE", "PARAMETERS", "NAME"], &rows)?)
+}
+
+fn template_row(template: &Template) -> Vec<String> {
+    let parameters: Vec<_> = template.parameters.keys().map(String::as_str).collect();
+    let parameters = parameters.join(",");
+    let Template { id, kind, secret_type, name, .. } = template;
+    [id, kind, secret_type, &parameters, name].map(|text| output::plain(text)).into()
 }
 
 /// What a secret holds, a line for each field that is not empty.

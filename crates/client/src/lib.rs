@@ -17,6 +17,7 @@ mod connection;
 mod contact;
 mod list;
 mod secret;
+mod template;
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ const CONFIGS = {
   bearer: { schema: 'Token' },
   jwt: { algorithm: 'ES256', expiresInSeconds: 60, claims: { aud: ['x'] } },
   oauth: { clientId: 'me', authorizationUrl: 'https://auth.example.com/authorize?prompt=consent', tokenUrl: 'https://auth.example.com/token' },
-  template: { template: 'gmail', parameters: { tenant: 'x', n: 1 } },
+  template: { template: 'microsoft-graph', parameters: { tenant: 'common' } },
   reference: { reference: '@other' },
 };
 

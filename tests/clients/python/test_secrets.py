@@ -36,7 +36,7 @@ CONFIGS = {
     "bearer": {"schema": "Token"},
     "jwt": {"algorithm": "ES256", "expiresInSeconds": 60, "claims": {"aud": ["x"]}},
     "oauth": {"clientId": "me", "tokenUrl": "https://auth.example.com/token", "scope": "read"},
-    "template": {"template": "gmail", "parameters": {"tenant": "x", "n": 1}},
+    "template": {"template": "microsoft-graph", "parameters": {"tenant": "common"}},
     "reference": {"reference": "@other"},
 }
 KINDS = ("shared", "personal")

@@ -38,6 +38,7 @@ fn the_help_of_every_command_is_as_it_was() {
         ("secret_verify", &["secret", "verify", "--help"]),
         ("secret_authenticate", &["secret", "authenticate", "--help"]),
         ("secret_revoke", &["secret", "revoke", "--help"]),
+        ("secret_templates", &["secret", "templates", "--help"]),
         ("connection", &["connection", "--help"]),
         ("connection_list", &["connection", "list", "--help"]),
         ("connection_verify", &["connection", "verify", "--help"]),

@@ -19,6 +19,7 @@ on_both_databases!(
     a_list_is_filtered_ordered_and_goes_on_beyond_a_page,
     what_is_run_as_a_child_account_is_done_there,
     a_value_is_replaced_taken_away_and_seen_nowhere,
+    templates_are_listed_for_people_and_for_programs,
     failures_have_their_exit_statuses_and_print_no_data,
 );
 
@@ -280,6 +281,22 @@ async fn a_value_is_replaced_taken_away_and_seen_nowhere(kind: Kind) {
     assert!(log.stderr.contains("/api/v1/secret"), "the log is there, and is searched");
     said.extend([log.stdout, log.stderr, String::from_utf8_lossy(&written).into_owned()]);
     assert!(!said.iter().any(|text| text.contains(CANARY)), "a value is seen");
+}
+
+async fn templates_are_listed_for_people_and_for_programs(kind: Kind) {
+    let shell = Shell::new(kind);
+    let table = shell.secret(&["templates"]);
+    assert!(table.ok().starts_with("TEMPLATE "), "{}", table.stdout);
+    let has = |words: [&str; 5]| {
+        let is_row = |line: &str| line.split_whitespace().eq(words);
+        assert!(table.stdout.lines().any(is_row), "{words:?}: {}", table.stdout);
+    };
+    has(["zendesk", "personal", "oauth", "subdomain", "Zendesk"]);
+    has(["datadog", "shared", "plain", "site", "Datadog"]);
+    let list = shell.secret(&["templates", "--json"]).json();
+    let list = list.as_array().unwrap();
+    assert_eq!(list.len() + 1, table.stdout.lines().count());
+    assert!(list.iter().any(|template| template["id"] == "gmail"));
 }
 
 async fn failures_have_their_exit_statuses_and_print_no_data(kind: Kind) {

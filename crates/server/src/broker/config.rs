@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::config_rule;
+use super::{config_rule, template};
 use crate::error::Error;
 
 /// What stands for a sensitive value that is set. Sent back, it keeps the value.
@@ -16,12 +16,18 @@ const MASK: &str = "********";
 /// What the name of a sensitive value contains, in any case.
 const SENSITIVE: [&str; 6] = ["secret", "pass", "token", "key", "private", "credential"];
 /// Names that only look like it.
-const NOT_SENSITIVE: [&str; 2] = ["tokenUrl", "secretId"];
+const NOT_SENSITIVE: [&str; 5] =
+    ["tokenUrl", "secretId", "tokenEndpointAuthMethod", "clientKeyId", "clientKeyAlgorithm"];
 /// Where a reference names what it stands for.
 const REFERENCES: [&str; 3] = ["reference", "secretId", "id"];
-/// What a reference may say otherwise than what it stands for.
+/// What a template or a reference may say otherwise than what it stands for, beside what a
+/// client shows.
 const OVERRIDES: [&str; 7] =
-    ["clientId", "clientSecret", "scope", "username", "password", "user", "pass"];
+    ["clientId", "scope", "userScope", "username", "password", "user", "pass"];
+/// What a client shows who it is with. It is replaced as a whole: no secret is shown beside the id of a
+/// client that it does not belong to.
+const CREDENTIALS: [&str; 5] =
+    ["clientSecret", "clientSecrets", "clientKey", "clientKeyId", "clientKeyAlgorithm"];
 /// The largest config, in bytes of JSON.
 const LARGEST: usize = 64 * 1024;
 /// More of a path to a value is not repeated.
@@ -71,7 +77,21 @@ impl Config {
 
     /// Refuses what a secret of this type cannot use.
     pub(super) fn check(&self, secret_type: SecretType) -> Result<(), Error> {
-        config_rule::check(&self.0, secret_type)
+        config_rule::check(&self.0, secret_type)?;
+        if secret_type == SecretType::Template {
+            template::resolve(self)?;
+        }
+        Ok(())
+    }
+
+    /// The value under this name, whatever it is.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Puts a value under this name.
+    pub(super) fn set(&mut self, name: &str, value: Value) {
+        self.0.insert(name.into(), value);
     }
 
     /// The text under this name; an empty one is none.
@@ -109,16 +129,29 @@ impl Config {
         REFERENCES.iter().find_map(|name| self.text(name))
     }
 
-    /// The config of what a reference stands for, with what `reference` says otherwise: the few texts
-    /// that are its own to choose, and never where anything is sent (W3). What the target refers to
-    /// itself stays.
-    pub(super) fn overridden_by(mut self, reference: &Self) -> Self {
-        for name in OVERRIDES {
-            if let Some(text) = reference.text(name) {
-                self.0.insert(name.into(), text.into());
+    /// The config of what a template or a reference stands for, with what `over` says otherwise: the little
+    /// that is its own to choose, and never where anything is sent (W3). What the target refers to itself
+    /// stays.
+    pub(super) fn overridden_by(mut self, over: &Self) -> Self {
+        let said = |name: &&str| over.0.get(*name).filter(|value| is_set(value));
+        let is_other = said(&"clientId").is_some_and(|id| Some(id) != self.0.get("clientId"));
+        if is_other || CREDENTIALS.iter().any(|name| said(name).is_some()) {
+            for name in CREDENTIALS {
+                self.take_out(name);
+            }
+        }
+        for name in OVERRIDES.into_iter().chain(CREDENTIALS) {
+            if let Some(value) = said(&name) {
+                self.0.insert(name.into(), value.clone());
             }
         }
         self
+    }
+
+    fn take_out(&mut self, name: &str) {
+        if let Some(mut value) = self.0.remove(name) {
+            wipe(&mut value);
+        }
     }
 
     /// The config as it goes out: every sensitive value that is set is a mask, every other one null.
@@ -245,12 +278,21 @@ mod tests {
 
     #[test]
     fn names_that_look_sensitive_are_in_any_case() {
-        for name in
-            ["clientSecret", "PASSWORD", "pass", "apiKey", "x_Token", "privatePem", "credentials"]
-        {
+        for name in [
+            "clientSecret",
+            "clientSecrets",
+            "clientKey",
+            "PASSWORD",
+            "pass",
+            "apiKey",
+            "x_Token",
+            "privatePem",
+        ] {
             assert!(is_sensitive(name), "{name}");
         }
-        for name in ["tokenUrl", "secretId", "clientId", "scope", "username", "hosts"] {
+        for name in
+            ["tokenUrl", "secretId", "clientId", "clientKeyId", "tokenEndpointAuthMethod", "hosts"]
+        {
             assert!(!is_sensitive(name), "{name}");
         }
     }
@@ -285,6 +327,48 @@ mod tests {
         }
         let plain = config(json!({"scope": "********"})).unmasked(None).unwrap();
         assert_eq!(value(&plain), json!({"scope": "********"}));
+    }
+
+    #[test]
+    fn each_of_a_clients_secrets_is_masked_and_kept_at_its_place() {
+        let before = config(json!({"clientSecrets": ["a", "b"]}));
+        let masked = json!({"clientSecrets": ["********", "********"]});
+        assert_eq!(Value::Object(before.masked()), masked);
+        let rotated = config(json!({"clientSecrets": ["c", "********"]}));
+        let kept = rotated.unmasked(Some(&before)).unwrap();
+        assert_eq!(value(&kept), json!({"clientSecrets": ["c", "b"]}));
+        let third = config(json!({"clientSecrets": ["c", "d", "********"]}));
+        let error = third.unmasked(Some(&before)).unwrap_err().to_string();
+        assert!(error.contains("\"config.clientSecrets.2\""), "{error}");
+    }
+
+    #[test]
+    fn a_client_is_overridden_as_a_whole() {
+        let target = json!({
+            "clientId": "a", "clientSecret": "b", "clientSecrets": ["c"], "scope": "d", "tokenUrl": "e",
+        });
+        for (over, expected) in [
+            (json!({"scope": "x", "clientSecret": ""}), {
+                let mut same = target.clone();
+                same["scope"] = json!("x");
+                same
+            }),
+            (json!({"clientId": "x"}), json!({"clientId": "x", "scope": "d", "tokenUrl": "e"})),
+            (
+                json!({"clientSecret": "x", "tokenUrl": "x"}),
+                json!({"clientId": "a", "clientSecret": "x", "scope": "d", "tokenUrl": "e"}),
+            ),
+            (
+                json!({"clientId": "x", "clientKey": "y", "clientSecrets": ["z"]}),
+                json!({
+                    "clientId": "x", "clientKey": "y", "clientSecrets": ["z"], "scope": "d",
+                    "tokenUrl": "e",
+                }),
+            ),
+        ] {
+            let overridden = config(target.clone()).overridden_by(&config(over));
+            assert_eq!(value(&overridden), expected);
+        }
     }
 
     #[test]

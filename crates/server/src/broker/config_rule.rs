@@ -3,9 +3,11 @@
 
 use keyfob_core::secret::SecretType;
 use serde_json::{Map, Value};
-use url::{Host, Url};
 
-use super::config::short;
+use super::{
+    config::short,
+    syntax::{is_host_pattern, is_private_key, is_text, is_token, is_url_or_none},
+};
 use crate::error::Error;
 
 /// What a value must be. Null is the same as nothing.
@@ -21,8 +23,12 @@ enum Rule {
     ValidateUrl,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// A whole number of seconds, up to a day.
-    Seconds,
+    /// A private key in PEM.
+    PrivateKey,
+    /// Texts, each a client's secret.
+    Secrets,
+    /// A whole number of seconds, up to so many.
+    Seconds(u64),
     /// An object.
     Object,
     /// An object whose values are no lists and no objects.
@@ -49,24 +55,34 @@ const BASIC: Rules = &[
 const BEARER: Rules = &[("schema", Rule::Scheme)];
 const JWT: Rules = &[
     ("algorithm", Rule::OneOf(&["RS256", "ES256", "EdDSA", "HS256"])),
-    ("expiresInSeconds", Rule::Seconds),
+    ("expiresInSeconds", Rule::Seconds(DAY)),
     ("claims", Rule::Object),
     ("schema", Rule::Scheme),
 ];
 const OAUTH: Rules = &[
-    ("clientId", Rule::Text),
-    ("clientSecret", Rule::Text),
+    ("tokenEndpointAuthMethod", Rule::OneOf(&AUTH_METHODS)),
     ("authorizationUrl", Rule::Url),
     ("tokenUrl", Rule::Url),
     ("revokeUrl", Rule::Url),
     ("validateUrl", Rule::ValidateUrl),
+    ("deviceAuthorizationUrl", Rule::Url),
+    ("issuer", Rule::Url),
     ("resourceUrl", Rule::Url),
-    ("scope", Rule::Text),
+    ("expiresInSeconds", Rule::Seconds(365 * DAY)),
     ("grantType", Rule::OneOf(&["authorization_code", "client_credentials"])),
 ];
-/// What a template or a reference may say otherwise than what it stands for.
-const OVERRIDES: Rules =
-    &[("clientId", Rule::Text), ("clientSecret", Rule::Text), ("scope", Rule::Text)];
+/// Who asks an authorization server, and for what: what a template or a reference may say otherwise than
+/// what it stands for, beside a user name and a password.
+const CLIENT: Rules = &[
+    ("clientId", Rule::Text),
+    ("clientSecret", Rule::Text),
+    ("clientSecrets", Rule::Secrets),
+    ("clientKey", Rule::PrivateKey),
+    ("clientKeyId", Rule::Text),
+    ("clientKeyAlgorithm", Rule::OneOf(&["RS256", "ES256", "EdDSA"])),
+    ("scope", Rule::Text),
+    ("userScope", Rule::Text),
+];
 const TEMPLATE: Rules = &[("template", Rule::Text), ("parameters", Rule::Scalars)];
 const REFERENCE: Rules = &[
     ("reference", Rule::Text),
@@ -79,7 +95,12 @@ const REFERENCE: Rules = &[
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const VALIDATE_URLS: [&str; 2] =
     ["slack://auth.test", "atlassian://oauth/token/accessible-resources"];
-/// The most seconds that a token lives.
+/// How a client shows who it is (RFC 7591, section 2; RFC 7523).
+const AUTH_METHODS: [&str; 4] =
+    ["client_secret_post", "client_secret_basic", "none", "private_key_jwt"];
+/// The most secrets of a client.
+const MOST_SECRETS: usize = 10;
+/// In seconds. A token that Keyfob signs lives no longer.
 const DAY: u64 = 86_400;
 
 fn rules(secret_type: SecretType) -> [Rules; 3] {
@@ -88,9 +109,9 @@ fn rules(secret_type: SecretType) -> [Rules; 3] {
         SecretType::Basic => [BASIC, &[], &[]],
         SecretType::Bearer => [BEARER, &[], &[]],
         SecretType::Jwt => [JWT, &[], &[]],
-        SecretType::OAuth => [OAUTH, &[], &[]],
-        SecretType::Template => [TEMPLATE, OVERRIDES, BASIC],
-        SecretType::Reference => [REFERENCE, OVERRIDES, BASIC],
+        SecretType::OAuth => [OAUTH, CLIENT, &[]],
+        SecretType::Template => [TEMPLATE, CLIENT, BASIC],
+        SecretType::Reference => [REFERENCE, CLIENT, BASIC],
     }
 }
 
@@ -109,7 +130,26 @@ pub(super) fn check(config: &Map<String, Value>, secret_type: SecretType) -> Res
         };
         wrong.map_err(|what| refused(&short(name), &what))?;
     }
+    check_client(config, secret_type)?;
     check_target(config, secret_type)
+}
+
+/// A client that shows nothing has nothing to show. What is still missing can come later.
+fn check_client(config: &Map<String, Value>, secret_type: SecretType) -> Result<(), Error> {
+    let method = config.get("tokenEndpointAuthMethod").and_then(Value::as_str);
+    if secret_type != SecretType::OAuth || method != Some("none") {
+        return Ok(());
+    }
+    let is_said = |name: &&str| {
+        config.get(*name).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
+    };
+    match ["clientSecret", "clientSecrets", "clientKey"].into_iter().find(is_said) {
+        Some(name) => {
+            let why = "is never sent where \"config.tokenEndpointAuthMethod\" is none: leave one of them out";
+            Err(refused(name, why))
+        }
+        None => Ok(()),
+    }
 }
 
 fn refused(name: &str, what: &str) -> Error {
@@ -156,20 +196,23 @@ impl Rule {
                 let holds = text.is_some_and(|text| words.contains(&text));
                 return holds.then_some(()).ok_or_else(|| one_of(words));
             }
-            Self::Seconds => (
-                value.as_u64().is_some_and(|seconds| (1..=DAY).contains(&seconds)),
-                "must be a whole number from 1 to 86400",
+            Self::PrivateKey => (text.is_some_and(is_private_key), "must be a private key in PEM"),
+            Self::Secrets => (
+                is_list(value, |text| is_text(text) && !text.is_empty())
+                    && value.as_array().is_some_and(|all| (1..=MOST_SECRETS).contains(&all.len())),
+                "must be a list of 1 to 10 strings without control characters, none of them empty",
             ),
+            Self::Seconds(most) => {
+                let holds = value.as_u64().is_some_and(|seconds| (1..=most).contains(&seconds));
+                let what = format!("must be a whole number from 1 to {most}");
+                return holds.then_some(()).ok_or(what);
+            }
             Self::Object => (value.is_object(), "must be an object"),
             Self::Scalars => {
                 (is_scalars(value), "must be an object of strings, numbers, true, false and null")
             }
             Self::Hosts => (
-                is_list(value, |host| {
-                    is_host(
-                        host.strip_prefix("*.").filter(|rest| rest.contains('.')).unwrap_or(host),
-                    )
-                }),
+                is_list(value, is_host_pattern),
                 "must be a list of host names, such as api.example.com or *.example.com",
             ),
             Self::Methods if is_list(value, |method| METHODS.contains(&method)) => return Ok(()),
@@ -204,49 +247,6 @@ fn is_list(value: &Value, is_item: impl Fn(&str) -> bool) -> bool {
     value.as_array().is_some_and(|list| list.iter().all(is_item))
 }
 
-fn is_text(text: &str) -> bool {
-    !text.chars().any(char::is_control)
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let is_char = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    !text.is_empty() && text.bytes().all(is_char)
-}
-
-/// A host name as DNS has it (RFC 1123, section 2.1), or an IPv4 address.
-fn is_host(name: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
-}
-
-fn is_url_or_none(text: &str) -> bool {
-    text.is_empty() || is_url(text)
-}
-
-fn is_url(text: &str) -> bool {
-    // The parser would skip these, and what is stored is not what it read.
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return false;
-    }
-    let Ok(url) = Url::parse(text) else {
-        return false;
-    };
-    let is_open = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) if is_host(name) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        _ => return false,
-    };
-    is_open && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -255,57 +255,6 @@ mod tests {
 
     fn said(secret_type: SecretType, config: &Value) -> Option<String> {
         check(config.as_object().unwrap(), secret_type).err().map(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_url_is_of_https_or_of_this_machine() {
-        for url in [
-            "https://example.com/authorize?prompt=consent&access_type=offline",
-            "https://例え.jp:8443/",
-            "https://192.0.2.1/t",
-            "https://[2001:db8::1]/t",
-            "http://localhost:8080/t",
-            "http://127.0.0.1/t",
-            "http://[::1]:1/t",
-            "",
-        ] {
-            assert_eq!(said(SecretType::OAuth, &json!({"tokenUrl": url})), None, "{url}");
-        }
-        for url in [
-            "http://example.com/t",
-            "http://localhost.example.com/t",
-            "http://10.0.0.1/t",
-            "https://user@example.com/t",
-            "https://user:pass@example.com/t",
-            "https://example.com/t#fragment",
-            "https://((domain)).example.com/t",
-            "https://exam ple.com/",
-            "https://example.com/\n",
-            "ftp://example.com/",
-            "javascript:alert(1)",
-            "/token",
-            "example.com",
-            "https://",
-        ] {
-            let said = said(SecretType::OAuth, &json!({"tokenUrl": url}));
-            assert_eq!(said, Some(format!("\"config.tokenUrl\" {URL}")), "{url}");
-        }
-    }
-
-    #[test]
-    fn hosts_are_exact_names_or_all_below_one() {
-        for host in ["api.example.com", "*.example.com", "localhost", "192.0.2.1", "xn--r8jz45g.jp"]
-        {
-            assert_eq!(said(SecretType::Plain, &json!({"hosts": [host]})), None, "{host}");
-        }
-        for host in
-            ["", "*", "*.com", "a.*.com", "https://a.b", "a.b:443", "a/b", "-a.b", "a..b", "ä.b"]
-        {
-            assert!(
-                said(SecretType::Plain, &json!({"hosts": ["ok.example", host]})).is_some(),
-                "{host}"
-            );
-        }
     }
 
     #[test]
@@ -323,6 +272,16 @@ mod tests {
                 T::OAuth,
                 json!({"validateUrl": "slack://auth.test", "grantType": "client_credentials"}),
             ),
+            (
+                T::OAuth,
+                json!({
+                    "clientSecrets": ["new", "old"], "expiresInSeconds": 31_536_000, "userScope": "a b",
+                    "issuer": "https://example.com", "deviceAuthorizationUrl": "https://example.com/d",
+                    "tokenEndpointAuthMethod": "client_secret_basic", "clientKeyAlgorithm": "ES256",
+                }),
+            ),
+            (T::OAuth, json!({"tokenEndpointAuthMethod": "none", "clientSecret": ""})),
+            (T::OAuth, json!({"tokenEndpointAuthMethod": "private_key_jwt"})),
             (
                 T::Template,
                 json!({"template": "gmail", "clientSecret": "x", "parameters": {"a": 1}}),
@@ -347,6 +306,25 @@ mod tests {
             (T::OAuth, json!({"clientId": 7}), "clientId"),
             (T::OAuth, json!({"grantType": "password"}), "grantType"),
             (T::OAuth, json!({"resourceUrl": "slack://auth.test"}), "resourceUrl"),
+            (T::OAuth, json!({"issuer": "http://example.com"}), "issuer"),
+            (T::OAuth, json!({"clientSecrets": []}), "clientSecrets"),
+            (T::OAuth, json!({"clientSecrets": ["a", ""]}), "clientSecrets"),
+            (T::OAuth, json!({"clientSecrets": vec!["a"; 11]}), "clientSecrets"),
+            (T::OAuth, json!({"clientKey": "MC4="}), "clientKey"),
+            (T::OAuth, json!({"clientKeyAlgorithm": "HS256"}), "clientKeyAlgorithm"),
+            (T::OAuth, json!({"tokenEndpointAuthMethod": "basic"}), "tokenEndpointAuthMethod"),
+            (T::OAuth, json!({"expiresInSeconds": 31_536_001}), "expiresInSeconds"),
+            (
+                T::OAuth,
+                json!({"tokenEndpointAuthMethod": "none", "clientSecret": "a"}),
+                "clientSecret",
+            ),
+            (
+                T::OAuth,
+                json!({"tokenEndpointAuthMethod": "none", "clientSecrets": ["a"]}),
+                "clientSecrets",
+            ),
+            (T::Reference, json!({"id": "a", "clientSecrets": "b"}), "clientSecrets"),
             (T::Template, json!({}), "template"),
             (T::Template, json!({"template": "x", "parameters": {"a": []}}), "parameters"),
             (T::Reference, json!({}), "reference"),

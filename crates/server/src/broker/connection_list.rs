@@ -211,7 +211,7 @@ fn connected(
     let may_use = decide_use(caller.grant(), Action::ConnectionList, secret).is_ok();
     let status = if !may_use || kind == Kind::Shared {
         Status::Broken
-    } else if !is_resolved(secret_type) && secret_type != connection.value_type {
+    } else if !stands_for_another(secret_type) && secret_type != connection.value_type {
         Status::Unauthenticated
     } else {
         status(&connection, now)
@@ -230,8 +230,8 @@ fn connected(
     })
 }
 
-/// Whether a secret of this type comes to another one.
-fn is_resolved(secret_type: SecretType) -> bool {
+/// Whether what is stored is of another type than the secret, whose config a list does not open.
+const fn stands_for_another(secret_type: SecretType) -> bool {
     matches!(secret_type, SecretType::Reference | SecretType::Template)
 }
 

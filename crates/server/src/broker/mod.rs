@@ -28,6 +28,7 @@ mod link;
 mod meta;
 mod mint;
 mod person;
+mod placeholder;
 mod provider;
 mod recent;
 mod refresh;
@@ -40,6 +41,9 @@ mod secret_ref;
 mod settle;
 mod shared;
 mod slice;
+mod syntax;
+mod template;
+mod template_list;
 mod totp;
 mod trial;
 mod usable;
@@ -75,6 +79,7 @@ pub use self::{
     secret_change::SecretChange,
     secret_ref::SecretRef,
     slice::Slice,
+    template_list::Match,
     totp::{Change, Content, CreatedTotp, Draft},
     verify::{Status, Verified},
 };

@@ -1,4 +1,4 @@
-//! What a secret comes to for whoever may use it: itself, or what its reference stands for
+//! What a secret comes to for whoever may use it: itself, or what its reference or its template stands for
 //! (contract/contacts-and-secrets, sections 3.2 and 3.3).
 
 use keyfob_core::{
@@ -12,7 +12,7 @@ use keyfob_store::{
     secret::{self, Secret},
 };
 
-use super::{Broker, Caller, Config, SecretRef};
+use super::{Broker, Caller, Config, SecretRef, template};
 use crate::error::Error;
 
 /// A reference may stand for a reference, but no chain is longer.
@@ -22,7 +22,7 @@ const LONGEST_CHAIN: usize = 8;
 pub(super) struct Usable {
     /// The secret that was named.
     pub(super) secret: Secret,
-    /// What its value is: the type at the end of its references.
+    /// What its value is: the type at the end of its references, and of a template.
     pub(super) secret_type: SecretType,
     /// How its value is used.
     pub(super) config: Config,
@@ -57,7 +57,7 @@ impl Broker {
         self.usable(tx, caller, action, &SecretRef::Id(secret.id))
     }
 
-    /// Follows references to their end.
+    /// Follows references to their end, and what is there to its template.
     pub(super) fn follow(
         &self,
         tx: &mut ReadTx<'_>,
@@ -74,7 +74,8 @@ impl Broker {
                 shared = current.value.clone().map(|value| (permit.clone(), value));
             }
             if current.secret_type != SecretType::Reference {
-                return Ok(Usable { secret_type: current.secret_type, secret, config, shared });
+                let (secret_type, config) = base(current.secret_type, config)?;
+                return Ok(Usable { secret, secret_type, config, shared });
             }
             let (target, its_permit) = next(tx, &current, &permit, &config)?;
             if seen.contains(&target.id) || seen.len() == LONGEST_CHAIN {
@@ -85,6 +86,16 @@ impl Broker {
             seen.push(target.id.clone());
             (current, permit) = (target, its_permit);
         }
+    }
+}
+
+/// The type and the config of what is no reference: a template's are those of the catalogue.
+fn base(secret_type: SecretType, config: Config) -> Result<(SecretType, Config), Error> {
+    match secret_type {
+        SecretType::Template => {
+            template::resolve(&config).map_err(|error| template::broken(&error))
+        }
+        other => Ok((other, config)),
     }
 }
 
@@ -155,5 +166,23 @@ fn broken(what: &str) -> Error {
     Error::Conflict {
         code: "reference_broken",
         message: format!("the reference {what}: change its config").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    /// As it is when a newer catalogue has it no more.
+    #[test]
+    fn a_template_that_is_gone_is_a_conflict_that_says_so() {
+        let mut config = Map::new();
+        config.insert("template".into(), "gone".into());
+        let error = base(SecretType::Template, Config::new(config)).err();
+        let Some(Error::Conflict { code, message }) = error else { panic!("{error:?}") };
+        assert_eq!(code, "template_broken");
+        assert!(message.contains("no template of the catalogue"), "{message}");
     }
 }

@@ -87,6 +87,17 @@ impl Fields<'_> {
         Ok(if millis == 0 { Given::Absent } else { Given::Value(Timestamp::from_millis(millis)) })
     }
 
+    /// A whole number from 1 to `most`.
+    pub(crate) fn count(&mut self, name: &'static str, most: u32) -> Result<Given<u32>, Error> {
+        let wrong = || format!("\"{name}\" must be a whole number from 1 to {most}");
+        match self.take(name, "a whole number")? {
+            Given::Value(count) if !(1..=most).contains(&count) => {
+                Err(Error::invalid("bad_request", wrong()))
+            }
+            given => Ok(given),
+        }
+    }
+
     /// One of a few words.
     pub(crate) fn one_of<T: Copy>(
         &mut self,

@@ -13,5 +13,6 @@ pub(crate) mod list;
 pub(crate) mod repeat;
 pub(crate) mod secret;
 mod stream;
+pub(crate) mod template;
 pub(crate) mod totp;
 mod wish;

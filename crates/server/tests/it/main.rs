@@ -49,6 +49,7 @@ mod sealing;
 mod secret;
 mod secret_config;
 mod shared;
+mod template;
 mod totp_code;
 mod totp_create;
 mod totp_fetch_update_delete;

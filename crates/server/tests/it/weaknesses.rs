@@ -11,6 +11,8 @@ const TABLE: &[(u8, &str, &str)] = &[
     (1, "connect_link", "a_form_that_does_not_come_from_the_page_is_refused"),
     (2, "connect_link", "a_credential_is_in_no_address"),
     (3, "reference", "a_reference_overrides_no_key_that_is_not_its_own_to_choose"),
+    (3, "template", "a_reference_stands_for_a_template_as_its_target_filled_it_in"),
+    (3, "template", "a_config_that_its_template_cannot_use_is_refused_and_nothing_changes"),
     (10, "connection", "revoke_takes_the_value_away_and_may_be_repeated"),
     (10, "shared", "revoke_takes_the_value_away_and_may_be_repeated"),
     (11, "connection", "a_shared_secret_is_verified_through_a_contact_and_nothing_else"),
