@@ -131,6 +131,12 @@ impl<'a> Fields<'a> {
         self.value(name).and_then(Value::as_i64).map(Timestamp::from_millis)
     }
 
+    /// The moment under this name, as seconds; 0 is none.
+    pub(super) fn seconds(self, name: &str) -> Option<Timestamp> {
+        let seconds = self.value(name).and_then(Value::as_i64).filter(|seconds| *seconds != 0);
+        seconds.map(Timestamp::from_seconds)
+    }
+
     /// A number, or a text that is one.
     pub(super) fn number(self, name: &str) -> Option<f64> {
         match self.value(name)? {

@@ -13,6 +13,7 @@ mod grant;
 pub mod metadata;
 mod pkce;
 mod refused;
+pub mod registration;
 pub mod revocation;
 mod tokens;
 
