@@ -122,9 +122,19 @@ impl<'a> Fields<'a> {
         Some(list.iter().filter_map(Value::as_str).collect())
     }
 
+    pub(super) fn is_true(self, name: &str) -> bool {
+        self.value(name) == Some(&Value::Bool(true))
+    }
+
     /// The moment under this name, as milliseconds.
     pub(super) fn millis(self, name: &str) -> Option<Timestamp> {
         self.value(name).and_then(Value::as_i64).map(Timestamp::from_millis)
+    }
+
+    /// The moment under this name, as seconds; 0 is none.
+    pub(super) fn seconds(self, name: &str) -> Option<Timestamp> {
+        let seconds = self.value(name).and_then(Value::as_i64).filter(|seconds| *seconds != 0);
+        seconds.map(Timestamp::from_seconds)
     }
 
     /// A number, or a text that is one.

@@ -10,8 +10,11 @@ mod document;
 mod endpoint;
 mod form;
 mod grant;
+pub mod metadata;
 mod pkce;
 mod refused;
+pub mod registration;
+pub mod revocation;
 mod tokens;
 
 pub use client::{AuthMethod, Client, ClientKey, NoProof};
