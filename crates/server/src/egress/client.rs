@@ -36,13 +36,13 @@ pub(crate) fn trusted() -> RootCertStore {
     roots
 }
 
-/// TLS with what the machine trusts. The provider of its cryptography is named, so that no other
+/// TLS with those who have a certificate of these authorities. The provider of its cryptography is named, so that no other
 /// crate decides which it is.
-pub(super) fn tls() -> Result<ClientConfig, StartError> {
+pub(super) fn tls(trusted: RootCertStore) -> Result<ClientConfig, StartError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(trusted())
+        .with_root_certificates(trusted)
         .with_no_client_auth();
     Ok(config)
 }

@@ -17,6 +17,7 @@ use reqwest::{
     Client, Method,
     header::{HeaderMap, HeaderValue},
 };
+use rustls::RootCertStore;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -50,6 +51,20 @@ struct Inner {
     named: Client,
 }
 
+/// How others are found, and believed to be who they say. The machine's own means by default.
+pub struct Means {
+    /// Finds the addresses of names.
+    pub lookup: Arc<dyn Lookup>,
+    /// The authorities whose certificates are taken.
+    pub trusted: RootCertStore,
+}
+
+impl Default for Means {
+    fn default() -> Self {
+        Self { lookup: Arc::new(SystemLookup), trusted: trusted() }
+    }
+}
+
 /// What is sent. Its `Debug` shows the method and the host only.
 pub struct Request {
     /// The HTTP method.
@@ -75,16 +90,13 @@ impl fmt::Debug for Request {
 impl Egress {
     /// The way out to all that is public, and to what `allow` lets through.
     pub fn new(allow: Allow, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        Self::with_lookup(allow, clock, Arc::new(SystemLookup))
+        Self::with(allow, clock, Means::default())
     }
 
-    /// [`Egress::new`] that finds the addresses of names in another way than the machine does.
-    pub fn with_lookup(
-        allow: Allow,
-        clock: Arc<dyn Clock>,
-        lookup: Arc<dyn Lookup>,
-    ) -> Result<Self, StartError> {
-        let (allow, tls) = (Arc::new(allow), client::tls()?);
+    /// [`Egress::new`] with other means than the machine's.
+    pub fn with(allow: Allow, clock: Arc<dyn Clock>, means: Means) -> Result<Self, StartError> {
+        let Means { lookup, trusted } = means;
+        let (allow, tls) = (Arc::new(allow), client::tls(trusted)?);
         let guarded = Guarded { rule: Rule::Public, allow: Arc::clone(&allow), lookup };
         let client = |rule| client::client(tls.clone(), Guarded { rule, ..guarded.clone() });
         let public = client(Rule::Public)?;

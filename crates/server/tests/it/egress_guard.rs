@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use keyfob_server::egress::{Allow, Answer, Egress, Looking, Lookup, Refusal, SendError};
+use keyfob_server::egress::{Allow, Answer, Egress, Looking, Lookup, Means, Refusal, SendError};
 use url::Url;
 
 use crate::{
@@ -49,8 +49,8 @@ impl Lookup for Names {
 }
 
 fn egress_with(allow: &str, names: &Arc<Names>) -> Egress {
-    let (clock, names) = (Arc::new(ManualClock::new()), Arc::clone(names));
-    Egress::with_lookup(Allow::parse(allow).unwrap(), clock, names).unwrap()
+    let means = Means { lookup: Arc::<Names>::clone(names), ..Means::default() };
+    Egress::with(Allow::parse(allow).unwrap(), Arc::new(ManualClock::new()), means).unwrap()
 }
 
 async fn ask(egress: &Egress, url: &str) -> Result<Answer, SendError> {

@@ -35,6 +35,7 @@ mod deletion;
 mod doctor;
 mod egress;
 mod egress_guard;
+mod egress_tls;
 mod errors;
 mod isolation;
 mod key;
