@@ -5,8 +5,10 @@
 //! the person back to one address. There, in one answer, the state is taken, the code is exchanged and the
 //! grant is stored: no token is ever in a URL, in a page, or with anybody but Keyfob.
 
+use std::{sync::Arc, time::Duration};
+
 use keyfob_core::{
-    id::ConnectionId,
+    id::ContactId,
     oauth::{
         Form, Grant, Tokens, Verifier,
         authorization::{AuthorizationRequest, Callback, check_issuer, request_url},
@@ -16,9 +18,9 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    ReadTx, WriteTx,
+    Event, ReadTx, WriteTx,
     authentication::{self, Authentication, Outcome},
-    revocation::{self, Revocation},
+    revocation,
 };
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -39,7 +41,7 @@ use crate::{
 /// enters there (contract/contacts-and-secrets, section 7.2).
 const REDIRECT_PATH: &str = "/secrets/oauth/callback";
 /// The longest that the exchange of a code may take: the person waits for it.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Someone whom a provider has sent back.
 #[derive(Clone, Debug)]
@@ -121,7 +123,7 @@ impl Broker {
     async fn finish(&self, back: Return) -> Result<Returned, Error> {
         let state = back.callback.state.as_ref().ok_or(LinkProblem::Unknown)?.hash();
         let taken = match self.take_request(&back, state).await? {
-            Step::Over(returned) => return Ok(*returned),
+            Step::Over(returned) => return Ok(returned),
             Step::Exchange(taken) => taken,
         };
         let Taken { visit, request, config, code } = *taken;
@@ -162,11 +164,11 @@ impl Broker {
                     let mut event = open.event(now);
                     event.result = "declined";
                     let ended = link::end(tx, &visit, &open, Outcome::Declined, now)?;
-                    Ok(tx.commit(event, Ok(Step::Over(Box::new(Returned::Ended(ended))))))
+                    Ok(tx.commit(event, Ok(Step::Over(Returned::Ended(Box::new(ended))))))
                 }
                 Err(No::Trouble(trouble, reason)) => {
                     let (event, failed) = failed(tx, &open, trouble, &reason, now)?;
-                    Ok(tx.commit(event, Ok(Step::Over(Box::new(failed)))))
+                    Ok(tx.commit(event, Ok(Step::Over(failed))))
                 }
             }
         });
@@ -252,7 +254,7 @@ impl Broker {
                 None => broker.store_shared_grant(tx, usable, &grant, now)?,
             };
             let ended = link::end(tx, &visit, &open, Outcome::Connected, now)?;
-            Ok(tx.commit(open.event(now), Ok(Returned::Ended(ended))))
+            Ok(tx.commit(open.event(now), Ok(Returned::Ended(Box::new(ended)))))
         });
         stored.await?
     }
@@ -265,30 +267,19 @@ impl Broker {
         grant: &Grant,
         error: &Error,
         now: Timestamp,
-    ) -> Result<keyfob_store::Event, Error> {
+    ) -> Result<Event, Error> {
         let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
         let holder = link.holder();
         let value = self.seal_grant(tx, &holder, grant)?;
-        revocation::insert(
-            tx,
-            &Revocation {
-                account: holder.account,
-                id: ConnectionId::generate(now, &*self.inner.random),
-                contact: holder.contact,
-                secret: holder.secret,
-                secret_account: link.account.clone(),
-                value,
-                config: None,
-                created_at: now,
-            },
-        )?;
+        let account = link.account.clone();
+        revocation::insert(tx, &self.to_revoke(&holder, account, (value, None), now))?;
         Ok(refused(&link, &visit.origin, error, now))
     }
 }
 
 /// How it goes on after the request was taken.
 enum Step {
-    Over(Box<Returned>),
+    Over(Returned),
     Exchange(Box<Taken>),
 }
 
@@ -338,7 +329,7 @@ fn failed(
     trouble: Trouble,
     reason: &str,
     now: Timestamp,
-) -> Result<(keyfob_store::Event, Returned), Error> {
+) -> Result<(Event, Returned), Error> {
     let mut event = open.event(now);
     event.result = "failed";
     event.reason = Some(reason.to_owned());
@@ -347,21 +338,16 @@ fn failed(
 }
 
 /// The event of an answer to a link that cannot be used, such as one that came too late.
-fn refused(
-    link: &Authentication,
-    origin: &Origin,
-    error: &Error,
-    now: Timestamp,
-) -> keyfob_store::Event {
+fn refused(link: &Authentication, origin: &Origin, error: &Error, now: Timestamp) -> Event {
     let action = match link.contact {
         Some(_) => Action::ConnectionConnect,
         None => Action::SecretConnect,
     };
     let keeper = keeper(&link.account);
     let mut event = keeper.event(now, action, "secret", link.secret.to_shared());
-    event.contact_id = link.contact.as_ref().map(|id| id.to_shared());
-    event.ip = origin.ip.clone();
-    event.request_id = origin.request_id.clone();
+    event.contact_id = link.contact.as_ref().map(ContactId::to_shared);
+    event.ip.clone_from(&origin.ip);
+    event.request_id = Arc::clone(&origin.request_id);
     event.result = "refused";
     event.reason = Some(error.to_string());
     event

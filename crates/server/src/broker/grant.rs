@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyfob_core::{
     crypto::{OpenError, Sealed},
-    id::{AccountId, ConnectionId, SecretId},
+    id::{AccountId, ConnectionId, ContactId, SecretId},
     oauth::Grant,
     policy::{Action, Grant as Rights, Object, Permit, Role, connection_row},
     secret::{Kind, SecretType},
@@ -162,7 +162,7 @@ pub(super) fn kept(
 ) -> Event {
     let (action, contact) = (refreshes(holder), holder.contact.as_ref());
     let event = keeper(&holder.account).event(now, action, SECRET, holder.secret.to_shared());
-    Event { contact_id: contact.map(|id| id.to_shared()), result, reason, ..event }
+    Event { contact_id: contact.map(ContactId::to_shared), result, reason, ..event }
 }
 
 const fn refreshes(holder: &Holder) -> Action {
@@ -245,19 +245,17 @@ impl Broker {
         Ok(key.seal(table, &row, "value", &grant.to_bytes(), random))
     }
 
-    /// A holder's grant, sealed, as it is queued to be revoked at its provider.
-    pub(super) fn to_revoke(&self, held: &Held, value: Sealed, now: Timestamp) -> Revocation {
-        let Held { holder, secret_account, sealed_config, .. } = held;
-        Revocation {
-            account: holder.account.clone(),
-            id: ConnectionId::generate(now, &*self.inner.random),
-            contact: holder.contact.clone(),
-            secret: holder.secret.clone(),
-            secret_account: secret_account.clone(),
-            value,
-            config: sealed_config.clone(),
-            created_at: now,
-        }
+    /// A holder's grant, with the secret's config, both sealed, as it is queued to be revoked at its provider.
+    pub(super) fn to_revoke(
+        &self,
+        holder: &Holder,
+        secret_account: AccountId,
+        (value, config): (Sealed, Option<Sealed>),
+        now: Timestamp,
+    ) -> Revocation {
+        let Holder { account, contact, secret } = holder.clone();
+        let id = ConnectionId::generate(now, &*self.inner.random);
+        Revocation { account, id, contact, secret, secret_account, value, config, created_at: now }
     }
 
     /// Has a grant kept alive that was just stored, if it can be.

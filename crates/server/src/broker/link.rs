@@ -120,7 +120,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub enum Returned {
     /// The link has ended.
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// The provider gave nothing. The link can still be used.
     Failed {
         /// What the link's page shows.

@@ -84,7 +84,7 @@ impl Broker {
         renewed: &Grant,
         now: Timestamp,
     ) -> Result<Commit<Renewal>, Error> {
-        let Held { holder, place, config, .. } = &lease.held;
+        let Held { holder, place, config, secret_account, sealed_config, .. } = &lease.held;
         let value = self.seal_grant(tx, holder, renewed)?;
         let (expires_at, scopes) = (renewed.ends_at(), renewed.scope.clone());
         let new = New { value: value.clone(), expires_at, scopes, broken: None, now };
@@ -95,7 +95,9 @@ impl Broker {
         // Of a grant that is gone nothing may stay alive. One that was connected anew may be the same one to
         // the provider, which is why the tokens are only dropped then.
         if place.reread(tx)?.is_none_or(|place| place.value().is_none()) {
-            revocation::insert(tx, &self.to_revoke(&lease.held, value, now))?;
+            let (account, config) = (secret_account.clone(), sealed_config.clone());
+            let grant = self.to_revoke(holder, account, (value, config), now);
+            revocation::insert(tx, &grant)?;
         }
         let reason = Some("it was replaced or revoked meanwhile".into());
         Ok(tx.commit(kept(holder, now, "discarded", reason), Renewal::Fresh))

@@ -9,7 +9,7 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    WriteTx, authentication,
+    ReadTx, WriteTx, authentication,
     refresh::{self, Holder},
     revocation,
     secret::{self, Secret},
@@ -20,7 +20,7 @@ use super::{
     Broker, Caller, SecretRef,
     authentication::{Link, NOT_AUTHENTICABLE},
     credential::{self, Handed},
-    grant::shared_holder,
+    grant::{keeper, shared_holder},
     secret::SECRET,
     usable::Usable,
 };
@@ -111,9 +111,7 @@ impl Broker {
             }
             broker.queue_shared(tx, &secret, now)?;
             let touched = secret::touch(tx, caller.account(), &id, now)?.unwrap_or(secret);
-            let (expires_at, scopes, broken) = (None, None, None);
-            let revoked = secret::Secret { value: None, expires_at, scopes, broken, ..touched };
-            secret::update(tx, &revoked)?;
+            secret::update(tx, &without_value(touched))?;
             Ok(tx.commit(event, id))
         })
         .await
@@ -144,12 +142,33 @@ impl Broker {
     ) -> Result<(), Error> {
         let (account, id) = (secret.account.clone(), secret.id.clone());
         let holder = Holder { account, contact: None, secret: id };
-        let held = self.held(tx, &holder)?;
         refresh::end(tx, &holder)?;
-        let Some(held) = held else { return Ok(()) };
-        if let Some(value) = held.place.value() {
-            revocation::insert(tx, &self.to_revoke(&held, value.clone(), now))?;
+        if let Some(value) = &secret.value
+            && self.has_grant(tx, secret)?
+        {
+            let (account, config) = (secret.account.clone(), secret.config.clone());
+            let grant = self.to_revoke(&holder, account, (value.clone(), config), now);
+            revocation::insert(tx, &grant)?;
         }
         Ok(())
     }
+
+    /// Whether a shared secret's value is a grant. One whose config does not open, or leads nowhere, can still
+    /// be deleted.
+    fn has_grant(&self, tx: &mut ReadTx<'_>, secret: &Secret) -> Result<bool, Error> {
+        match secret.secret_type {
+            SecretType::OAuth => Ok(true),
+            SecretType::Template | SecretType::Reference => {
+                let object = Object::Secret(&secret.id);
+                let permit = keeper(&secret.account).decide(Action::SecretRefresh, object)?;
+                let usable = self.follow(tx, secret.clone(), permit);
+                Ok(usable.is_ok_and(|usable| usable.secret_type == SecretType::OAuth))
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+fn without_value(secret: Secret) -> Secret {
+    Secret { value: None, expires_at: None, scopes: None, broken: None, ..secret }
 }

@@ -142,7 +142,7 @@ pub(crate) async fn back(
     let browser = browser(&headers, cookie_name(&broker));
     let back = Return { callback, browser, origin };
     Ok(match broker.finish_authorization(back).await? {
-        Returned::Ended(ended) => done(ended),
+        Returned::Ended(ended) => done(*ended),
         Returned::Failed { shown, secret, trouble } => failed(*shown, secret, &trouble),
     })
 }

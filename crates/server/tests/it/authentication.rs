@@ -117,9 +117,10 @@ async fn a_return_url_has_to_be_of_an_origin_that_the_account_allows() {
     }
 }
 
-/// W21: where nothing can be connected by typing, nobody is sent to a page that can only fail.
+/// W21: where nothing can be connected, nobody is sent to a page that can only fail, and who asks is told what
+/// is missing.
 #[tokio::test]
-async fn a_type_that_nobody_can_type_has_no_link() {
+async fn a_secret_that_nobody_can_connect_has_no_link() {
     let app = TestApp::new().await;
     let backend = app.backend();
     let contact = verified_contact(&backend).await;
@@ -127,8 +128,9 @@ async fn a_type_that_nobody_can_type_has_no_link() {
     let verified = verify(&backend, &contact, &secret).await;
     assert_eq!(verified["status"], "unauthenticated");
     assert_eq!(verified["action"], Value::Null);
-    for (action, body) in [("authenticate", json!({})), ("connect", json!({"value": CANARY}))] {
-        let answer = backend.post(path(&contact, &secret, action), body).await;
-        answer.error(409, "not_connectable");
-    }
+    let answer = backend.post(path(&contact, &secret, "authenticate"), json!({})).await;
+    let error = answer.error(409, "not_connectable");
+    assert!(error["message"].as_str().unwrap().contains("\"config.tokenUrl\" is missing"));
+    let answer = backend.post(path(&contact, &secret, "connect"), json!({"value": CANARY})).await;
+    answer.error(400, "bad_request");
 }

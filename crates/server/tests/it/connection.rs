@@ -94,8 +94,7 @@ async fn a_value_that_its_type_cannot_use_is_refused_and_nothing_changes() {
     let app = TestApp::new().await;
     let backend = app.backend();
     let contact = verified_contact(&backend).await;
-    let neither =
-        "\"value\" is required, or \"username\" and \"password\" for a secret of type basic";
+    let neither = "\"value\" is required; or \"username\" and \"password\" for a secret of type basic; or \"accessToken\" (with \"refreshToken\", \"expiresAt\" and \"scopes\") for one of type oauth";
     for (secret_type, body, message) in [
         ("plain", json!({}), neither),
         ("plain", json!({"value": null}), neither),

@@ -90,6 +90,12 @@ impl Guard {
         self.know(vec![form("a key", body)]);
     }
 
+    /// The tokens of the provider that tests script, which say so.
+    pub(crate) fn know_tokens(&self) {
+        let forms = ["at-f1-g", "at-f2-g", "rt-f1-g", "rt-f2-g"].map(|it| form("a token", it));
+        self.know(forms.into());
+    }
+
     fn know(&self, new: Vec<Form>) {
         let mut forms = self.forms.lock().unwrap();
         for form in new {
@@ -104,6 +110,13 @@ impl Guard {
         let forms = self.forms.lock().unwrap();
         let found = forms.iter().find(|form| memmem::find(bytes, &form.bytes).is_some());
         found.map(|form| form.what)
+    }
+
+    /// Which secret other than a token is in there, if any.
+    pub(crate) fn find_no_token_in(&self, bytes: &[u8]) -> Option<&'static str> {
+        let forms = self.forms.lock().unwrap();
+        let mut others = forms.iter().filter(|form| form.what != "a token");
+        others.find(|form| memmem::find(bytes, &form.bytes).is_some()).map(|form| form.what)
     }
 
     /// Which key is in there, if any.

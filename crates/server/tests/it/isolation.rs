@@ -39,6 +39,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (SECRET, "/update", "POST", r#"{"value":"x","config":{"clientSecret":"********"}}"#),
     (SECRET, "/delete", "POST", "{}"),
     (SECRET, "/revoke", "POST", "{}"),
+    (SECRET, "/mint", "POST", "{}"),
+    (SECRET, "/refresh", "POST", "{}"),
     (USE, "/verify", "POST", "{}"),
     (USE, "/authenticate", "POST", "{}"),
     (OF_CONTACT, "/list", "GET", ""),
@@ -48,6 +50,9 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (CONNECTION, "/connect", "POST", r#"{"value":"mine now"}"#),
     (CONNECTION, "/connect", "POST", r#"{"username":"mine","password":"now"}"#),
     (CONNECTION, "/revoke", "POST", "{}"),
+    (CONNECTION, "/mint", "POST", "{}"),
+    (CONNECTION, "/refresh", "POST", "{}"),
+    (CONNECTION, "/connect", "POST", r#"{"accessToken":"mine","refreshToken":"now"}"#),
 ];
 const ENTRY: &str = "/api/v2/totp/secrets/{id}";
 const CODE: &str = "/api/v2/totp/code/{id}";

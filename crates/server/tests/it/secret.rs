@@ -61,7 +61,7 @@ async fn value_and_config_are_sealed_as_they_were_given() {
     let value = format!("-----BEGIN KEY-----\n{CANARY}\n");
     let config =
         json!({"clientId": "c", "clientSecret": CANARY, "tokenUrl": "https://example.com/t"});
-    let body = json!({"type": "oauth", "value": value, "config": config});
+    let body = json!({"type": "plain", "value": value, "config": config});
     let id = create(&app.backend(), body).await;
     let (secret, [opened, opened_config]) = app.open_secret(&id).await;
     assert_eq!(opened, Some(value));

@@ -24,7 +24,7 @@ const TABLE: &[(u8, &str, &str)] = &[
     (19, "isolation", "connections_of_others_look_like_connections_that_are_not_there"),
     (19, "isolation", "every_route_with_an_id_is_in_the_table"),
     (20, "authentication", "what_is_not_connected_is_unauthenticated_with_a_link"),
-    (21, "authentication", "a_type_that_nobody_can_type_has_no_link"),
+    (21, "authentication", "a_secret_that_nobody_can_connect_has_no_link"),
     (21, "connect_page", "each_type_has_its_form_and_what_is_typed_is_stored_exactly"),
     (22, "connect_link", "a_link_ends_after_fifteen_minutes"),
     (22, "connect_page", "the_last_page_names_whom_it_tells_and_where_it_goes"),

@@ -1,0 +1,450 @@
+//! Renewing grants: exactly once, and never so that one is lost that the provider still holds.
+
+use std::time::Duration;
+
+use keyfob_testkit::{Cause, Endpoint, Fault};
+use serde_json::json;
+
+use crate::{
+    app::TestApp,
+    connection::path,
+    scene::{LIFE, Scene},
+    secret,
+};
+
+#[tokio::test]
+async fn a_token_that_is_about_to_end_is_renewed_before_it_is_handed_out() {
+    let (scene, grant) = Scene::connected().await;
+    assert_eq!(scene.token().await, grant.access_token);
+    // A tenth of its life is left, which is a minute.
+    scene.app.clock.advance(LIFE - Duration::from_secs(61));
+    assert_eq!(scene.token().await, grant.access_token);
+    scene.app.clock.advance_seconds(1);
+    let token = scene.token().await;
+    assert_ne!(token, grant.access_token);
+    assert!(scene.provider.is_valid(&token));
+    assert_eq!(scene.renewals().await, [("ok".to_owned(), String::new())]);
+}
+
+#[tokio::test]
+async fn of_many_callers_at_once_one_asks_and_all_get_its_token() {
+    let (scene, grant) = Scene::connected().await;
+    scene.outlive();
+    let backend = scene.app.backend();
+    let calls = (0..50).map(|_| scene.call(&backend, "mint").into_future());
+    let answers = futures_util::future::join_all(calls).await;
+    let tokens: std::collections::BTreeSet<_> =
+        answers.into_iter().map(|answer| answer.ok()["token"].to_string()).collect();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(scene.asked(), 1);
+    let ledger = scene.provider.ledger();
+    assert_eq!((ledger.refreshes(grant.family), ledger.reuses()), (1, 0));
+}
+
+#[tokio::test]
+async fn callers_of_two_nodes_have_one_renewal_together() {
+    let (mut scene, grant) = Scene::connected().await;
+    let there = scene.app.on_another_node(scene.app.backend()).await;
+    let here = scene.app.backend();
+    for round in 1..=5 {
+        scene.outlive();
+        let callers = [&here, &there];
+        let calls = (0..20).map(|n| scene.call(callers[n % 2], "mint").into_future());
+        let answers = futures_util::future::join_all(calls).await;
+        let tokens: std::collections::BTreeSet<_> =
+            answers.into_iter().map(|answer| answer.ok()["token"].to_string()).collect();
+        assert_eq!((tokens.len(), scene.asked()), (1, round));
+    }
+    let ledger = scene.provider.ledger();
+    assert_eq!((ledger.refreshes(grant.family), ledger.reuses()), (5, 0));
+    assert_eq!(ledger.highest_in_flight(Endpoint::Token), 1);
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_is_stored_each_time() {
+    let (scene, grant) = Scene::connected().await;
+    for _ in 0..5 {
+        scene.outlive();
+        assert!(scene.provider.is_valid(&scene.token().await));
+    }
+    let ledger = scene.provider.ledger();
+    assert_eq!((ledger.refreshes(grant.family), ledger.reuses()), (5, 0));
+    assert!(ledger.family(grant.family).unwrap().death.is_none());
+}
+
+#[tokio::test]
+async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let (scene, _) =
+        Scene::connected_with(|options| options.omit_refresh_token_on_refresh = true).await;
+    for _ in 0..3 {
+        scene.outlive();
+        assert!(scene.provider.is_valid(&scene.token().await));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_expires_in_ends_with_its_jwt_or_after_the_configured_time() {
+    let (scene, _) = Scene::connected_with(|options| {
+        options.omit_expires_in = true;
+        options.jwt_access_tokens = true;
+    })
+    .await;
+    let ends = async |scene: &Scene| {
+        let minted = scene.call(&scene.app.backend(), "mint").await.ok();
+        minted["expiresAt"].as_i64().unwrap() / 1000 - scene.app.clock.seconds()
+    };
+    scene.outlive();
+    assert_eq!(ends(&scene).await, 600);
+    scene.provider.change(|options| options.jwt_access_tokens = false);
+    scene.outlive();
+    assert_eq!(ends(&scene).await, 3600, "an hour where nobody says anything");
+    let mut config = crate::scene::config(&scene.provider);
+    config["expiresInSeconds"] = json!(90);
+    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.app.clock.advance_seconds(3600);
+    assert_eq!(ends(&scene).await, 90);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_says_when_it_ends_is_used_until_then() {
+    let (scene, _) = Scene::connected_with(|options| {
+        options.refresh_token_life = Some(3 * LIFE);
+        options.tell_refresh_token_life = true;
+    })
+    .await;
+    scene.outlive();
+    scene.token().await;
+    let verified = scene.verify().await;
+    let end = verified["expiresAt"].as_i64().unwrap();
+    assert_eq!(end / 1000 - scene.app.clock.seconds(), 1800);
+    scene.app.clock.advance(3 * LIFE);
+    let verified = scene.verify().await;
+    assert_eq!(verified["status"], "unauthenticated");
+    assert_eq!(verified["reason"], "it has expired");
+    assert_eq!(scene.asked(), 1, "what has ended is not sent");
+}
+
+/// The provider may renew a grant although the caller has hung up.
+#[tokio::test]
+async fn a_caller_who_goes_away_does_not_end_the_renewal() {
+    let (scene, grant) = Scene::connected().await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+    let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+    scene.until_asked(1).await;
+    call.abort();
+    assert!(call.await.is_err_and(|error| error.is_cancelled()));
+    scene.provider.release();
+    assert!(scene.provider.is_valid(&scene.token().await));
+    let ledger = scene.provider.ledger();
+    assert_eq!((ledger.refreshes(grant.family), ledger.reuses()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_outage_keeps_the_grant_and_is_left_alone_for_a_while() {
+    let (scene, grant) = Scene::connected().await;
+    scene.outlive();
+    for (fault, says) in [
+        (Fault::internal_error(), "HTTP 500"),
+        (Fault::bad_gateway(), "HTTP 502"),
+        (Fault::DropBefore, "may have had the request"),
+        (Fault::malformed_json(), "HTTP 200"),
+        (Fault::empty(), "HTTP 200"),
+        (Fault::no_content(), "HTTP 204"),
+        (Fault::redirect("http://127.0.0.1:9/"), "HTTP 302"),
+        (Fault::HugeBody { bytes: 1 << 20 }, "larger than 256 KiB"),
+        (Fault::status(400, "text/plain", "Bad Request"), "HTTP 400"),
+        (Fault::status(403, "text/html", "<h1>Blocked</h1>"), "HTTP 403"),
+    ] {
+        let outage = scene.provider.script(Endpoint::Token, fault).always();
+        let before = scene.asked();
+        let answer = scene.call(&scene.app.backend(), "mint").await;
+        assert_eq!(answer.error(503, "provider_unavailable")["code"], "PROVIDER_UNAVAILABLE");
+        let verified = scene.verify().await;
+        assert_eq!(verified["status"], "authenticated", "{verified}");
+        let reason = verified["reason"].as_str().unwrap();
+        assert!(reason.contains(says), "{says}: {reason}");
+        assert_eq!(scene.asked(), before + 1, "the second look waits: {says}");
+        outage.clear();
+        scene.app.clock.advance_seconds(301);
+    }
+    assert!(scene.provider.is_valid(&scene.token().await));
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_names_a_time_is_left_alone_until_then() {
+    let (scene, _) = Scene::connected().await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::too_many_requests(Duration::from_secs(90)));
+    let mint = async || scene.call(&scene.app.backend(), "mint").await;
+    mint().await.error(503, "provider_unavailable");
+    scene.app.clock.advance_seconds(89);
+    mint().await.error(503, "provider_unavailable");
+    assert_eq!(scene.asked(), 1);
+    scene.app.clock.advance_seconds(1);
+    mint().await.ok();
+}
+
+#[tokio::test]
+async fn a_token_that_still_lives_is_handed_out_while_the_provider_is_away() {
+    let (scene, grant) = Scene::connected().await;
+    scene.app.clock.advance(LIFE - Duration::from_secs(30));
+    scene.provider.script(Endpoint::Token, Fault::unavailable(Duration::from_secs(5))).always();
+    assert_eq!(scene.token().await, grant.access_token);
+    assert_eq!(scene.token().await, grant.access_token);
+    assert_eq!(scene.asked(), 1);
+}
+
+#[tokio::test]
+async fn only_a_grant_that_the_provider_has_ended_is_broken_and_nobody_asks_again() {
+    let (scene, grant) = Scene::connected().await;
+    assert!(scene.provider.withdraw(grant.family));
+    scene.outlive();
+    let answer = scene.call(&scene.app.backend(), "mint").await;
+    let error = answer.error(409, "authorization_required");
+    assert!(error["message"].as_str().unwrap().contains("invalid_grant"), "{error}");
+    assert!(error["url"].as_str().unwrap().starts_with("https://keyfob.example.com/connect/"));
+    for _ in 0..3 {
+        scene.app.clock.advance_seconds(3600);
+        let verified = scene.verify().await;
+        assert_eq!(verified["status"], "unauthenticated");
+        assert!(verified["reason"].as_str().unwrap().contains("has ended it"), "{verified}");
+        assert!(verified["action"]["url"].is_string());
+    }
+    scene.app.broker().renew_due().await.unwrap();
+    let list = scene.app.agent().get(format!("/api/v1/contact/{}/secret/list", scene.contact));
+    assert_eq!(list.await.ok()["items"][0]["status"], "broken");
+    assert_eq!(scene.asked(), 1);
+    // Connected anew it works again.
+    let grant = scene.import(LIFE).await;
+    assert_eq!(scene.token().await, grant.access_token);
+    assert_eq!(scene.verify().await["status"], "authenticated");
+}
+
+/// Somebody was faster: what the provider says is of tokens that are not there any more.
+#[tokio::test]
+async fn a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing() {
+    let (scene, _) = Scene::connected().await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::HoldBefore);
+    scene.provider.script(Endpoint::Token, Fault::false_invalid_grant());
+    let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+    scene.until_asked(1).await;
+    scene.provider.clear_script();
+    let newer = scene.import(LIFE).await;
+    let family = scene.provider.was_issued(&newer.access_token).unwrap().family;
+    assert!(scene.provider.withdraw(family));
+    scene.provider.release();
+    let _ = call.await.unwrap();
+    assert_eq!(scene.verify().await["status"], "authenticated");
+    assert_eq!(scene.token().await, newer.access_token);
+}
+
+/// A provider that answered a request whose sender had died keeps nothing of it back if it tolerates that.
+#[tokio::test]
+async fn after_a_lost_answer_the_old_token_is_sent_once_more() {
+    let (scene, grant) =
+        Scene::connected_with(|options| options.reuse_grace = Duration::from_hours(1)).await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::LostAnswer);
+    scene.call(&scene.app.backend(), "mint").await.error(503, "provider_unavailable");
+    scene.app.clock.advance_seconds(301);
+    assert!(scene.provider.is_valid(&scene.token().await));
+    assert!(scene.provider.ledger().family(grant.family).unwrap().death.is_none());
+}
+
+#[tokio::test]
+async fn where_a_lost_answer_has_cost_the_grant_the_connection_says_so_and_asks_no_more() {
+    let (scene, grant) = Scene::connected().await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::LostAnswer);
+    scene.call(&scene.app.backend(), "mint").await.error(503, "provider_unavailable");
+    scene.app.clock.advance_seconds(301);
+    let answer = scene.call(&scene.app.backend(), "mint").await;
+    let error = answer.error(409, "authorization_required");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("the answer to a renewal of 2026-04-05T12:10:00Z was lost"),
+        "{message}"
+    );
+    let ledger = scene.provider.ledger();
+    assert_eq!(ledger.family(grant.family).unwrap().death.unwrap().cause, Cause::Reuse);
+    scene.app.clock.advance_seconds(3600);
+    scene.verify().await;
+    assert_eq!(scene.asked(), 2);
+}
+
+/// The process dies between the provider's answer and the write.
+#[tokio::test]
+async fn a_crash_after_the_provider_has_answered_is_seen_by_whoever_comes_next() {
+    for tolerates in [true, false] {
+        let (mut scene, grant) = Scene::connected_with(|options| {
+            options.reuse_grace = Duration::from_secs(if tolerates { 3600 } else { 0 });
+        })
+        .await;
+        scene.outlive();
+        scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+        let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+        scene.until_asked(1).await;
+        scene.app.restart().await;
+        call.abort();
+        // As long as the lease lasts, the answer may still come.
+        let verified = tokio::spawn(scene.call(&scene.app.agent(), "verify").into_future());
+        tokio::task::yield_now().await;
+        assert_eq!(scene.asked(), 1);
+        scene.app.clock.advance_seconds(30);
+        assert_eq!(verified.await.unwrap().status, 200);
+        assert_eq!(scene.asked(), 2);
+        if tolerates {
+            assert!(scene.provider.is_valid(&scene.token().await));
+        } else {
+            let answer = scene.call(&scene.app.backend(), "mint").await;
+            let error = answer.error(409, "authorization_required");
+            assert!(error["message"].as_str().unwrap().contains("was lost"), "{error}");
+            let death = scene.provider.ledger().family(grant.family).unwrap().death;
+            assert_eq!(death.unwrap().cause, Cause::Reuse);
+        }
+        scene.provider.release();
+    }
+}
+
+/// What the database cannot take is kept until it can, and not asked for again.
+#[tokio::test]
+async fn new_tokens_wait_for_a_database_that_is_busy() {
+    let (scene, grant) = Scene::connected().await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+    let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+    scene.until_asked(1).await;
+    let held = scene.app.hold_writers().await;
+    scene.provider.release();
+    scene.app.until_depth(1).await;
+    drop(held);
+    let token = call.await.unwrap().ok()["token"].as_str().unwrap().to_owned();
+    assert!(scene.provider.is_valid(&token));
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 1);
+}
+
+/// A node that stood still for longer than its lease must not overwrite what a later one has stored.
+#[tokio::test]
+async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
+    let (mut scene, grant) =
+        Scene::connected_with(|options| options.reuse_grace = Duration::from_hours(1)).await;
+    let there = scene.app.on_another_node(scene.app.backend()).await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+    let late = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+    scene.until_asked(1).await;
+    scene.app.clock.advance_seconds(31);
+    let newer = scene.token_of(&there).await;
+    scene.provider.release();
+    assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));
+    assert_eq!(scene.token().await, newer);
+    assert_eq!(scene.renewals().await.last().unwrap().0, "discarded");
+    assert!(scene.provider.ledger().family(grant.family).unwrap().death.is_none());
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_asked_for_never_harms_what_works() {
+    let (scene, grant) = Scene::connected().await;
+    let refresh = async || scene.call(&scene.app.backend(), "refresh").await.ok();
+    let refreshed = refresh().await;
+    assert_eq!(refreshed["status"], "authenticated");
+    let token = scene.token().await;
+    assert_ne!(token, grant.access_token);
+    scene.provider.script(Endpoint::Token, Fault::internal_error());
+    assert_eq!(refresh().await["status"], "authenticated");
+    assert_eq!(scene.token().await, token);
+    assert!(scene.provider.withdraw(grant.family));
+    let refreshed = refresh().await;
+    assert_eq!(refreshed["status"], "authenticated", "its token lives: {refreshed}");
+    assert!(refreshed["reason"].as_str().unwrap().contains("invalid_grant"), "{refreshed}");
+    assert_eq!(scene.token().await, token);
+    scene.outlive();
+    assert_eq!(scene.verify().await["status"], "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_client_secret_is_replaced_without_a_gap() {
+    let (scene, grant) = Scene::connected_with(|options| {
+        options.clients[0].secrets = vec!["app-secret".into(), "next-secret".into()];
+    })
+    .await;
+    let mut config = crate::scene::config(&scene.provider);
+    config["clientSecrets"] = json!(["next-secret"]);
+    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.outlive();
+    scene.token().await;
+    assert!(scene.provider.retire_secret("app", "app-secret"));
+    scene.outlive();
+    assert!(scene.provider.is_valid(&scene.token().await));
+    let ledger = scene.provider.ledger();
+    assert_eq!((ledger.refreshes(grant.family), ledger.reuses()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_breaks_no_grant() {
+    let (scene, _) = Scene::connected().await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::invalid_client());
+    scene.call(&scene.app.backend(), "mint").await.error(503, "provider_unavailable");
+    let verified = scene.verify().await;
+    assert_eq!(verified["status"], "authenticated");
+    assert!(verified["reason"].as_str().unwrap().contains("invalid_client"), "{verified}");
+    scene.app.clock.advance_seconds(301);
+    scene.token().await;
+}
+
+#[tokio::test]
+async fn the_background_job_renews_what_will_end_before_anybody_waits_for_it() {
+    let (scene, grant) = Scene::connected().await;
+    scene.app.broker().renew_due().await.unwrap();
+    assert_eq!(scene.asked(), 0);
+    // A tenth of its life before the end at the latest.
+    scene.app.clock.advance(LIFE * 9 / 10);
+    scene.app.broker().renew_due().await.unwrap();
+    scene.until_asked(1).await;
+    scene.app.broker().finish_renewals().await;
+    assert_ne!(scene.token().await, grant.access_token);
+    assert_eq!(scene.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_for_a_few_at_a_time_by_the_job() {
+    let scene = Scene::new().await;
+    let backend = scene.app.backend();
+    for _ in 0..40 {
+        let contact = crate::connection::verified_contact(&backend).await;
+        let grant = scene.provider.issue_grant("app", LIFE).unwrap();
+        let body = json!({
+            "accessToken": grant.access_token, "refreshToken": grant.refresh_token,
+            "expiresAt": grant.expires_at.as_millis(),
+        });
+        backend.post(path(&contact, &scene.secret, "connect"), body).await.ok();
+    }
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::HoldBefore).times(8);
+    scene.app.broker().renew_due().await.unwrap();
+    scene.until_asked(8).await;
+    // Nobody begins another job for a provider that is being asked.
+    scene.app.broker().renew_due().await.unwrap();
+    scene.provider.release();
+    scene.until_asked(40).await;
+    scene.app.broker().finish_renewals().await;
+    let ledger = scene.provider.ledger();
+    assert_eq!(ledger.highest_in_flight(Endpoint::Token), 8);
+    assert_eq!((ledger.at(Endpoint::Token).count(), ledger.reuses()), (40, 0));
+}
+
+#[tokio::test]
+async fn what_is_not_oauth_has_nothing_to_renew() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let contact = crate::connection::verified_contact(&backend).await;
+    let secret = crate::connection::personal(&backend, "bearer").await;
+    let call = backend.post(path(&contact, &secret, "refresh"), json!({}));
+    call.await.error(409, "not_refreshable");
+    let call = backend.post(path(&contact, &secret, "mint"), json!({}));
+    call.await.error(409, "not_mintable");
+}
