@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     error::{Error, LinkProblem},
-    oauth::{Answer, TokenEndpoint},
+    oauth::{Answer, TokenEndpoint, refusal},
 };
 
 /// Where every provider sends people back to, below the public URL. It is what whoever registers a client
@@ -208,7 +208,7 @@ impl Broker {
         match endpoint.ask(form, || self.inner.clock.now(), LIMIT).await {
             Answer::Tokens(tokens) => Ok(tokens),
             Answer::Refused(refused) => {
-                let reason = format!("the provider refused: {refused}");
+                let reason = refusal(&refused);
                 Err((Trouble::Refused(refused.code), reason))
             }
             Answer::Failed(failure) => Err((Trouble::Unreachable, failure.problem)),
@@ -311,10 +311,7 @@ fn read(callback: &Callback, request: &Request) -> Result<SecretString, No> {
     }
     match (&callback.error, &callback.code) {
         (Some(error), _) if error.code == "access_denied" => Err(No::Denied),
-        (Some(error), _) => {
-            let reason = format!("the provider refused: {error}");
-            Err(No::Trouble(Trouble::Refused(error.code.clone()), reason))
-        }
+        (Some(error), _) => Err(No::Trouble(Trouble::Refused(error.code.clone()), refusal(error))),
         (None, Some(code)) => Ok(code.clone()),
         (None, None) => {
             let reason = "the provider sent neither a code nor an error";

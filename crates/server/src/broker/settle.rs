@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    oauth::{Answer, Failure},
+    oauth::{Answer, Failure, refusal},
     text,
 };
 
@@ -46,8 +46,7 @@ impl Broker {
                 self.settle_dead(lease, &refused).await
             }
             Answer::Refused(refused) => {
-                let failure =
-                    Failure::not_sent(format!("the provider refused: {}", said(&refused)));
+                let failure = Failure::not_sent(refusal(&refused));
                 self.settle_failure(lease, failure).await.map(Some)
             }
             Answer::Failed(failure) => self.settle_failure(lease, failure).await.map(Some),
@@ -170,21 +169,13 @@ impl Broker {
 
 /// Why a grant has ended, for people.
 fn why_dead(lease: &Lease, refused: &Refused) -> String {
-    let said = said(refused);
+    let said = refusal(refused);
     match lease.before.unanswered_since {
         Some(since) => format!(
             "the answer to a renewal of {} was lost, and the provider says that its refresh token is of no use any more: {said}",
             text::rfc3339(since)
         ),
-        None => format!("the provider has ended it: {said}"),
-    }
-}
-
-/// What a provider said, as far as it can be repeated.
-fn said(refused: &Refused) -> String {
-    match &refused.description {
-        Some(description) => format!("{} ({description})", refused.code),
-        None => refused.code.clone(),
+        None => format!("the grant has ended: {said}"),
     }
 }
 

@@ -43,6 +43,7 @@ impl Broker {
             if usable.secret.kind == Kind::Personal {
                 return Err(Error::conflict(NOT_AUTHENTICABLE));
             }
+            credential::expect_connected(&usable)?;
             if usable.shared.is_some() {
                 let text = "the secret has its value: revoke it before it is connected anew";
                 return Err(Error::Conflict { code: "already_connected", message: text.into() });

@@ -3,4 +3,4 @@
 
 mod token;
 
-pub(crate) use self::token::{Answer, Failure, TokenEndpoint};
+pub(crate) use self::token::{Answer, Failure, TokenEndpoint, refusal};

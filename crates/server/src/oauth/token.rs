@@ -117,6 +117,14 @@ impl TokenEndpoint<'_> {
     }
 }
 
+/// What a provider said when it refused, for people, as far as it can be repeated.
+pub(crate) fn refusal(refused: &Refused) -> String {
+    match &refused.description {
+        Some(description) => format!("{refused} ({description})"),
+        None => refused.to_string(),
+    }
+}
+
 /// What an answer means. What it says in words repeats nothing of what was sent.
 fn read(answer: &egress::Answer, sent: &Form) -> Answer {
     let egress::Answer { status, content_type, retry_after, body } = answer;

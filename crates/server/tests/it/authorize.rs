@@ -48,6 +48,8 @@ async fn connect(scene: &Scene) -> (Browser, String) {
     let link = link(scene).await;
     let mut browser = Browser::new(&scene.app);
     let url = go_on(&mut browser, &link).await;
+    // So that events have an order.
+    scene.app.clock.advance_seconds(1);
     let back = agree(&url).await;
     (browser, back)
 }
@@ -73,6 +75,7 @@ async fn a_person_agrees_at_the_provider_and_the_agent_can_use_it() {
     assert_eq!(query["code_challenge_method"], "S256");
     assert_eq!(query["scope"], "read write");
     assert_ne!(format!("/connect/{}", query["state"]), link, "the provider never sees the link");
+    scene.app.clock.advance_seconds(1);
     let back = agree(&url).await;
     let done = browser.open(&back).await;
     shows(&done, 200, &["Mail is connected"]);
@@ -161,6 +164,7 @@ async fn a_person_who_says_no_at_the_provider_has_declined() {
     let link = link(&scene).await;
     let mut browser = Browser::new(&scene.app);
     let url = go_on(&mut browser, &link).await;
+    scene.app.clock.advance_seconds(1);
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let back = format!("/secrets/oauth/callback?error=access_denied&state={state}");
     shows(&browser.open(&back).await, 200, &["You declined", "data-error=\"access_denied\""]);
@@ -176,6 +180,7 @@ async fn an_error_of_the_provider_is_named_and_the_link_can_be_used_again() {
     let link = link(&scene).await;
     let mut browser = Browser::new(&scene.app);
     let url = go_on(&mut browser, &link).await;
+    scene.app.clock.advance_seconds(1);
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let back =
         format!("/secrets/oauth/callback?error=invalid_scope&error_description=x&state={state}");
@@ -323,7 +328,7 @@ async fn clients_prove_who_they_are_in_every_way() {
             options.clients.push(Client::public("public"));
             options.clients.push(Client::signing(
                 "signing",
-                keyfob_testkit::Algorithm::Es256,
+                keyfob_testkit::Algorithm::ES256,
                 PUBLIC_KEY,
             ));
         })

@@ -62,5 +62,6 @@ mod totp_recent;
 mod totp_repeat;
 mod totp_unique;
 mod totp_wait;
+mod trial;
 mod vectors;
 mod weaknesses;

@@ -209,7 +209,7 @@ async fn only_a_grant_that_the_provider_has_ended_is_broken_and_nobody_asks_agai
         scene.app.clock.advance_seconds(3600);
         let verified = scene.verify().await;
         assert_eq!(verified["status"], "unauthenticated");
-        assert!(verified["reason"].as_str().unwrap().contains("has ended it"), "{verified}");
+        assert!(verified["reason"].as_str().unwrap().contains("the grant has ended"), "{verified}");
         assert!(verified["action"]["url"].is_string());
     }
     scene.app.broker().renew_due().await.unwrap();
@@ -341,7 +341,11 @@ async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
     scene.provider.release();
     assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));
     assert_eq!(scene.token().await, newer);
-    assert_eq!(scene.renewals().await.last().unwrap().0, "discarded");
+    let results = scene.renewals().await.into_iter().map(|(result, _)| result);
+    assert_eq!(
+        std::collections::BTreeSet::from_iter(results),
+        ["discarded", "ok"].map(str::to_owned).into()
+    );
     assert!(scene.provider.ledger().family(grant.family).unwrap().death.is_none());
 }
 
