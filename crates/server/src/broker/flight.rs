@@ -13,11 +13,13 @@ use tokio::sync::watch;
 
 use super::{
     Broker,
-    renewal::{Renewal, Wish},
+    renewal::{Need, Renewal},
 };
 
 /// So long a caller waits for a renewal; it goes on without them.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// So long where the token that there is still lives: it is better than waiting for a provider that hangs.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(3);
 
 type Landing = watch::Receiver<Option<Renewal>>;
 
@@ -49,15 +51,28 @@ impl Drop for Place {
 }
 
 impl Broker {
-    /// Has a grant renewed as far as `wish` says, or waits for the renewal that is under way; how it went.
-    pub(super) async fn keep_alive(&self, holder: &Holder, wish: Wish) -> Renewal {
-        let mut landing = self.board(holder, wish);
-        let landed = tokio::time::timeout(PATIENCE, landing.wait_for(Option::is_some)).await;
-        let ended = landed.ok().and_then(|renewal| renewal.ok().and_then(|it| it.clone()));
-        ended.unwrap_or(Renewal::Waiting)
+    /// Has a grant renewed as far as `need` says, or waits for the renewal that is under way; how it went.
+    pub(super) async fn keep_alive(&self, holder: &Holder, need: Need) -> Renewal {
+        let patience = if matches!(need, Need::Soon) { LITTLE_PATIENCE } else { PATIENCE };
+        let landed = async {
+            loop {
+                let renewal = self.fly(holder, need.clone()).await;
+                // The job, whose flight it was, does not wait for another node. Whoever needs it does.
+                if renewal != Renewal::Waiting || matches!(need, Need::Ahead) {
+                    return renewal;
+                }
+            }
+        };
+        tokio::time::timeout(patience, landed).await.unwrap_or(Renewal::Waiting)
     }
 
-    fn board(&self, holder: &Holder, wish: Wish) -> Landing {
+    async fn fly(&self, holder: &Holder, need: Need) -> Renewal {
+        let mut landing = self.board(holder, need);
+        let landed = landing.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        landed.unwrap_or_else(|| Renewal::Failed("Keyfob could not do it now".into()))
+    }
+
+    fn board(&self, holder: &Holder, need: Need) -> Landing {
         let mut flights = self.inner.flights.all();
         if let Some(landing) = flights.get(holder) {
             return landing.clone();
@@ -66,12 +81,18 @@ impl Broker {
         flights.insert(holder.clone(), landing.clone());
         let place = Place { broker: self.clone(), holder: holder.clone() };
         tokio::spawn(async move {
-            let renewal = place.broker.renew(&place.holder, &wish).await;
+            let renewal = place.broker.renew(&place.holder, &need).await;
             // Before it is told: whoever asks from now on begins anew.
             drop(place);
             let _ = ended.send(Some(renewal));
         });
         landing
+    }
+
+    /// How many renewals are under way on this node.
+    #[must_use]
+    pub fn renewals_under_way(&self) -> usize {
+        self.inner.flights.all().len()
     }
 
     /// Waits until no renewal is under way, for as long as one can take.

@@ -21,7 +21,7 @@ use keyfob_store::{
 
 use super::{
     Broker, Caller, Config, Origin, SecretRef, connection::CONNECTION, credential, provider,
-    secret::SECRET, usable::Usable,
+    renewal::Need, secret::SECRET, usable::Usable,
 };
 use crate::error::{Damaged, Error};
 
@@ -134,6 +134,12 @@ impl Held {
         self.grant.as_ref().is_none_or(|grant| grant.is_due(now))
     }
 
+    /// What is needed once it is due.
+    pub(super) fn need(&self, now: Timestamp) -> Need {
+        let lives = self.grant.as_ref().is_some_and(|grant| !grant.is_expired(now));
+        if lives { Need::Soon } else { Need::Due }
+    }
+
     /// Whether a provider can be asked for new tokens without a person.
     pub(super) fn can_renew(&self, now: Timestamp) -> bool {
         self.is_of_client() || self.grant.as_ref().is_some_and(|grant| grant.can_renew(now))
@@ -191,7 +197,8 @@ impl Broker {
             Err(Error::NotFound | Error::Conflict { .. }) => return Ok(None),
             found => found?,
         };
-        if usable.secret_type != SecretType::OAuth {
+        let is_of_contact = usable.secret.kind == Kind::Personal;
+        if usable.secret_type != SecretType::OAuth || is_of_contact != holder.contact.is_some() {
             return Ok(None);
         }
         let Some((place, permit)) = find_place(tx, &keeper, holder, &usable.secret)? else {
@@ -291,10 +298,9 @@ fn find_place(
             let is_grant = |it: &Connection| it.value_type == SecretType::OAuth;
             found.filter(is_grant).map(|connection| (Place::Connection(connection), permit))
         }
-        None if secret.kind == Kind::Shared => {
+        None => {
             let permit = keeper.decide(action, Object::Secret(&holder.secret))?;
             Some((Place::Secret(secret.clone()), permit))
         }
-        None => None,
     })
 }

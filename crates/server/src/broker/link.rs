@@ -297,7 +297,7 @@ impl Broker {
         })?;
         let fits = match usable.secret.kind {
             Kind::Personal => contact.is_some(),
-            Kind::Shared => contact.is_none() && usable.shared.is_none(),
+            Kind::Shared => contact.is_none() && !usable.has_value(),
         };
         if !fits || !credential::is_connected(&usable) {
             return Err(gone());

@@ -16,7 +16,7 @@ use super::{
     connection::{find_contact, told},
     credential,
     grant::{Held, shared_holder},
-    renewal::Wish,
+    renewal::Need,
     secret::SECRET,
     usable::Usable,
 };
@@ -35,7 +35,7 @@ enum Source {
     /// It can be handed out.
     Token(Minted),
     /// It has to be renewed first.
-    Due(Holder),
+    Due(Holder, Need),
     /// A person has to do something first.
     Person { secret: SecretId, why: String, can_connect: bool },
     /// The provider has not renewed it yet.
@@ -66,12 +66,12 @@ impl Broker {
         contact: Option<ContactId>,
         at: &SecretRef,
     ) -> Result<Minted, Error> {
-        if let Source::Due(holder) = self.find_source(caller, contact.as_ref(), at).await? {
-            self.keep_alive(&holder, Wish::Due).await;
+        if let Source::Due(holder, need) = self.find_source(caller, contact.as_ref(), at).await? {
+            self.keep_alive(&holder, need).await;
         }
         match self.take_token(caller, contact.as_ref(), at).await? {
             Source::Token(minted) => Ok(minted),
-            Source::Due(_) | Source::Late => Err(Error::ProviderLate),
+            Source::Due(..) | Source::Late => Err(Error::ProviderLate),
             Source::Person { secret, why, can_connect } => {
                 let link = NewLink { contact, secret, return_url: None };
                 let url = if can_connect { self.recent_link(caller, link).await? } else { None };
@@ -108,7 +108,7 @@ impl Broker {
             let usable = broker.mintable(tx, &caller, contact.as_ref(), &at)?;
             let source = match broker.source(tx, &caller, contact.as_ref(), &usable, now)? {
                 // What is about to end is better than nothing, if its time is not over.
-                Source::Due(holder) => broker.still_good(tx, &holder, now)?,
+                Source::Due(holder, _) => broker.still_good(tx, &holder, now)?,
                 source => source,
             };
             Ok(minted(tx, &caller, contact.as_ref(), &usable, source, now))
@@ -234,7 +234,7 @@ fn from_grant(held: &Held, usable: &Usable, now: Timestamp) -> Source {
             person("it has expired".into())
         }
         None if !held.is_of_client() => missing(usable),
-        _ => Source::Due(held.holder.clone()),
+        _ => Source::Due(held.holder.clone(), held.need(now)),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     Broker, Caller, SecretRef, Verified,
     connection::{NOT_OF_CONTACT, find_contact},
     grant::shared_holder,
-    renewal::Wish,
+    renewal::Need,
 };
 use crate::error::Error;
 
@@ -65,7 +65,7 @@ impl Broker {
         // what was asked for.
         if let Some(held) = held {
             let seen = held.place.value().cloned();
-            self.keep_alive(holder, Wish::Forced(seen)).await;
+            self.keep_alive(holder, Need::Forced(seen)).await;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use keyfob_store::refresh::{self, Refresh};
 
 use super::{
     Broker,
-    renewal::{Renewal, Wish},
+    renewal::{Need, Renewal},
 };
 use crate::error::Error;
 
@@ -155,7 +155,7 @@ impl Asking {
     }
 
     async fn renew(&self, grant: Refresh) -> Renewal {
-        let renewal = self.broker.keep_alive(&grant.holder, Wish::Ahead).await;
+        let renewal = self.broker.keep_alive(&grant.holder, Need::Ahead).await;
         if renewal == Renewal::Nothing {
             self.broker.forget_refresh(&grant).await;
         }

@@ -37,9 +37,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a grant is to be renewed.
 #[derive(Clone, Debug)]
-pub(super) enum Wish {
-    /// Its access token is not to be handed out any more.
+pub(super) enum Need {
+    /// Its access token has ended.
     Due,
+    /// Its access token is about to end.
+    Soon,
     /// Its turn has come before that.
     Ahead,
     /// Somebody wants the value that they have seen replaced.
@@ -61,7 +63,7 @@ pub(super) enum Renewal {
     Waiting,
 }
 
-/// What there is to do about a wish.
+/// What there is to do about a need.
 enum Look {
     Over(Renewal),
     /// Somebody else is at it.
@@ -81,9 +83,9 @@ pub(super) struct Lease {
 }
 
 impl Broker {
-    /// Renews the holder's grant as far as `wish` says. Whoever calls this must not be cancelled.
-    pub(super) async fn renew(&self, holder: &Holder, wish: &Wish) -> Renewal {
-        match self.try_renew(holder, wish).await {
+    /// Renews the holder's grant as far as `need` says. Whoever calls this must not be cancelled.
+    pub(super) async fn renew(&self, holder: &Holder, need: &Need) -> Renewal {
+        match self.try_renew(holder, need).await {
             Ok(renewal) => renewal,
             Err(error) => {
                 error.log("renewal");
@@ -92,15 +94,15 @@ impl Broker {
         }
     }
 
-    async fn try_renew(&self, holder: &Holder, wish: &Wish) -> Result<Renewal, Error> {
+    async fn try_renew(&self, holder: &Holder, need: &Need) -> Result<Renewal, Error> {
         loop {
-            match self.look_for(holder, wish).await? {
+            match self.look_for(holder, need).await? {
                 Look::Over(renewal) => return Ok(renewal),
                 // The background job has other things to do.
-                Look::Elsewhere if matches!(wish, Wish::Ahead) => return Ok(Renewal::Waiting),
+                Look::Elsewhere if matches!(need, Need::Ahead) => return Ok(Renewal::Waiting),
                 Look::Elsewhere => tokio::time::sleep(LOOK_EVERY).await,
                 Look::Ready(_) => {
-                    let Some(lease) = self.lease(holder, wish).await? else { continue };
+                    let Some(lease) = self.lease(holder, need).await? else { continue };
                     let answer = self.ask_for_tokens(&lease).await;
                     if let Some(renewal) = self.settle(Arc::new(lease), answer).await? {
                         return Ok(renewal);
@@ -110,10 +112,10 @@ impl Broker {
         }
     }
 
-    async fn look_for(&self, holder: &Holder, wish: &Wish) -> Result<Look, Error> {
+    async fn look_for(&self, holder: &Holder, need: &Need) -> Result<Look, Error> {
         let (now, broker) = (self.now()?, self.clone());
-        let (holder, wish) = (holder.clone(), wish.clone());
-        self.read(move |tx| broker.look(tx, &holder, &wish, now)).await
+        let (holder, need) = (holder.clone(), need.clone());
+        self.read(move |tx| broker.look(tx, &holder, &need, now)).await
     }
 
     /// What there is to do. Looked at before the lease is taken, and once more inside.
@@ -121,7 +123,7 @@ impl Broker {
         &self,
         tx: &mut ReadTx<'_>,
         holder: &Holder,
-        wish: &Wish,
+        need: &Need,
         now: Timestamp,
     ) -> Result<Look, Error> {
         let Some(held) = self.held(tx, holder)? else {
@@ -131,10 +133,10 @@ impl Broker {
             return Ok(Look::Over(Renewal::Broken));
         }
         let due_at = held.refresh.as_ref().and_then(|refresh| refresh.due_at);
-        let is_wanted = match wish {
-            Wish::Due => held.is_due(now),
-            Wish::Ahead => due_at.is_some_and(|due| due <= now) || held.is_due(now),
-            Wish::Forced(seen) => held.place.value() == seen.as_ref(),
+        let is_wanted = match need {
+            Need::Due | Need::Soon => held.is_due(now),
+            Need::Ahead => due_at.is_some_and(|due| due <= now) || held.is_due(now),
+            Need::Forced(seen) => held.place.value() == seen.as_ref(),
         };
         if !is_wanted {
             return Ok(Look::Over(Renewal::Fresh));
@@ -146,7 +148,7 @@ impl Broker {
         if refresh.is_leased(now) {
             return Ok(Look::Elsewhere);
         }
-        let is_patient = !matches!(wish, Wish::Forced(_));
+        let is_patient = !matches!(need, Need::Forced(_));
         if is_patient && refresh.backs_off_until(now).is_some() {
             let problem = refresh.problem.clone().unwrap_or_default();
             return Ok(Look::Over(Renewal::Failed(problem)));
@@ -155,11 +157,11 @@ impl Broker {
     }
 
     /// Takes the lease, if there is still something to do and nobody was faster.
-    async fn lease(&self, holder: &Holder, wish: &Wish) -> Result<Option<Lease>, Error> {
+    async fn lease(&self, holder: &Holder, need: &Need) -> Result<Option<Lease>, Error> {
         let (now, broker) = (self.now()?, self.clone());
-        let (holder, wish) = (holder.clone(), wish.clone());
+        let (holder, need) = (holder.clone(), need.clone());
         self.write(move |tx| {
-            let Look::Ready(mut held) = broker.look(tx, &holder, &wish, now)? else {
+            let Look::Ready(mut held) = broker.look(tx, &holder, &need, now)? else {
                 return Ok(tx.commit_unaudited(None));
             };
             if held.refresh.is_none() {

@@ -44,7 +44,7 @@ impl Broker {
                 return Err(Error::conflict(NOT_AUTHENTICABLE));
             }
             credential::expect_connected(&usable)?;
-            if usable.shared.is_some() {
+            if usable.has_value() {
                 let text = "the secret has its value: revoke it before it is connected anew";
                 return Err(Error::Conflict { code: "already_connected", message: text.into() });
             }

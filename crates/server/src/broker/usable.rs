@@ -30,6 +30,14 @@ pub(super) struct Usable {
     pub(super) shared: Option<(Permit, Sealed)>,
 }
 
+impl Usable {
+    /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. A grant
+    /// that its provider has ended is no value.
+    pub(super) fn has_value(&self) -> bool {
+        self.shared.is_some() && self.secret.broken.is_none()
+    }
+}
+
 impl Broker {
     /// The secret that a path names, if the caller may do `action`, a use, with it, and what it comes to.
     pub(super) fn usable(

@@ -21,7 +21,7 @@ use super::{
     credential::{self, Unusable},
     grant::{Held, shared_holder},
     provider,
-    renewal::Wish,
+    renewal::Need,
     trial::Trial,
     usable::Usable,
 };
@@ -76,7 +76,7 @@ struct Found {
     /// Whether a person can do something.
     can_connect: bool,
     /// Whose tokens are due.
-    due: Option<Holder>,
+    due: Option<(Holder, Need)>,
     /// Where the token is tried.
     trial: Option<Trial>,
 }
@@ -143,7 +143,7 @@ impl Broker {
                 Found::of(verified.but(Status::Unauthenticated, "it has no value"))
             };
             let found = broker.verify_shared(tx, &usable, now)?.unwrap_or_else(missing);
-            let can_connect = usable.shared.is_none() && credential::is_connected(&usable);
+            let can_connect = !usable.has_value() && credential::is_connected(&usable);
             Ok(Found { can_connect, ..found })
         };
         self.verify(caller, None, look).await
@@ -161,8 +161,8 @@ impl Broker {
             self.read(move |tx| look(tx, now)).await
         };
         let mut found = look_once().await?;
-        if let Some(holder) = &found.due {
-            self.keep_alive(holder, Wish::Due).await;
+        if let Some((holder, need)) = found.due {
+            self.keep_alive(&holder, need).await;
             found = look_once().await?;
         }
         let Found { mut verified, can_connect, trial, .. } = found;
@@ -273,7 +273,7 @@ impl Broker {
         };
         let is_due = held.is_due(now) && held.place.broken().is_none() && held.can_renew(now);
         let backs_off = || held.refresh.as_ref().and_then(|it| it.backs_off_until(now));
-        let due = (is_due && backs_off().is_none()).then_some(holder);
+        let due = (is_due && backs_off().is_none()).then(|| (holder, held.need(now)));
         verified.expires_at = held.place.expires_at();
         verified.scopes = held.place.scopes().map(str::to_owned);
         let is_over = held.grant.as_ref().is_none_or(|grant| grant.is_expired(now));

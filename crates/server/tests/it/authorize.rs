@@ -113,6 +113,34 @@ async fn a_shared_secret_is_connected_the_same_way() {
     assert_eq!(call.await.ok()["status"], "authenticated");
 }
 
+/// A link never replaces what everybody uses, but what is of no use any more.
+#[tokio::test]
+async fn a_shared_grant_that_has_ended_is_connected_anew() {
+    let scene = Scene::new().await;
+    let grant = scene.provider.issue_grant("app", LIFE).unwrap();
+    let value = json!({
+        "accessToken": grant.access_token, "refreshToken": grant.refresh_token,
+        "accessTokenExpiresAt": grant.expires_at.as_millis(),
+    });
+    let body =
+        json!({"type": "oauth", "value": value.to_string(), "config": config(&scene.provider)});
+    let id = secret::create(&scene.app.backend(), body).await;
+    let call = async |action| scene.app.backend().post(secret::path(&id, action), json!({})).await;
+    assert_eq!(call("mint").await.ok()["token"], grant.access_token);
+    call("authenticate").await.error(409, "already_connected");
+    scene.outlive();
+    assert!(scene.provider.is_valid(call("mint").await.ok()["token"].as_str().unwrap()));
+    assert!(scene.provider.withdraw(grant.family));
+    scene.outlive();
+    let error = call("mint").await.error(409, "authorization_required");
+    let link = format!("/connect/{}", state(&error["url"]));
+    assert_eq!(call("verify").await.ok()["status"], "unauthenticated");
+    let mut browser = Browser::new(&scene.app);
+    let back = agree(&go_on(&mut browser, &link).await).await;
+    shows(&browser.open(&back).await, 200, &["is connected"]);
+    assert!(scene.provider.is_valid(call("mint").await.ok()["token"].as_str().unwrap()));
+}
+
 #[tokio::test]
 async fn a_client_has_its_own_tokens_without_a_person() {
     let scene = Scene::new().await;

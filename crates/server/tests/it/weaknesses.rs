@@ -1,6 +1,6 @@
 //! Which test shows that Keyfob does not have a weakness of the service whose API it speaks
-//! (contract/contacts-and-secrets, section 9). Those that are not here concern what does not exist yet:
-//! OAuth (W4 to W9, W26), the proxy (W12 to W14), and limits of keys (W31).
+//! (contract/contacts-and-secrets, section 9). Those that are not here concern what does not exist yet: the
+//! proxy (W12 to W14), and limits of keys (W31).
 
 use std::path::Path;
 
@@ -9,10 +9,21 @@ const TABLE: &[(u8, &str, &str)] = &[
     (1, "connect_link", "a_link_works_once"),
     (1, "connect_link", "a_link_belongs_to_the_browser_that_first_sent_its_form"),
     (1, "connect_link", "a_form_that_does_not_come_from_the_page_is_refused"),
+    (1, "authorize", "an_answer_works_once_in_the_browser_that_asked_and_with_its_state"),
     (2, "connect_link", "a_credential_is_in_no_address"),
+    (2, "authorize", "no_token_is_in_a_url_or_a_page"),
     (3, "reference", "a_reference_overrides_no_key_that_is_not_its_own_to_choose"),
     (3, "template", "a_reference_stands_for_a_template_as_its_target_filled_it_in"),
     (3, "template", "a_config_that_its_template_cannot_use_is_refused_and_nothing_changes"),
+    (4, "refresh", "of_many_callers_at_once_one_asks_and_all_get_its_token"),
+    (4, "refresh", "a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing"),
+    (5, "refresh", "an_outage_keeps_the_grant_and_is_left_alone_for_a_while"),
+    (5, "trial", "a_token_that_is_refused_is_said_so_and_kept"),
+    (6, "refresh", "a_token_that_is_about_to_end_is_renewed_before_it_is_handed_out"),
+    (6, "refresh", "an_answer_without_expires_in_ends_with_its_jwt_or_after_the_configured_time"),
+    (7, "authorize", "a_person_agrees_at_the_provider_and_the_agent_can_use_it"),
+    (7, "authorize", "of_an_answer_that_comes_twice_at_once_one_counts"),
+    (8, "authorize", "clients_prove_who_they_are_in_every_way"),
     (10, "connection", "revoke_takes_the_value_away_and_may_be_repeated"),
     (10, "shared", "revoke_takes_the_value_away_and_may_be_repeated"),
     (11, "connection", "a_shared_secret_is_verified_through_a_contact_and_nothing_else"),
@@ -29,6 +40,7 @@ const TABLE: &[(u8, &str, &str)] = &[
     (22, "connect_link", "a_link_ends_after_fifteen_minutes"),
     (22, "connect_page", "the_last_page_names_whom_it_tells_and_where_it_goes"),
     (23, "connect_link", "a_state_is_no_key_and_a_key_is_no_state"),
+    (24, "authorize", "a_grant_that_nobody_waits_for_any_more_is_queued_to_be_revoked"),
     (24, "connect_link", "a_link_is_withdrawn_with_what_it_was_for"),
     (25, "connection", "each_step_is_an_event_that_names_contact_and_secret"),
     (25, "authentication", "a_key_has_no_more_than_a_hundred_links_of_one_credential_open"),
