@@ -259,6 +259,24 @@ pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), Store
     .map(drop)
 }
 
+/// Sees to it that nobody changes what the contact has connected, all of it or one secret, until the unit
+/// ends: what is queued of it then is what is taken away.
+pub fn hold(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    secret: Option<&SecretId>,
+) -> Result<(), StoreError> {
+    let hold = sql!(
+        connection,
+        "UPDATE connection SET updated_at = updated_at
+         WHERE account_id = $1 AND contact_id = $2
+           AND (secret_id = $3 OR CAST($3 AS TEXT) IS NULL)"
+    );
+    let secret = secret.map(SecretId::as_str);
+    tx.execute(hold, &[&account.as_str(), &contact.as_str(), &secret]).map(drop)
+}
+
 /// Puts a renewed value, and what goes with it, in the place of `old`. `false` if the connection does not
 /// hold that any more: of any number of concurrent calls for one old value exactly one gets `true`.
 pub fn swap(tx: &mut WriteTx<'_>, renewed: &Connection, old: &Sealed) -> Result<bool, StoreError> {

@@ -111,6 +111,21 @@ pub fn last(
     Ok(last)
 }
 
+/// Sees to it that nobody changes the connections of the secret up to and with `last` until the unit ends.
+pub fn hold_connections(
+    tx: &mut WriteTx<'_>,
+    secret: &SecretId,
+    last: &Last,
+) -> Result<(), StoreError> {
+    let hold = sql!(
+        connection,
+        "UPDATE connection SET updated_at = updated_at
+         WHERE secret_id = $1 AND (account_id, contact_id) <= ($2, $3)"
+    );
+    let params: [&dyn Bind; 3] = [&secret.as_str(), &last.account.as_str(), &last.contact.as_str()];
+    tx.execute(hold, &params).map(drop)
+}
+
 /// Removes the connections of the secret up to and with `last`; how many each account had.
 pub fn remove(
     tx: &mut WriteTx<'_>,

@@ -4,6 +4,8 @@
 //! that an answer may be lost from now on, and it has a number that grows with every lease and every new
 //! value, so that one who was late finds that it is not at it any more.
 
+use std::time::Duration;
+
 use keyfob_core::{
     id::{AccountId, ContactId, SecretId},
     time::Timestamp,
@@ -53,17 +55,23 @@ pub struct Refresh {
     pub problem: Option<String>,
 }
 
+/// No lease is for longer: one that seems to be is of a clock that was ahead, and holds nobody up.
+const LONGEST_LEASE: Duration = Duration::from_mins(2);
+/// The same for the pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_hours(2);
+
 impl Refresh {
     /// Whether somebody may be waiting for the provider at `now`.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.leased_until.is_some_and(|until| until > now)
+        self.leased_until.is_some_and(|until| until > now && until <= now.plus(LONGEST_LEASE))
     }
 
     /// Until when it is left alone at `now`, after it failed.
     #[must_use]
     pub fn backs_off_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.due_at.filter(|due| self.failures > 0 && *due > now)
+        let is_pause = |due: &Timestamp| *due > now && *due <= now.plus(LONGEST_PAUSE);
+        self.due_at.filter(|due| self.failures > 0 && is_pause(due))
     }
 }
 
@@ -118,17 +126,28 @@ pub fn find(tx: &mut ReadTx<'_>, holder: &Holder) -> Result<Option<Refresh>, Sto
     tx.one(find, &params, read)
 }
 
-/// The first host after `after` with grants that are to be renewed some time, and when the first of them is.
-pub fn next_host(
+/// Up to `limit` hosts with grants that are due at `now`.
+pub fn due_hosts(
     tx: &mut ReadTx<'_>,
-    after: &str,
-) -> Result<Option<(String, Timestamp)>, StoreError> {
-    let next = sql!(
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<String>, StoreError> {
+    // From host to host by the index: many grants of one host cost no more than one.
+    let hosts = sql!(
         refresh,
-        "SELECT host, due_at FROM refresh WHERE host > $1 AND due_at IS NOT NULL
-         ORDER BY host, due_at LIMIT 1"
+        "WITH RECURSIVE hosts (host) AS (
+             SELECT min(host) FROM refresh
+             UNION ALL
+             SELECT (SELECT min(host) FROM refresh WHERE host > hosts.host) FROM hosts
+             WHERE hosts.host IS NOT NULL
+         )
+         SELECT host FROM hosts
+         WHERE host IS NOT NULL
+           AND EXISTS (SELECT 1 FROM refresh
+                       WHERE refresh.host = hosts.host AND refresh.due_at <= $1)
+         LIMIT $2"
     );
-    tx.one(next, &[&after], |row| Ok((row.get(0)?, row.time(1)?)))
+    tx.many(hosts, &[&now.as_millis(), &i64::from(limit)], |row| row.get(0))
 }
 
 /// Up to `limit` grants from `host` that are due at `now` and that nobody is at, the longest due first.
@@ -144,11 +163,68 @@ pub fn list_due(
             "SELECT ",
             columns!(),
             " FROM refresh
-             WHERE host = $1 AND due_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
-             ORDER BY due_at LIMIT $3"
+             WHERE host = $1 AND due_at <= $2
+               AND (leased_until IS NULL OR leased_until <= $2 OR leased_until > $3)
+             ORDER BY due_at LIMIT $4"
         )
     );
-    tx.many(list, &[&host, &now.as_millis(), &i64::from(limit)], read)
+    let too_long = now.plus(LONGEST_LEASE).as_millis();
+    tx.many(list, &[&host, &now.as_millis(), &too_long, &i64::from(limit)], read)
+}
+
+/// Has a grant kept alive that is there, if it is not yet. Of any number of concurrent calls one makes the
+/// row, and none changes one.
+pub fn insert(tx: &mut WriteTx<'_>, holder: &Holder, host: &str) -> Result<(), StoreError> {
+    let insert = sql!(
+        refresh,
+        "INSERT INTO refresh (account_id, contact_id, secret_id, host, fence, failures)
+         VALUES ($1, $2, $3, $4, 1, 0)
+         ON CONFLICT (account_id, contact_id, secret_id) DO NOTHING"
+    );
+    let params: [&dyn Bind; 4] =
+        [&holder.account.as_str(), &holder.contact_column(), &holder.secret.as_str(), &host];
+    tx.execute(insert, &params).map(drop)
+}
+
+/// Notes that a grant that is there is to be renewed elsewhere, or at another time, from now on; failures
+/// before that do not count. Whoever is renewing it goes on.
+pub fn replan(
+    tx: &mut WriteTx<'_>,
+    holder: &Holder,
+    host: &str,
+    due_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let replan = sql!(
+        refresh,
+        "UPDATE refresh SET host = $4, due_at = $5, failures = 0, problem = NULL
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3"
+    );
+    let params: [&dyn Bind; 5] = [
+        &holder.account.as_str(),
+        &holder.contact_column(),
+        &holder.secret.as_str(),
+        &host,
+        &due_at.map(Timestamp::as_millis),
+    ];
+    tx.execute(replan, &params).map(drop)
+}
+
+/// Puts off a grant that nobody is at and that was read as `seen`, without counting it as a failure.
+pub fn put_off(tx: &mut WriteTx<'_>, seen: &Refresh, due_at: Timestamp) -> Result<(), StoreError> {
+    let put_off = sql!(
+        refresh,
+        "UPDATE refresh SET due_at = $5
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3 AND fence = $4"
+    );
+    let holder = &seen.holder;
+    let params: [&dyn Bind; 5] = [
+        &holder.account.as_str(),
+        &holder.contact_column(),
+        &holder.secret.as_str(),
+        &seen.fence,
+        &due_at.as_millis(),
+    ];
+    tx.execute(put_off, &params).map(drop)
 }
 
 /// Has a grant kept alive that was just stored, from `due_at` on. Whoever is still renewing what was there
@@ -192,19 +268,40 @@ pub fn lease(
          SET fence = fence + 1, leased_until = $6,
              unanswered_since = COALESCE(unanswered_since, $5)
          WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3 AND fence = $4
-           AND (leased_until IS NULL OR leased_until <= $5)
+           AND (leased_until IS NULL OR leased_until <= $5 OR leased_until > $7)
          RETURNING fence"
     );
     let holder = &seen.holder;
-    let params: [&dyn Bind; 6] = [
+    let too_long = now.plus(LONGEST_LEASE).as_millis();
+    let params: [&dyn Bind; 7] = [
         &holder.account.as_str(),
         &holder.contact_column(),
         &holder.secret.as_str(),
         &seen.fence,
         &now.as_millis(),
         &until.as_millis(),
+        &too_long,
     ];
     tx.change(lease, &params, |row| row.get(0))
+}
+
+/// Ends the lease number `fence` of whoever has found that there is nothing to do: all is as it was when it
+/// was read as `before`.
+pub fn release(tx: &mut WriteTx<'_>, before: &Refresh, fence: i64) -> Result<(), StoreError> {
+    let release = sql!(
+        refresh,
+        "UPDATE refresh SET leased_until = NULL, unanswered_since = $5
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3 AND fence = $4"
+    );
+    let holder = &before.holder;
+    let params: [&dyn Bind; 5] = [
+        &holder.account.as_str(),
+        &holder.contact_column(),
+        &holder.secret.as_str(),
+        &fence,
+        &before.unanswered_since.map(Timestamp::as_millis),
+    ];
+    tx.execute(release, &params).map(drop)
 }
 
 /// Ends the lease number `fence` after a request that failed, or that was never sent. `false` if there is a
@@ -242,6 +339,18 @@ pub fn end(tx: &mut WriteTx<'_>, holder: &Holder) -> Result<bool, StoreError> {
     );
     let params: [&dyn Bind; 3] =
         [&holder.account.as_str(), &holder.contact_column(), &holder.secret.as_str()];
+    Ok(tx.execute(end, &params)? == 1)
+}
+
+/// Keeps the grant alive no longer, if lease number `fence` is the newest; whether it is.
+pub fn end_lease(tx: &mut WriteTx<'_>, holder: &Holder, fence: i64) -> Result<bool, StoreError> {
+    let end = sql!(
+        refresh,
+        "DELETE FROM refresh
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3 AND fence = $4"
+    );
+    let params: [&dyn Bind; 4] =
+        [&holder.account.as_str(), &holder.contact_column(), &holder.secret.as_str(), &fence];
     Ok(tx.execute(end, &params)? == 1)
 }
 

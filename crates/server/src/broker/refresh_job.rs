@@ -21,6 +21,8 @@ use crate::error::Error;
 const AT_ONCE: usize = 8;
 /// Grants that are looked up at a time. Nodes take them in different orders.
 const SOME: u32 = 64;
+/// Providers that are looked up at a time.
+const HOSTS: u32 = 1_000;
 /// After so many failures in a row a provider is left alone.
 const PATIENCE: u32 = 8;
 /// For so long, and twice as long each further time.
@@ -89,16 +91,7 @@ impl Broker {
     /// Begins to renew what is due, provider by provider; with how many of them. Does not wait.
     pub async fn renew_due(&self) -> Result<usize, Error> {
         let now = self.now()?;
-        let hosts = self.read(move |tx| {
-            let (mut hosts, mut after) = (Vec::new(), String::new());
-            while let Some((host, due_at)) = refresh::next_host(tx, &after)? {
-                if due_at <= now {
-                    hosts.push(host.clone());
-                }
-                after = host;
-            }
-            Ok(hosts)
-        });
+        let hosts = self.read(move |tx| Ok(refresh::due_hosts(tx, now, HOSTS)?));
         let mut begun = 0;
         for host in hosts.await? {
             if self.inner.hosts.take(&host, now) {

@@ -7,7 +7,7 @@ use keyfob_core::{
 use keyfob_store::{
     StoreError, WriteTx,
     connection::{self, Connection},
-    secret,
+    deletion, secret,
 };
 
 use crate::{
@@ -230,4 +230,19 @@ on_both!(a_connection_is_deleted_in_its_account_only_and_once, async |bench| {
     assert!(!delete(1).await.unwrap());
     assert_eq!(find(bench, 1, 1).await, None);
     assert_eq!(bench.database.number("SELECT count(*) FROM connection"), 5);
+});
+
+on_both!(what_is_held_is_as_it_was, async |bench| {
+    some_connections(bench).await;
+    let hold = bench.change(|tx| {
+        connection::hold(tx, &account_id(1), &contact_id(1), Some(&secret_id(1)))?;
+        connection::hold(tx, &account_id(1), &contact_id(2), None)?;
+        let most = deletion::Most { connections: 9, bytes: u64::MAX };
+        let last = deletion::last(tx, &secret_id(2), most)?.unwrap();
+        deletion::hold_connections(tx, &secret_id(2), &last)
+    });
+    hold.await.unwrap();
+    assert_eq!(find(bench, 1, 1).await, Some(sample(1, 1)));
+    assert_eq!(find(bench, 2, 5).await, Some(sample(2, 5)));
+    assert_eq!(find(bench, 1, 2).await, Some(sample(1, 2)));
 });

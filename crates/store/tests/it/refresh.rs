@@ -85,19 +85,89 @@ on_both!(grants_are_due_in_the_order_of_their_time, async |bench| {
     assert_eq!(due(bench, 30, 2).await, expected[..2]);
 });
 
-on_both!(hosts_are_told_one_after_the_other_with_the_first_that_is_due, async |bench| {
+on_both!(hosts_are_told_that_have_something_due, async |bench| {
     some_grants(bench).await;
     let others = bench.change(|tx| {
-        for (secret, host, due_at) in [(1, "a.example", Some(5)), (2, "z.example", None)] {
+        for (secret, host, due_at) in [(1, "a.example", Some(50)), (2, "z.example", None)] {
             refresh::plan(tx, &holder(None, secret), host, due_at.map(at))?;
         }
         Ok(())
     });
     others.await.unwrap();
-    let next = async |after| bench.look(move |tx| refresh::next_host(tx, after)).await;
-    assert_eq!(next("").await, Some(("a.example".into(), at(5))));
-    assert_eq!(next("a.example").await, Some(("id.example.com".into(), at(10))));
-    assert_eq!(next("id.example.com").await, None, "what is never due is not waited for");
+    let hosts =
+        async |now, limit| bench.look(move |tx| refresh::due_hosts(tx, at(now), limit)).await;
+    assert_eq!(hosts(9, 9).await, Vec::<String>::new());
+    assert_eq!(hosts(10, 9).await, ["id.example.com"]);
+    assert_eq!(hosts(50, 9).await, ["a.example", "id.example.com"]);
+    assert_eq!(hosts(50, 1).await, ["a.example"]);
+});
+
+on_both!(a_grant_is_kept_alive_by_one_row_whoever_made_it, async |bench| {
+    some_grants(bench).await;
+    let insert = |_| |tx: &mut WriteTx<'_>| refresh::insert(tx, &holder(None, 1), "b.example");
+    for answer in bench.at_once(20, insert).await {
+        answer.unwrap();
+    }
+    let made = Refresh { host: "b.example".into(), due_at: None, ..planned(None, 1, 0) };
+    assert_eq!(find(bench, holder(None, 1)).await, Some(made));
+    // One that is there keeps its lease.
+    let fence = lease(bench, planned(Some(1), 1, 30), 50).await.unwrap();
+    bench.change(|tx| refresh::insert(tx, &holder(Some(1), 1), "b.example")).await.unwrap();
+    let replan =
+        bench.change(|tx| refresh::replan(tx, &holder(Some(1), 1), "c.example", Some(at(90))));
+    replan.await.unwrap();
+    let there = find(bench, holder(Some(1), 1)).await.unwrap();
+    assert_eq!((there.host.as_str(), there.due_at), ("c.example", Some(at(90))));
+    assert_eq!(
+        (there.fence, there.leased_until, there.unanswered_since),
+        (fence, Some(at(80)), Some(at(50)))
+    );
+});
+
+on_both!(a_lease_without_anything_to_do_leaves_all_as_it_was, async |bench| {
+    some_grants(bench).await;
+    let before = planned(Some(1), 1, 30);
+    let fence = lease(bench, before.clone(), 50).await.unwrap();
+    let release = bench.change(move |tx| refresh::release(tx, &before, fence));
+    release.await.unwrap();
+    assert_eq!(
+        find(bench, holder(Some(1), 1)).await,
+        Some(Refresh { fence, ..planned(Some(1), 1, 30) })
+    );
+    let seen = Refresh { fence, ..planned(Some(1), 1, 30) };
+    bench.change(move |tx| refresh::put_off(tx, &seen, at(60))).await.unwrap();
+    let stale = planned(Some(1), 1, 30);
+    bench.change(move |tx| refresh::put_off(tx, &stale, at(70))).await.unwrap();
+    assert_eq!(find(bench, holder(Some(1), 1)).await.unwrap().due_at, Some(at(60)));
+});
+
+on_both!(a_lease_of_a_clock_that_was_ahead_holds_nobody_up, async |bench| {
+    some_grants(bench).await;
+    let day = 86_400_000;
+    let lease_at = async |seen: Refresh, now: i64| {
+        let lease = bench.change(move |tx| refresh::lease(tx, &seen, at(now), at(now + 30_000)));
+        lease.await.unwrap()
+    };
+    assert_eq!(lease_at(planned(Some(1), 1, 30), day).await, Some(2));
+    let ahead = find(bench, holder(Some(1), 1)).await.unwrap();
+    assert!(ahead.is_leased(at(day)) && !ahead.is_leased(at(50)));
+    assert_eq!(due(bench, 50, 10).await.len(), 5);
+    assert_eq!(lease_at(ahead, 50).await, Some(3));
+    assert!(fail(bench, holder(Some(1), 1), 3, None).await);
+    let failed = find(bench, holder(Some(1), 1)).await.unwrap();
+    assert_eq!(failed.backs_off_until(at(98)), Some(at(99)));
+    assert_eq!(failed.backs_off_until(at(99 - 2 * 3_600_000 - 1)), None);
+});
+
+on_both!(only_the_newest_lease_ends_a_grant, async |bench| {
+    some_grants(bench).await;
+    let end = async |fence| {
+        bench.change(move |tx| refresh::end_lease(tx, &holder(Some(1), 1), fence)).await.unwrap()
+    };
+    let fence = lease(bench, planned(Some(1), 1, 30), 50).await.unwrap();
+    assert!(!end(fence - 1).await);
+    assert!(end(fence).await);
+    assert_eq!(find(bench, holder(Some(1), 1)).await, None);
 });
 
 on_both!(of_any_number_who_saw_the_same_one_has_the_lease, async |bench| {
