@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use keyfob_core::{
     crypto::{OpenError, Sealed},
-    oauth::{Client, Grant, GrantClient},
+    oauth::{AuthMethod, Client, Grant, GrantClient},
     policy::{Action, Object},
 };
 use keyfob_store::{ReadTx, authentication::Authentication};
@@ -37,6 +37,8 @@ pub(super) struct Request {
     pub(super) is_issuer_told: bool,
     /// The client that asked, if it was registered for it (RFC 7591).
     client: Option<Registered>,
+    /// How the client proves itself, where the provider says what it takes: a word of RFC 7591.
+    method: Option<String>,
     /// What shows that it was Keyfob who asked: the verifier (RFC 7636), or the device code (RFC 8628).
     pub(super) proof: SecretString,
 }
@@ -56,6 +58,7 @@ struct Text<'a> {
     issuer: &'a Option<String>,
     is_issuer_told: bool,
     client: Option<RegisteredText<'a>>,
+    method: Option<&'a str>,
     proof: &'a str,
 }
 
@@ -79,18 +82,20 @@ impl Request {
             issuer: provider.issuer.clone(),
             is_issuer_told: provider.is_issuer_told,
             client,
+            method: provider.method.map(|method| method.as_str().to_owned()),
             proof,
         }
     }
 
-    fn registered(&self) -> Option<GrantClient> {
+    /// The client that asked, if it was registered for it.
+    pub(super) fn registered(&self) -> Option<GrantClient> {
         let client = self.client.clone();
         client.map(|Registered { id, secret }| GrantClient { id, secret })
     }
 
     /// The client that asked; its secrets may have been replaced since.
     pub(super) fn client(&self, config: &Config) -> Result<Client, Incomplete> {
-        provider::client(config, self.registered().as_ref(), None)
+        provider::client(config, self.registered().as_ref(), self.method())
     }
 
     /// The grant, with where it comes from.
@@ -99,8 +104,14 @@ impl Request {
             token_url: Some(self.token_endpoint.to_string()),
             revoke_url: self.revocation_endpoint.as_ref().map(Url::to_string),
             client: self.registered(),
+            method: self.method(),
+            resource: self.resource.clone(),
             ..grant
         }
+    }
+
+    fn method(&self) -> Option<AuthMethod> {
+        self.method.as_deref().and_then(AuthMethod::parse)
     }
 
     fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -116,6 +127,7 @@ impl Request {
             issuer,
             is_issuer_told: self.is_issuer_told,
             client,
+            method: self.method.as_deref(),
             proof: self.proof.expose_secret(),
         };
         // All the room at once: a vector that grows leaves old copies behind.

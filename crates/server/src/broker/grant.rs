@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyfob_core::{
     crypto::{OpenError, Sealed},
-    id::{AccountId, ConnectionId, SecretId},
+    id::{AccountId, ConnectionId, ContactId, SecretId},
     oauth::Grant,
     policy::{Action, Grant as Rights, Object, Permit, Role, connection_row},
     secret::{Kind, SecretType},
@@ -162,7 +162,7 @@ pub(super) fn kept(
 ) -> Event {
     let (action, contact) = (refreshes(holder), holder.contact.as_ref());
     let event = keeper(&holder.account).event(now, action, SECRET, holder.secret.to_shared());
-    Event { contact_id: contact.map(|id| id.to_shared()), result, reason, ..event }
+    Event { contact_id: contact.map(ContactId::to_shared), result, reason, ..event }
 }
 
 const fn refreshes(holder: &Holder) -> Action {

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{
-    Broker, Caller, Origin, SecretRef,
+    Broker, Caller, Ended, Origin, SecretRef,
     authentication::is_allowed,
     connection::told,
     credential::{self, Handed},
@@ -103,44 +103,6 @@ impl Shown {
         }
         HEXLOWER.encode(&hash.finalize())
     }
-}
-
-/// How a visit went on.
-#[derive(Debug)]
-pub struct Ended {
-    /// What the page showed.
-    pub shown: Shown,
-    /// The secret.
-    pub secret: String,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-/// How it went on at a provider.
-#[derive(Debug)]
-pub enum Returned {
-    /// The link has ended.
-    Ended(Ended),
-    /// The provider gave nothing. The link can still be used.
-    Failed {
-        /// What the link's page shows.
-        shown: Box<Shown>,
-        /// The secret.
-        secret: String,
-        /// What went wrong.
-        trouble: Trouble,
-    },
-}
-
-/// Why a provider gave nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// The provider refused, with this code.
-    Refused(String),
-    /// The provider did not answer as it should.
-    Unreachable,
-    /// The answer does not come from the provider that was asked (RFC 9207).
-    OtherIssuer,
 }
 
 /// A link that can be used, with everything it is for.

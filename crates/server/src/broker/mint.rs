@@ -108,7 +108,7 @@ impl Broker {
             let usable = broker.mintable(tx, &caller, contact.as_ref(), &at)?;
             let source = match broker.source(tx, &caller, contact.as_ref(), &usable, now)? {
                 // What is about to end is better than nothing, if its time is not over.
-                Source::Due(holder) => broker.still_good(tx, holder, now)?,
+                Source::Due(holder) => broker.still_good(tx, &holder, now)?,
                 source => source,
             };
             Ok(minted(tx, &caller, contact.as_ref(), &usable, source, now))
@@ -208,10 +208,10 @@ impl Broker {
     fn still_good(
         &self,
         tx: &mut ReadTx<'_>,
-        holder: Holder,
+        holder: &Holder,
         now: Timestamp,
     ) -> Result<Source, Error> {
-        let held = self.held(tx, &holder)?;
+        let held = self.held(tx, holder)?;
         let grant = held.and_then(|held| held.grant).filter(|grant| !grant.is_expired(now));
         Ok(grant.map_or(Source::Late, |grant| {
             let expires_at = grant.access_token_expires_at;

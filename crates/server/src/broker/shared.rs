@@ -111,8 +111,13 @@ impl Broker {
             }
             broker.queue_shared(tx, &secret, now)?;
             let touched = secret::touch(tx, caller.account(), &id, now)?.unwrap_or(secret);
-            let (expires_at, scopes, broken) = (None, None, None);
-            let revoked = secret::Secret { value: None, expires_at, scopes, broken, ..touched };
+            let revoked = secret::Secret {
+                value: None,
+                expires_at: None,
+                scopes: None,
+                broken: None,
+                ..touched
+            };
             secret::update(tx, &revoked)?;
             Ok(tx.commit(event, id))
         })

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::body;
 use crate::{
     app::Passport,
-    broker::{Broker, Ended, Handed, Origin, Return, Returned, Shown, Trouble, Visit},
+    broker::{Begun, Broker, Ended, Handed, Origin, Return, Returned, Shown, Trouble, Visit},
     error::{Dialect, Error, LinkProblem, trouble_parts},
     page::{self, Connect, Done, Form, Onward},
 };
@@ -108,7 +108,7 @@ pub(crate) async fn submit(
     let Submitted { proof, pressed, handed } = Submitted::read(&headers, &body)?;
     let answered = match (pressed, handed) {
         (Pressed::Decline, _) => broker.decline_link(&visit, &proof).await.map(done),
-        (Pressed::Continue, _) => broker.begin_authorization(&visit, &proof).await.map(onward),
+        (Pressed::Continue, _) => broker.begin_at_provider(&visit, &proof).await.map(begun),
         (Pressed::Connect, Ok(handed)) => {
             broker.connect_at_link(&visit, &proof, handed).await.map(done)
         }
@@ -120,6 +120,21 @@ pub(crate) async fn submit(
             ask_again(&broker, &visit, &error).await
         }
         Err(error) => Err(error),
+    }
+}
+
+/// How it goes on for a person who wants to connect at a provider.
+fn begun(begun: Begun) -> Response {
+    match begun {
+        Begun::Onward(provider) => onward(provider),
+        Begun::Failed(returned) => answer(returned),
+    }
+}
+
+fn answer(returned: Returned) -> Response {
+    match returned {
+        Returned::Ended(ended) => done(*ended),
+        Returned::Failed { shown, secret, trouble } => failed(*shown, secret, &trouble),
     }
 }
 
@@ -141,10 +156,7 @@ pub(crate) async fn back(
     let callback = callback.map_err(|_| Error::from(LinkProblem::Unknown))?;
     let browser = browser(&headers, cookie_name(&broker));
     let back = Return { callback, browser, origin };
-    Ok(match broker.finish_authorization(back).await? {
-        Returned::Ended(ended) => done(ended),
-        Returned::Failed { shown, secret, trouble } => failed(*shown, secret, &trouble),
-    })
+    broker.finish_authorization(back).await.map(answer)
 }
 
 /// The form once more, with what was wrong, and without what was entered.

@@ -11,6 +11,7 @@
 )]
 
 mod app;
+mod at_provider;
 mod call;
 mod database;
 mod endpoint;
@@ -32,6 +33,7 @@ mod connections;
 mod contact;
 mod contact_list;
 mod deletion;
+mod discovery;
 mod doctor;
 mod egress;
 mod egress_guard;
@@ -44,6 +46,7 @@ mod lost_answer;
 mod meta;
 mod metrics;
 mod reference;
+mod registration;
 mod runas;
 mod sealing;
 mod secret;
