@@ -1,10 +1,16 @@
 //! What was asked of a provider at a link, as it is kept, sealed, until the answer comes.
 
+use std::time::Duration;
+
 use data_encoding::HEXLOWER;
 use keyfob_core::{
     crypto::{OpenError, Sealed},
-    oauth::{AuthMethod, Client, Grant, GrantClient},
+    oauth::{
+        AuthMethod, Client, Grant, GrantClient,
+        device::{DeviceAuthorization, slower},
+    },
     policy::{Action, Object},
+    time::Timestamp,
 };
 use keyfob_store::{ReadTx, authentication::Authentication};
 use secrecy::{ExposeSecret, SecretString};
@@ -41,6 +47,49 @@ pub(super) struct Request {
     method: Option<String>,
     /// What shows that it was Keyfob who asked: the verifier (RFC 7636), or the device code (RFC 8628).
     pub(super) proof: SecretString,
+    /// What the person types for it elsewhere.
+    pub(super) device: Option<Device>,
+}
+
+/// A code that a person types at the provider (RFC 8628, section 3.2).
+#[derive(Clone, Deserialize, Serialize)]
+pub(super) struct Device {
+    pub(super) user_code: String,
+    pub(super) verification_uri: Url,
+    pub(super) verification_uri_complete: Option<Url>,
+    /// In milliseconds since 1970.
+    ends_at: i64,
+    /// The least time between two polls, in seconds.
+    interval: u64,
+}
+
+impl Device {
+    pub(super) fn new(code: &DeviceAuthorization, end: Timestamp, interval: Duration) -> Self {
+        Self {
+            user_code: code.user_code.clone(),
+            verification_uri: code.verification_uri.clone(),
+            verification_uri_complete: code.verification_uri_complete.clone(),
+            ends_at: end.as_millis(),
+            interval: interval.as_secs(),
+        }
+    }
+
+    pub(super) const fn ends_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.ends_at)
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.ends_at() <= now
+    }
+
+    pub(super) const fn interval(&self) -> Duration {
+        Duration::from_secs(self.interval)
+    }
+
+    /// Has the provider asked less often from now on.
+    pub(super) fn slow_down(&mut self) {
+        self.interval = slower(self.interval()).as_secs();
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -60,6 +109,7 @@ struct Text<'a> {
     client: Option<RegisteredText<'a>>,
     method: Option<&'a str>,
     proof: &'a str,
+    device: &'a Option<Device>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +134,7 @@ impl Request {
             client,
             method: provider.method.map(|method| method.as_str().to_owned()),
             proof,
+            device: None,
         }
     }
 
@@ -129,6 +180,7 @@ impl Request {
             client,
             method: self.method.as_deref(),
             proof: self.proof.expose_secret(),
+            device: &self.device,
         };
         // All the room at once: a vector that grows leaves old copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST));

@@ -13,7 +13,7 @@ use keyfob_store::authentication;
 use url::Url;
 
 use super::{
-    Broker, Returned, Visit,
+    Broker, Returned, Visit, Waiting,
     asked::Request,
     link::{expect_seen, proven},
     provider::{Provider, Unable},
@@ -26,6 +26,8 @@ use crate::error::{Error, LinkProblem};
 pub enum Begun {
     /// They go to the provider's page.
     Onward(Url),
+    /// They are shown a code to enter there.
+    Waiting(Box<Waiting>),
     /// The provider cannot be asked. The link can still be used.
     Failed(Returned),
 }
@@ -41,6 +43,10 @@ impl Broker {
 
     async fn begin(&self, visit: &Visit, proof: &str) -> Result<Begun, Error> {
         let usable = self.start(visit, proof).await?;
+        // Who goes back and presses the button again is shown the same code.
+        if let Some(waiting) = self.waiting(visit).await? {
+            return Ok(Begun::Waiting(Box::new(waiting)));
+        }
         let asked = async {
             let provider = self.provider(&usable).await?;
             self.send_on(visit, &usable, &provider).await
@@ -74,6 +80,13 @@ impl Broker {
         usable: &Usable,
         provider: &Provider,
     ) -> Result<Begun, Unable> {
+        if let (None, Some(url)) =
+            (provider.authorization_endpoint().ok(), &provider.device_authorization_endpoint)
+        {
+            self.ask_for_code(visit, usable, provider, url).await?;
+            let waiting = self.waiting(visit).await?.ok_or(Error::from(LinkProblem::Used))?;
+            return Ok(Begun::Waiting(Box::new(waiting)));
+        }
         let state = Ticket::generate(&*self.inner.random);
         let verifier = Verifier::generate(&*self.inner.random);
         let url = request_url(

@@ -125,17 +125,6 @@ impl Broker {
         self.inner.public_url.scheme() == "https"
     }
 
-    /// What a link's page shows. Changes nothing: programs that show a preview of a link open it.
-    pub async fn show_link(&self, visit: &Visit) -> Result<Shown, Error> {
-        let now = self.now()?;
-        let (broker, visit) = (self.clone(), visit.clone());
-        self.read(move |tx| {
-            let open = broker.open_link(tx, &visit, now)?;
-            shown(tx, &open)
-        })
-        .await
-    }
-
     /// Stores what is handed over at a link, which ends it. `proof` shows that the form comes from the
     /// link's page in this browser, and what that showed: nobody agrees to what has changed since. From the first time on the link belongs to this browser, also when what is handed over is
     /// refused.
@@ -238,6 +227,26 @@ impl Broker {
             // A link ends with the key that asked for it.
             key::find_any(tx, id)?.filter(|key| key.is_live(now)).ok_or_else(gone)?;
         }
+        let open = self.resolve_link(tx, authentication, visit)?;
+        let Open { contact, usable, .. } = &open;
+        let fits = match usable.secret.kind {
+            Kind::Personal => contact.is_some(),
+            Kind::Shared => contact.is_none() && usable.shared.is_none(),
+        };
+        if !fits || !credential::is_connected(usable) {
+            return Err(gone());
+        }
+        Ok(open)
+    }
+
+    /// A link with everything that it is for, if that is still there.
+    pub(super) fn resolve_link(
+        &self,
+        tx: &mut ReadTx<'_>,
+        authentication: Authentication,
+        visit: &Visit,
+    ) -> Result<Open, Error> {
+        let gone = || Error::from(LinkProblem::Withdrawn);
         let account = account::find(tx, &authentication.account)?.ok_or_else(gone)?;
         let contact = match &authentication.contact {
             Some(id) => {
@@ -257,13 +266,6 @@ impl Broker {
             Error::NotFound | Error::Conflict { .. } => gone(),
             error => error,
         })?;
-        let fits = match usable.secret.kind {
-            Kind::Personal => contact.is_some(),
-            Kind::Shared => contact.is_none() && usable.shared.is_none(),
-        };
-        if !fits || !credential::is_connected(&usable) {
-            return Err(gone());
-        }
         Ok(Open { authentication, account, contact, usable, caller })
     }
 }

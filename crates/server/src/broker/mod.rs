@@ -19,6 +19,7 @@ mod contact;
 mod creation;
 mod credential;
 mod deletion;
+mod device;
 mod entries;
 mod flight;
 mod given;
@@ -51,6 +52,7 @@ mod totp;
 mod trial;
 mod usable;
 mod verify;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
@@ -87,6 +89,7 @@ pub use self::{
     template_list::Match,
     totp::{Change, Content, CreatedTotp, Draft},
     verify::{Status, Verified},
+    waiting::{Sight, Waiting},
 };
 use crate::{
     clock::Clock,

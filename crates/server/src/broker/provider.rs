@@ -65,6 +65,8 @@ fn missing(name: &str) -> Incomplete {
 pub(super) struct Provider {
     /// Where people are sent (RFC 6749, section 3.1).
     authorization_endpoint: Option<Url>,
+    /// Where a device asks (RFC 8628, section 3.1).
+    pub(super) device_authorization_endpoint: Option<Url>,
     pub(super) token_endpoint: Url,
     pub(super) revocation_endpoint: Option<Url>,
     /// Who it is, and whether its answers say so (RFC 9207).
@@ -142,6 +144,9 @@ fn provider(
     let is_told = server.map(|server| server.authorization_response_iss_parameter_supported);
     Ok(Provider {
         authorization_endpoint: authorization,
+        device_authorization_endpoint: or("deviceAuthorizationUrl", |server| {
+            server.device_authorization_endpoint.as_ref()
+        }),
         token_endpoint: or("tokenUrl", |server| Some(&server.token_endpoint))
             .ok_or_else(|| missing("tokenUrl"))?,
         revocation_endpoint: or("revokeUrl", |server| server.revocation_endpoint.as_ref()),

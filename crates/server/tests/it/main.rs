@@ -33,6 +33,7 @@ mod connections;
 mod contact;
 mod contact_list;
 mod deletion;
+mod device;
 mod discovery;
 mod doctor;
 mod egress;
