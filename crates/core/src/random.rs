@@ -43,8 +43,8 @@ pub(crate) mod tests {
     #[test]
     fn what_is_shuffled_is_all_there() {
         let mut all = shuffled((0..100).collect(), &Counting::default());
-        assert_ne!(all, Vec::from_iter(0..100));
+        assert_ne!(all, (0..100).collect::<Vec<_>>());
         all.sort_unstable();
-        assert_eq!(all, Vec::from_iter(0..100));
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
     }
 }

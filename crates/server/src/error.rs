@@ -184,6 +184,14 @@ pub(crate) fn trouble_parts(trouble: &Trouble, provider: &str) -> (StatusCode, S
             let what = format!("The answer did not come from {provider}.");
             (StatusCode::BAD_REQUEST, "invalid_issuer".into(), what)
         }
+        Trouble::Unusable => {
+            let what = format!("{provider} does not describe itself as it should.");
+            (StatusCode::BAD_GATEWAY, "server_error".into(), what)
+        }
+        Trouble::Incomplete => {
+            let what = format!("Whoever asks has not set up all that is needed to ask {provider}.");
+            (StatusCode::CONFLICT, "not_connectable".into(), what)
+        }
     }
 }
 

@@ -130,6 +130,24 @@ pub(crate) struct Onward {
     pub(crate) url: String,
 }
 
+/// A page that shows a code which is to be entered at a provider.
+#[derive(Template)]
+#[template(path = "waiting.html")]
+pub(crate) struct Waits {
+    pub(crate) name: String,
+    pub(crate) account: String,
+    /// The provider's host, and its page.
+    pub(crate) host: String,
+    pub(crate) page: String,
+    pub(crate) user_code: String,
+    /// How long the code still works.
+    pub(crate) time_left: String,
+    /// When the page looks again, in seconds.
+    pub(crate) look_after: u64,
+    /// Shows that the form comes from this page.
+    pub(crate) proof: String,
+}
+
 /// A page that says how it ended.
 #[derive(Template)]
 #[template(path = "done.html")]

@@ -180,6 +180,8 @@ pub fn insert(tx: &mut WriteTx<'_>, new: &Authentication) -> Result<(), StoreErr
 pub struct Asked {
     /// The authentication.
     pub authentication: Authentication,
+    /// The hash of the state that it was asked with.
+    pub request_state: TicketHash,
     /// What the answer needs, sealed; `None` if it has come.
     pub request: Option<Sealed>,
     /// When the provider may be asked again whether a person has let a device in.
@@ -219,7 +221,7 @@ pub fn find_asked(
         concat!(
             "SELECT ",
             columns!(),
-            ", request, poll_at FROM authentication WHERE request_hash = $1"
+            ", request, poll_at, request_hash FROM authentication WHERE request_hash = $1"
         )
     );
     tx.one(find, &[&request_state.as_bytes()], read_asked)
@@ -232,7 +234,7 @@ pub fn find_asked_at(tx: &mut ReadTx<'_>, state: &TicketHash) -> Result<Option<A
         concat!(
             "SELECT ",
             columns!(),
-            ", request, poll_at FROM authentication
+            ", request, poll_at, request_hash FROM authentication
              WHERE state_hash = $1 AND request_hash IS NOT NULL"
         )
     );
@@ -240,8 +242,10 @@ pub fn find_asked_at(tx: &mut ReadTx<'_>, state: &TicketHash) -> Result<Option<A
 }
 
 fn read_asked(row: &Row<'_>) -> Result<Asked, StoreError> {
+    let request_state = TicketHash::from_stored(&row.get::<Vec<u8>>(12)?);
     Ok(Asked {
         authentication: read(row)?,
+        request_state: request_state.ok_or_else(|| row.damaged("request_hash"))?,
         request: row.get::<Option<Vec<u8>>>(10)?.map(Sealed::from_stored),
         poll_at: row.time_if_any(11)?,
     })

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::{
-    Tokens,
+    AuthMethod, Tokens,
     document::{Document, Fields},
 };
 use crate::time::Timestamp;
@@ -42,6 +42,10 @@ pub struct Grant {
     pub revoke_url: Option<String>,
     /// The client that obtained it, where that was registered for it (RFC 7591).
     pub client: Option<GrantClient>,
+    /// How that client, or the config's, proves itself, where its server says what it takes.
+    pub method: Option<AuthMethod>,
+    /// What it is for (RFC 8707), where that was told: each refresh says it again.
+    pub resource: Option<String>,
 }
 
 /// The registered client of a [`Grant`].
@@ -69,6 +73,8 @@ impl Grant {
             token_url: None,
             revoke_url: None,
             client: None,
+            method: None,
+            resource: None,
         }
     }
 
@@ -89,6 +95,8 @@ impl Grant {
             token_url: self.token_url.clone(),
             revoke_url: self.revoke_url.clone(),
             client: self.client.clone(),
+            method: self.method,
+            resource: self.resource.clone(),
         }
     }
 
@@ -164,6 +172,8 @@ impl Grant {
             token_url: text("tokenUrl"),
             revoke_url: text("revokeUrl"),
             client: fields.object("client").and_then(client),
+            method: fields.text("tokenEndpointAuthMethod").and_then(AuthMethod::parse),
+            resource: text("resource"),
         })
     }
 
@@ -186,6 +196,8 @@ impl Grant {
             ("tokenUrl", text(&self.token_url)),
             ("revokeUrl", text(&self.revoke_url)),
             ("client", client),
+            ("tokenEndpointAuthMethod", self.method.map(|method| method.as_str().into())),
+            ("resource", text(&self.resource)),
         ]))
         .to_bytes()
     }
@@ -266,6 +278,8 @@ mod tests {
         grant.scope = Some("a b".into());
         grant.token_url = Some("https://example.com/token".into());
         grant.client = Some(GrantClient { id: "id".into(), secret: Some("CANARY-s".into()) });
+        grant.method = Some(AuthMethod::Basic);
+        grant.resource = Some("https://example.com/mcp".into());
         let bytes = grant.to_bytes();
         assert_eq!(bytes.len(), bytes.capacity());
         let text = format!("{grant:?}");
@@ -273,6 +287,8 @@ mod tests {
         let read = Grant::parse(&bytes).unwrap();
         assert_eq!(read.to_bytes(), bytes);
         assert_eq!(read.refresh_token.unwrap().expose_secret(), "CANARY-r");
+        assert_eq!(read.method, Some(AuthMethod::Basic));
+        assert_eq!(read.resource.as_deref(), Some("https://example.com/mcp"));
         assert_eq!(read.client.unwrap().secret.unwrap().expose_secret(), "CANARY-s");
     }
 

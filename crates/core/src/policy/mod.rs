@@ -34,6 +34,8 @@ pub enum Object<'a> {
     Connection(&'a ContactId, &'a SecretId),
     /// A link at which a person connects a secret.
     Authentication(&'a TicketHash),
+    /// The client that was registered for a secret at the authorization server of this name.
+    Registration(&'a SecretId, &'a str),
     /// A one-time-password entry.
     Totp(&'a TotpId),
 }
@@ -49,6 +51,7 @@ impl Object<'_> {
             Self::Secret(_) => "secret",
             Self::Connection(..) => "connection",
             Self::Authentication(_) => "authentication",
+            Self::Registration(..) => "registration",
             Self::Totp(_) => "totp",
         }
     }
@@ -154,6 +157,7 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
         Object::Secret(id) => id.to_string(),
         Object::Connection(contact, secret) => connection_row(contact, secret),
         Object::Authentication(state) => HEXLOWER.encode(state.as_bytes()),
+        Object::Registration(secret, issuer) => registration_row(secret, issuer),
         Object::Totp(id) => id.to_string(),
     };
     Ok(Permit { account: grant.account.clone(), table: object.noun(), row })
@@ -164,6 +168,12 @@ pub fn decide(grant: &Grant, action: Action, object: Object<'_>) -> Result<Permi
 #[must_use]
 pub fn connection_row(contact: &ContactId, secret: &SecretId) -> String {
     format!("{contact} {secret}")
+}
+
+/// What a registered client is bound to: its secret and its authorization server.
+#[must_use]
+pub fn registration_row(secret: &SecretId, issuer: &str) -> String {
+    format!("{secret} {issuer}")
 }
 
 #[cfg(test)]

@@ -1,10 +1,16 @@
 //! What was asked of a provider at a link, as it is kept, sealed, until the answer comes.
 
+use std::time::Duration;
+
 use data_encoding::HEXLOWER;
 use keyfob_core::{
     crypto::{OpenError, Sealed},
-    oauth::{Client, Grant, GrantClient},
+    oauth::{
+        AuthMethod, Client, Grant, GrantClient,
+        device::{DeviceAuthorization, slower},
+    },
     policy::{Action, Object},
+    time::Timestamp,
 };
 use keyfob_store::{ReadTx, authentication::Authentication};
 use secrecy::{ExposeSecret, SecretString};
@@ -37,8 +43,53 @@ pub(super) struct Request {
     pub(super) is_issuer_told: bool,
     /// The client that asked, if it was registered for it (RFC 7591).
     client: Option<Registered>,
+    /// How the client proves itself, where the provider says what it takes: a word of RFC 7591.
+    method: Option<String>,
     /// What shows that it was Keyfob who asked: the verifier (RFC 7636), or the device code (RFC 8628).
     pub(super) proof: SecretString,
+    /// What the person types for it elsewhere.
+    pub(super) device: Option<Device>,
+}
+
+/// A code that a person types at the provider (RFC 8628, section 3.2).
+#[derive(Clone, Deserialize, Serialize)]
+pub(super) struct Device {
+    pub(super) user_code: String,
+    pub(super) verification_uri: Url,
+    pub(super) verification_uri_complete: Option<Url>,
+    /// In milliseconds since 1970.
+    ends_at: i64,
+    /// The least time between two polls, in seconds.
+    interval: u64,
+}
+
+impl Device {
+    pub(super) fn new(code: &DeviceAuthorization, end: Timestamp, interval: Duration) -> Self {
+        Self {
+            user_code: code.user_code.clone(),
+            verification_uri: code.verification_uri.clone(),
+            verification_uri_complete: code.verification_uri_complete.clone(),
+            ends_at: end.as_millis(),
+            interval: interval.as_secs(),
+        }
+    }
+
+    pub(super) const fn ends_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.ends_at)
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.ends_at() <= now
+    }
+
+    pub(super) const fn interval(&self) -> Duration {
+        Duration::from_secs(self.interval)
+    }
+
+    /// Has the provider asked less often from now on.
+    pub(super) fn slow_down(&mut self) {
+        self.interval = slower(self.interval()).as_secs();
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -56,7 +107,9 @@ struct Text<'a> {
     issuer: &'a Option<String>,
     is_issuer_told: bool,
     client: Option<RegisteredText<'a>>,
+    method: Option<&'a str>,
     proof: &'a str,
+    device: &'a Option<Device>,
 }
 
 #[derive(Serialize)]
@@ -79,18 +132,21 @@ impl Request {
             issuer: provider.issuer.clone(),
             is_issuer_told: provider.is_issuer_told,
             client,
+            method: provider.method.map(|method| method.as_str().to_owned()),
             proof,
+            device: None,
         }
     }
 
-    fn registered(&self) -> Option<GrantClient> {
+    /// The client that asked, if it was registered for it.
+    pub(super) fn registered(&self) -> Option<GrantClient> {
         let client = self.client.clone();
         client.map(|Registered { id, secret }| GrantClient { id, secret })
     }
 
     /// The client that asked; its secrets may have been replaced since.
     pub(super) fn client(&self, config: &Config) -> Result<Client, Incomplete> {
-        provider::client(config, self.registered().as_ref(), None)
+        provider::client(config, self.registered().as_ref(), self.method())
     }
 
     /// The grant, with where it comes from.
@@ -99,8 +155,14 @@ impl Request {
             token_url: Some(self.token_endpoint.to_string()),
             revoke_url: self.revocation_endpoint.as_ref().map(Url::to_string),
             client: self.registered(),
+            method: self.method(),
+            resource: self.resource.clone(),
             ..grant
         }
+    }
+
+    fn method(&self) -> Option<AuthMethod> {
+        self.method.as_deref().and_then(AuthMethod::parse)
     }
 
     fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -116,7 +178,9 @@ impl Request {
             issuer,
             is_issuer_told: self.is_issuer_told,
             client,
+            method: self.method.as_deref(),
             proof: self.proof.expose_secret(),
+            device: &self.device,
         };
         // All the room at once: a vector that grows leaves old copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST));

@@ -10,8 +10,8 @@ use std::{sync::Arc, time::Duration};
 use keyfob_core::{
     id::ContactId,
     oauth::{
-        Form, Grant, Tokens, Verifier,
-        authorization::{AuthorizationRequest, Callback, check_issuer, request_url},
+        Form, Grant, Tokens,
+        authorization::{Callback, check_issuer},
     },
     policy::Action,
     ticket::{Ticket, TicketHash},
@@ -20,21 +20,20 @@ use keyfob_core::{
 use keyfob_store::{
     Event, ReadTx, WriteTx,
     authentication::{self, Authentication, Outcome},
-    revocation,
+    revocation, secret,
 };
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use super::{
-    Broker, Config, Origin, Visit,
+    Broker, Config, Origin, Returned, Trouble, Visit,
     asked::Request,
     grant::keeper,
-    link::{self, Open, Returned, Trouble, expect_seen, proven, shown},
+    link::{self, Open, shown},
     provider,
 };
 use crate::{
     error::{Error, LinkProblem},
-    oauth::{Answer, TokenEndpoint, refusal},
+    oauth::{Answer, Failure, TokenEndpoint, refusal},
 };
 
 /// Where every provider sends people back to, below the public URL. It is what whoever registers a client
@@ -61,57 +60,6 @@ impl Broker {
         format!("{base}{REDIRECT_PATH}")
     }
 
-    /// Binds a link to the browser, and asks the provider for what it is for; where the person goes now.
-    pub async fn begin_authorization(&self, visit: &Visit, proof: &str) -> Result<Url, Error> {
-        let (now, (browser, seen)) = (self.now()?, proven(visit, proof)?);
-        let (broker, at, seen) = (self.clone(), visit.clone(), seen.to_owned());
-        let usable = self.write(move |tx| {
-            let open = broker.hold_link(tx, &at, &browser, now)?;
-            expect_seen(tx, &open, &seen)?;
-            let mut event = open.event(now);
-            event.result = "started";
-            Ok(tx.commit(event, open.usable))
-        });
-        let usable = usable.await?;
-        let provider = self.provider(&usable).await?;
-        let state = Ticket::generate(&*self.inner.random);
-        let verifier = Verifier::generate(&*self.inner.random);
-        let url = request_url(
-            provider.authorization_endpoint()?,
-            &AuthorizationRequest {
-                client_id: &provider.client.id,
-                redirect_uri: &self.redirect_uri(),
-                scope: usable.config.text("scope"),
-                user_scope: usable.config.text("userScope"),
-                state: &state,
-                challenge: &verifier.challenge(),
-                resource: provider.resource.as_deref(),
-            },
-        );
-        let request = Request::new(&provider, verifier.expose().into());
-        self.keep_request(visit, &state.hash(), request).await?;
-        Ok(url)
-    }
-
-    /// Keeps what the answer to a request needs.
-    async fn keep_request(
-        &self,
-        visit: &Visit,
-        state: &TicketHash,
-        request: Request,
-    ) -> Result<(), Error> {
-        let (broker, visit, state) = (self.clone(), visit.clone(), *state);
-        self.write(move |tx| {
-            let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
-            let request = broker.seal_request(tx, &link, &request)?;
-            if !authentication::ask(tx, &visit.state, &state, &request, None)? {
-                return Err(LinkProblem::Used.into());
-            }
-            Ok(tx.commit_unaudited(()))
-        })
-        .await
-    }
-
     /// What comes of a person's return from a provider. It goes on if the person goes away: the code is used
     /// up by then.
     pub async fn finish_authorization(&self, back: Return) -> Result<Returned, Error> {
@@ -129,7 +77,13 @@ impl Broker {
         let Taken { visit, request, config, code } = *taken;
         let tokens = match self.exchange(&request, &config, &code).await {
             Ok(tokens) => tokens,
-            Err((trouble, reason)) => return self.note_trouble(&visit, trouble, reason).await,
+            Err(refusal) => {
+                let Refusal { trouble, reason, is_unknown_client } = refusal;
+                if is_unknown_client {
+                    self.forget_client_of(&visit, &request).await?;
+                }
+                return self.note_trouble(&visit, trouble, reason).await;
+            }
         };
         let assumed = provider::assumed_lifetime(&config);
         let grant = Grant::obtained(tokens, self.now()?, assumed);
@@ -164,7 +118,7 @@ impl Broker {
                     let mut event = open.event(now);
                     event.result = "declined";
                     let ended = link::end(tx, &visit, &open, Outcome::Declined, now)?;
-                    Ok(tx.commit(event, Ok(Step::Over(Returned::Ended(Box::new(ended))))))
+                    Ok(tx.commit(event, Ok(Step::Over(Returned::ended(ended)))))
                 }
                 Err(No::Trouble(trouble, reason)) => {
                     let (event, failed) = failed(tx, &open, trouble, &reason, now)?;
@@ -181,7 +135,7 @@ impl Broker {
         request: &Request,
         config: &Config,
         code: &SecretString,
-    ) -> Result<Tokens, (Trouble, String)> {
+    ) -> Result<Tokens, Refusal> {
         let mut form = Form::new();
         form.set("grant_type", "authorization_code");
         form.set("code", code.expose_secret());
@@ -194,28 +148,55 @@ impl Broker {
     }
 
     /// Asks the provider of a request for tokens.
-    pub(super) async fn tokens(
+    async fn tokens(
         &self,
         request: &Request,
         config: &Config,
         form: &Form,
-    ) -> Result<Tokens, (Trouble, String)> {
-        let client =
-            request.client(config).map_err(|error| (Trouble::Unreachable, error.to_string()))?;
-        let (egress, random) = (&self.inner.egress, &*self.inner.random);
-        let endpoint =
-            TokenEndpoint { egress, url: &request.token_endpoint, client: &client, random };
-        match endpoint.ask(form, || self.inner.clock.now(), LIMIT).await {
+    ) -> Result<Tokens, Refusal> {
+        let unreachable =
+            |reason| Refusal { trouble: Trouble::Unreachable, reason, is_unknown_client: false };
+        match self.ask_for(request, config, form).await {
             Answer::Tokens(tokens) => Ok(tokens),
-            Answer::Refused(refused) => {
-                let reason = refusal(&refused);
-                Err((Trouble::Refused(refused.code), reason))
-            }
-            Answer::Failed(failure) => Err((Trouble::Unreachable, failure.problem)),
+            Answer::Refused(refused) => Err(Refusal {
+                reason: refusal(&refused),
+                is_unknown_client: refused.is_unknown_client(),
+                trouble: Trouble::Refused(refused.code),
+            }),
+            Answer::Failed(failure) => Err(unreachable(failure.problem)),
         }
     }
 
-    async fn note_trouble(
+    /// What the token endpoint of a request answers.
+    pub(super) async fn ask_for(&self, request: &Request, config: &Config, form: &Form) -> Answer {
+        let client = match request.client(config) {
+            Ok(client) => client,
+            Err(error) => return Answer::Failed(Failure::not_sent(error.to_string())),
+        };
+        let (egress, random) = (&self.inner.egress, &*self.inner.random);
+        let endpoint =
+            TokenEndpoint { egress, url: &request.token_endpoint, client: &client, random };
+        endpoint.ask(form, || self.inner.clock.now(), LIMIT).await
+    }
+
+    /// Forgets the client that asked, if it was registered for that.
+    pub(super) async fn forget_client_of(
+        &self,
+        visit: &Visit,
+        request: &Request,
+    ) -> Result<(), Error> {
+        let Some(client) = request.registered() else { return Ok(()) };
+        let state = visit.state;
+        let found = self.read(move |tx| {
+            let Some(link) = authentication::find(tx, &state)? else { return Ok(None) };
+            let account = secret::account_of(tx, &link.secret)?;
+            Ok(account.map(|account| (account, link.secret)))
+        });
+        let Some((account, secret)) = found.await? else { return Ok(()) };
+        self.forget_client(&account, &secret, &client).await
+    }
+
+    pub(super) async fn note_trouble(
         &self,
         visit: &Visit,
         trouble: Trouble,
@@ -254,7 +235,7 @@ impl Broker {
                 None => broker.store_shared_grant(tx, usable, &grant, now)?,
             };
             let ended = link::end(tx, &visit, &open, Outcome::Connected, now)?;
-            Ok(tx.commit(open.event(now), Ok(Returned::Ended(Box::new(ended)))))
+            Ok(tx.commit(open.event(now), Ok(Returned::ended(ended))))
         });
         stored.await?
     }
@@ -275,6 +256,14 @@ impl Broker {
         revocation::insert(tx, &self.to_revoke(&holder, account, (value, None), now))?;
         Ok(refused(&link, &visit.origin, error, now))
     }
+}
+
+/// Why there are no tokens.
+struct Refusal {
+    trouble: Trouble,
+    reason: String,
+    /// The provider does not know the client that asked.
+    is_unknown_client: bool,
 }
 
 /// How it goes on after the request was taken.

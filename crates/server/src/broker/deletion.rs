@@ -13,7 +13,7 @@ use keyfob_store::{
     Event, StoreError, WriteTx, authentication,
     deletion::{self, Deletion, Last, Most},
     event::Actor,
-    revocation, secret,
+    registration, revocation, secret,
 };
 
 use super::{Broker, Caller, SecretRef, secret::SECRET};
@@ -43,6 +43,7 @@ impl Broker {
             broker.queue_shared(tx, &secret, now)?;
             authentication::withdraw_secret(tx, &id, now, LINKS)?;
             deletion::begin(tx, &id)?;
+            registration::delete(tx, caller.account(), &id)?;
             secret::delete(tx, caller.account(), &id)?;
             let some = remove_some(tx, &id, WITH_IT, now)?;
             let mut event = caller.event(now, Action::SecretDelete, SECRET, id.to_shared());

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{
-    Broker, Caller, Origin, SecretRef,
+    Broker, Caller, Ended, Origin, SecretRef,
     authentication::is_allowed,
     connection::told,
     credential::{self, Handed},
@@ -105,44 +105,6 @@ impl Shown {
     }
 }
 
-/// How a visit went on.
-#[derive(Debug)]
-pub struct Ended {
-    /// What the page showed.
-    pub shown: Shown,
-    /// The secret.
-    pub secret: String,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-/// How it went on at a provider.
-#[derive(Debug)]
-pub enum Returned {
-    /// The link has ended.
-    Ended(Box<Ended>),
-    /// The provider gave nothing. The link can still be used.
-    Failed {
-        /// What the link's page shows.
-        shown: Box<Shown>,
-        /// The secret.
-        secret: String,
-        /// What went wrong.
-        trouble: Trouble,
-    },
-}
-
-/// Why a provider gave nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// The provider refused, with this code.
-    Refused(String),
-    /// The provider did not answer as it should.
-    Unreachable,
-    /// The answer does not come from the provider that was asked (RFC 9207).
-    OtherIssuer,
-}
-
 /// A link that can be used, with everything it is for.
 pub(super) struct Open {
     pub(super) authentication: Authentication,
@@ -161,17 +123,6 @@ impl Broker {
     /// Whether people reach the pages over TLS.
     pub(crate) fn is_reached_over_tls(&self) -> bool {
         self.inner.public_url.scheme() == "https"
-    }
-
-    /// What a link's page shows. Changes nothing: programs that show a preview of a link open it.
-    pub async fn show_link(&self, visit: &Visit) -> Result<Shown, Error> {
-        let now = self.now()?;
-        let (broker, visit) = (self.clone(), visit.clone());
-        self.read(move |tx| {
-            let open = broker.open_link(tx, &visit, now)?;
-            shown(tx, &open)
-        })
-        .await
     }
 
     /// Stores what is handed over at a link, which ends it. `proof` shows that the form comes from the
@@ -276,6 +227,26 @@ impl Broker {
             // A link ends with the key that asked for it.
             key::find_any(tx, id)?.filter(|key| key.is_live(now)).ok_or_else(gone)?;
         }
+        let open = self.resolve_link(tx, authentication, visit)?;
+        let Open { contact, usable, .. } = &open;
+        let fits = match usable.secret.kind {
+            Kind::Personal => contact.is_some(),
+            Kind::Shared => contact.is_none() && !usable.has_value(),
+        };
+        if !fits || !credential::is_connected(usable) {
+            return Err(gone());
+        }
+        Ok(open)
+    }
+
+    /// A link with everything that it is for, if that is still there.
+    pub(super) fn resolve_link(
+        &self,
+        tx: &mut ReadTx<'_>,
+        authentication: Authentication,
+        visit: &Visit,
+    ) -> Result<Open, Error> {
+        let gone = || Error::from(LinkProblem::Withdrawn);
         let account = account::find(tx, &authentication.account)?.ok_or_else(gone)?;
         let contact = match &authentication.contact {
             Some(id) => {
@@ -295,13 +266,6 @@ impl Broker {
             Error::NotFound | Error::Conflict { .. } => gone(),
             error => error,
         })?;
-        let fits = match usable.secret.kind {
-            Kind::Personal => contact.is_some(),
-            Kind::Shared => contact.is_none() && !usable.has_value(),
-        };
-        if !fits || !credential::is_connected(&usable) {
-            return Err(gone());
-        }
         Ok(Open { authentication, account, contact, usable, caller })
     }
 }

@@ -8,6 +8,7 @@ mod asked;
 mod attempt;
 mod authentication;
 mod authorization;
+mod begin;
 mod caller;
 pub(crate) mod code;
 mod config;
@@ -18,6 +19,7 @@ mod contact;
 mod creation;
 mod credential;
 mod deletion;
+mod device;
 mod entries;
 mod flight;
 mod given;
@@ -33,8 +35,10 @@ mod provider;
 mod recent;
 mod refresh;
 mod refresh_job;
+mod registration;
 mod renewal;
 mod reservation;
+mod returned;
 mod secret;
 mod secret_change;
 mod secret_ref;
@@ -48,6 +52,7 @@ mod totp;
 mod trial;
 mod usable;
 mod verify;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
@@ -63,6 +68,7 @@ use self::{
 pub use self::{
     authentication::Link,
     authorization::Return,
+    begin::Begun,
     caller::{Caller, Credentials, Origin, RunAs},
     code::{Released, Wish},
     config::Config,
@@ -72,9 +78,10 @@ pub use self::{
     credential::{Handed, Imported},
     given::Given,
     key::{NewKey, Plan as KeyPlan},
-    link::{Ended, Returned, Shown, Trouble, Visit},
+    link::{Shown, Visit},
     meta::{MetaChange, MetaFilter},
     mint::Minted,
+    returned::{Ended, Returned, Trouble},
     secret::{Described, SecretFilter},
     secret_change::SecretChange,
     secret_ref::SecretRef,
@@ -82,6 +89,7 @@ pub use self::{
     template_list::Match,
     totp::{Change, Content, CreatedTotp, Draft},
     verify::{Status, Verified},
+    waiting::{Sight, Waiting},
 };
 use crate::{
     clock::Clock,
@@ -89,6 +97,7 @@ use crate::{
     egress::Egress,
     error::Error,
     metrics::Metrics,
+    oauth::Discovery,
     vault::Vault,
 };
 
@@ -113,6 +122,7 @@ struct Inner {
     hosts: Hosts,
     public_url: Url,
     egress: Egress,
+    discovery: Discovery,
     attempts: Arc<Attempts>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -150,6 +160,7 @@ impl Broker {
             hosts: Hosts::default(),
             public_url,
             egress,
+            discovery: Discovery::default(),
             attempts: Arc::default(),
             clock,
             random,

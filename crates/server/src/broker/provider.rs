@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use keyfob_core::{
     jwt::Algorithm,
-    oauth::{AuthMethod, Client, ClientKey, Grant, GrantClient},
+    oauth::{AuthMethod, Client, ClientKey, Grant, GrantClient, metadata::ServerMetadata},
     secret::SecretType,
 };
 use url::Url;
 
-use super::{Broker, Config, usable::Usable};
-use crate::error::Error;
+use super::{Broker, Config, Trouble, usable::Usable};
+use crate::{
+    error::Error,
+    oauth::{Discovered, NotDiscovered},
+};
 
 /// A client that asks for its own tokens says so.
 const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -21,10 +24,35 @@ const CLIENT_CREDENTIALS: &str = "client_credentials";
 #[error("{0}")]
 pub(super) struct Incomplete(pub(super) String);
 
-impl From<Incomplete> for Error {
+/// Why a provider cannot be asked.
+#[derive(Debug)]
+pub(super) enum Unable {
+    /// It, or the secret's config, is not as it must be; why, for whoever reads the events.
+    Provider(Trouble, String),
+    /// Keyfob cannot do its part.
+    Keyfob(Error),
+}
+
+impl From<Error> for Unable {
+    fn from(error: Error) -> Self {
+        Self::Keyfob(error)
+    }
+}
+
+impl From<Incomplete> for Unable {
     fn from(incomplete: Incomplete) -> Self {
-        let message = format!("the secret's config is not complete: {incomplete}").into();
-        Self::Conflict { code: "not_connectable", message }
+        let reason = format!("the secret's config is not complete: {incomplete}");
+        Self::Provider(Trouble::Incomplete, reason)
+    }
+}
+
+impl From<NotDiscovered> for Unable {
+    fn from(why: NotDiscovered) -> Self {
+        let trouble = match why {
+            NotDiscovered::Failed(_) => Trouble::Unreachable,
+            NotDiscovered::Nowhere | NotDiscovered::Bad(_) => Trouble::Unusable,
+        };
+        Self::Provider(trouble, format!("the provider could not be found out about: {why}"))
     }
 }
 
@@ -49,6 +77,8 @@ pub(super) struct Provider {
     pub(super) client: Client,
     /// The same client, if Keyfob has registered it (RFC 7591).
     pub(super) registered: Option<GrantClient>,
+    /// How clients prove themselves there, if it says so.
+    pub(super) method: Option<AuthMethod>,
 }
 
 impl Provider {
@@ -59,21 +89,95 @@ impl Provider {
 }
 
 impl Broker {
-    /// The provider of a secret that a person connects.
-    pub(super) async fn provider(&self, usable: &Usable) -> Result<Provider, Error> {
+    /// The provider of a secret that a person connects: as the config says, and else as the provider does.
+    pub(super) async fn provider(&self, usable: &Usable) -> Result<Provider, Unable> {
         let config = &usable.config;
-        Ok(Provider {
-            authorization_endpoint: endpoint(config, "authorizationUrl"),
-            device_authorization_endpoint: endpoint(config, "deviceAuthorizationUrl"),
-            token_endpoint: token_endpoint(config, None)?,
-            revocation_endpoint: endpoint(config, "revokeUrl"),
-            issuer: None,
-            is_issuer_told: false,
-            resource: None,
-            client: client(config, None, None)?,
-            registered: None,
-        })
+        let discovered = match named(config) {
+            (None, None) => None,
+            _ if is_complete(config) => None,
+            (issuer, resource) => Some(self.discover(issuer, resource).await?),
+        };
+        let server = discovered.as_ref().map(|discovered| &*discovered.server);
+        let registered = match server {
+            Some(server) if config.text("clientId").is_none() => {
+                Some(self.registered(usable, server).await?)
+            }
+            _ => None,
+        };
+        let method = match &registered {
+            Some(registered) => Some(registered.method),
+            None => server.map(fitting),
+        };
+        let resource = discovered.as_ref().and_then(|discovered| discovered.resource.clone());
+        let registered = registered.map(|registered| registered.client);
+        Ok(provider(config, server, registered, method, resource)?)
     }
+
+    async fn discover(
+        &self,
+        issuer: Option<Url>,
+        resource: Option<Url>,
+    ) -> Result<Discovered, NotDiscovered> {
+        let (egress, clock) = (&self.inner.egress, &*self.inner.clock);
+        self.inner.discovery.find(egress, clock, issuer.as_ref(), resource.as_ref()).await
+    }
+}
+
+/// What the config says, field by field, and else what the server does.
+fn provider(
+    config: &Config,
+    server: Option<&ServerMetadata>,
+    registered: Option<GrantClient>,
+    method: Option<AuthMethod>,
+    resource: Option<String>,
+) -> Result<Provider, Incomplete> {
+    let or = |name, told: fn(&ServerMetadata) -> Option<&Url>| {
+        endpoint(config, name).or_else(|| server.and_then(told).cloned())
+    };
+    // Who names one of the two ways says which of them is meant.
+    let is_device = endpoint(config, "deviceAuthorizationUrl").is_some();
+    let authorization = match endpoint(config, "authorizationUrl") {
+        None if is_device => None,
+        named => named.or_else(|| server?.authorization_endpoint.clone()),
+    };
+    let told = server.map(|server| server.issuer.clone());
+    let is_told = server.map(|server| server.authorization_response_iss_parameter_supported);
+    Ok(Provider {
+        authorization_endpoint: authorization,
+        device_authorization_endpoint: or("deviceAuthorizationUrl", |server| {
+            server.device_authorization_endpoint.as_ref()
+        }),
+        token_endpoint: or("tokenUrl", |server| Some(&server.token_endpoint))
+            .ok_or_else(|| missing("tokenUrl"))?,
+        revocation_endpoint: or("revokeUrl", |server| server.revocation_endpoint.as_ref()),
+        issuer: told.or_else(|| config.text("issuer").map(str::to_owned)),
+        is_issuer_told: is_told.unwrap_or_default(),
+        resource,
+        client: client(config, registered.as_ref(), method)?,
+        registered,
+        method,
+    })
+}
+
+/// The server and the resource that a config names, to be found out about.
+fn named(config: &Config) -> (Option<Url>, Option<Url>) {
+    (endpoint(config, "issuer"), endpoint(config, "resourceUrl"))
+}
+
+/// Whether a config says all that a person needs to connect.
+fn is_complete(config: &Config) -> bool {
+    let has = |name| config.text(name).is_some();
+    let is_reached = has("authorizationUrl") || has("deviceAuthorizationUrl");
+    has("tokenUrl") && has("clientId") && is_reached
+}
+
+/// How a client of this server proves itself: by what the server takes, in the order in which Keyfob would
+/// rather; by `client_secret_basic` where it does not say (RFC 8414, section 2).
+fn fitting(server: &ServerMetadata) -> AuthMethod {
+    let preferred = [AuthMethod::Post, AuthMethod::Basic, AuthMethod::PrivateKeyJwt];
+    let listed = server.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
+    let fitting = preferred.into_iter().find(|method| listed.contains(method));
+    fitting.unwrap_or(AuthMethod::Basic)
 }
 
 /// Whether the client has its tokens for itself, without a person (RFC 6749, section 4.4).
@@ -92,16 +196,18 @@ pub(super) fn check_connectable(config: &Config) -> Result<(), Incomplete> {
         return Err(Incomplete("nobody connects what the client has for itself".into()));
     }
     let has = |name| endpoint(config, name).is_some();
-    if !has("issuer") && !has("resourceUrl") {
-        if !has("tokenUrl") {
-            return Err(missing("tokenUrl"));
-        }
-        if !has("authorizationUrl") && !has("deviceAuthorizationUrl") {
-            return Err(missing("authorizationUrl"));
-        }
-        client(config, None, None)?;
+    let is_discovered = has("issuer") || has("resourceUrl");
+    if !is_discovered && !has("tokenUrl") {
+        return Err(missing("tokenUrl"));
     }
-    Ok(())
+    if !is_discovered && !has("authorizationUrl") && !has("deviceAuthorizationUrl") {
+        return Err(missing("authorizationUrl"));
+    }
+    // Where there is none, one may be registered.
+    if is_discovered && config.text("clientId").is_none() {
+        return Ok(());
+    }
+    client(config, None, None).map(drop)
 }
 
 /// What people know the provider of a secret by: the host that they are sent to.
@@ -132,24 +238,26 @@ pub(super) fn assumed_lifetime(config: &Config) -> Option<Duration> {
     config.number("expiresInSeconds").map(Duration::from_secs)
 }
 
-/// The client: the config's, or else one that was registered. `preferred` is how it proves itself, unless the
+/// The client: one that was registered, or else the config's. `preferred` is how it proves itself, unless the
 /// config says otherwise.
 pub(super) fn client(
     config: &Config,
     registered: Option<&GrantClient>,
     preferred: Option<AuthMethod>,
 ) -> Result<Client, Incomplete> {
-    let (id, secrets) = match (config.text("clientId"), registered) {
-        (None, Some(GrantClient { id, secret })) => {
-            (id.clone(), secret.clone().into_iter().collect())
-        }
-        (id, _) => (id.ok_or_else(|| missing("clientId"))?.to_owned(), config.client_secrets()),
-    };
-    let key = key(config)?;
+    if let Some(GrantClient { id, secret }) = registered {
+        let secrets: Vec<_> = secret.clone().into_iter().collect();
+        let usual = if secrets.is_empty() { AuthMethod::None } else { AuthMethod::Basic };
+        let method = preferred.unwrap_or(usual);
+        return Ok(Client { id: id.clone(), method, secrets, key: None });
+    }
+    let id = config.text("clientId").ok_or_else(|| missing("clientId"))?.to_owned();
+    let (secrets, key) = (config.client_secrets(), key(config)?);
     let asked = config.text("tokenEndpointAuthMethod").and_then(AuthMethod::parse);
+    let can = |method: &AuthMethod| *method != AuthMethod::PrivateKeyJwt || key.is_some();
     let usual = match (&key, secrets.is_empty()) {
         (Some(_), true) => AuthMethod::PrivateKeyJwt,
-        (_, false) => preferred.unwrap_or(AuthMethod::Post),
+        (_, false) => preferred.filter(can).unwrap_or(AuthMethod::Post),
         (None, true) => AuthMethod::None,
     };
     let method = asked.unwrap_or(usual);

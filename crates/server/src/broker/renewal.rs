@@ -187,7 +187,8 @@ impl Broker {
             Err(error) => return incomplete(error),
         };
         let registered = grant.as_ref().and_then(|grant| grant.client.as_ref());
-        let client = match provider::client(config, registered, None) {
+        let preferred = grant.as_ref().and_then(|grant| grant.method);
+        let client = match provider::client(config, registered, preferred) {
             Ok(client) => client,
             Err(error) => return incomplete(error),
         };
@@ -209,6 +210,9 @@ fn form(held: &Held) -> Form {
         Some(token) if !held.is_of_client() => {
             form.set("grant_type", "refresh_token");
             form.set("refresh_token", token.expose_secret());
+            if let Some(resource) = held.grant.as_ref().and_then(|it| it.resource.as_deref()) {
+                form.set("resource", resource);
+            }
         }
         _ => {
             form.set("grant_type", "client_credentials");

@@ -46,10 +46,24 @@ impl Broker {
                 self.settle_dead(lease, &refused).await
             }
             Answer::Refused(refused) => {
+                if refused.is_unknown_client() {
+                    self.forget_client_of_grant(&lease.held).await?;
+                }
                 let failure = Failure::not_sent(refusal(&refused));
                 self.settle_failure(lease, failure).await.map(Some)
             }
             Answer::Failed(failure) => self.settle_failure(lease, failure).await.map(Some),
+        }
+    }
+
+    /// Forgets the client of a grant, if it was registered for its secret: people who connect anew need one
+    /// that the provider knows.
+    async fn forget_client_of_grant(&self, held: &Held) -> Result<(), Error> {
+        match held.grant.as_ref().and_then(|grant| grant.client.as_ref()) {
+            Some(client) => {
+                self.forget_client(&held.secret_account, &held.holder.secret, client).await
+            }
+            None => Ok(()),
         }
     }
 

@@ -16,9 +16,12 @@ use zeroize::Zeroizing;
 use super::body;
 use crate::{
     app::Passport,
-    broker::{Broker, Ended, Handed, Origin, Return, Returned, Shown, Trouble, Visit},
+    broker::{
+        Begun, Broker, Ended, Handed, Origin, Return, Returned, Shown, Sight, Trouble, Visit,
+        Waiting,
+    },
     error::{Dialect, Error, LinkProblem, trouble_parts},
-    page::{self, Connect, Done, Form, Onward},
+    page::{self, Connect, Done, Form, Onward, Waits},
 };
 
 /// What a browser holds since it was first shown a link. With this prefix browsers keep it to this host,
@@ -26,6 +29,12 @@ use crate::{
 const SECURE_COOKIE: &str = "__Host-keyfob-browser";
 /// The same where there is no TLS: on the machine itself.
 const COOKIE: &str = "keyfob-browser";
+
+/// The query of a page that waits.
+const WAITING: &str = "waiting";
+/// What is said to somebody who waited in vain.
+const CODE_OVER: &str =
+    "nothing came of the last code. It has ended, or was refused. Continue to get a new one";
 
 /// Who asks, if the account has no name. It must be right anywhere in a sentence.
 const SOMEBODY: &str = "Keyfob's operator";
@@ -69,21 +78,46 @@ fn browser(headers: &HeaderMap, name: &str) -> Option<Ticket> {
     })
 }
 
-/// `GET /connect/{state}`. The cookie that a new browser gets changes nothing here.
+/// `GET /connect/{state}`. The cookie that a new browser gets changes nothing here. With `?waiting` it is the
+/// page of a code that looks how things stand.
 pub(crate) async fn show(
     State(broker): State<Broker>,
     mut visit: Visit,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let shown = broker.show_link(&visit).await?;
+    let sight = broker.look_at_link(&visit, query.as_deref() == Some(WAITING)).await?;
     let is_new = visit.browser.is_none();
     let browser = visit.browser.get_or_insert_with(|| broker.new_browser()).clone();
-    let proof = shown.proof(&browser, &visit.state);
-    let form = form(shown, broker.now()?, proof, None);
-    let mut response = page::respond(StatusCode::OK, &form);
+    let now = broker.now()?;
+    let mut response = match sight {
+        Sight::Form { shown, is_code_over } => {
+            let proof = shown.proof(&browser, &visit.state);
+            let problem = is_code_over.then(|| CODE_OVER.to_owned());
+            page::respond(StatusCode::OK, &form(*shown, now, proof, problem))
+        }
+        Sight::Waiting(waiting) => waits(*waiting, &browser, &visit, now),
+        Sight::Ended(ended) => done(*ended),
+    };
     if is_new {
         response.headers_mut().insert(header::SET_COOKIE, kept(&broker, &browser)?);
     }
     Ok(response)
+}
+
+/// The page of a code that is to be entered at the provider.
+fn waits(waiting: Waiting, browser: &Ticket, visit: &Visit, now: Timestamp) -> Response {
+    let Waiting { shown, user_code, page, until, look_after, .. } = waiting;
+    let page = Waits {
+        proof: shown.proof(browser, &visit.state),
+        name: or(shown.name, "a credential"),
+        account: or(shown.account, SOMEBODY),
+        host: page.host_str().unwrap_or_default().to_owned(),
+        page: page.into(),
+        user_code,
+        time_left: more_minutes(until.as_millis() - now.as_millis()),
+        look_after: look_after.as_secs(),
+    };
+    page::respond(StatusCode::OK, &page)
 }
 
 fn kept(broker: &Broker, browser: &Ticket) -> Result<HeaderValue, Error> {
@@ -108,7 +142,7 @@ pub(crate) async fn submit(
     let Submitted { proof, pressed, handed } = Submitted::read(&headers, &body)?;
     let answered = match (pressed, handed) {
         (Pressed::Decline, _) => broker.decline_link(&visit, &proof).await.map(done),
-        (Pressed::Continue, _) => broker.begin_authorization(&visit, &proof).await.map(onward),
+        (Pressed::Continue, _) => begin(&broker, &visit, &proof).await,
         (Pressed::Connect, Ok(handed)) => {
             broker.connect_at_link(&visit, &proof, handed).await.map(done)
         }
@@ -120,6 +154,24 @@ pub(crate) async fn submit(
             ask_again(&broker, &visit, &error).await
         }
         Err(error) => Err(error),
+    }
+}
+
+/// How it goes on for a person who wants to connect at a provider.
+async fn begin(broker: &Broker, visit: &Visit, proof: &str) -> Result<Response, Error> {
+    let begun = broker.begin_at_provider(visit, proof).await?;
+    let browser = visit.browser.as_ref().ok_or(LinkProblem::NotFromPage)?;
+    Ok(match begun {
+        Begun::Onward(provider) => onward(provider),
+        Begun::Waiting(waiting) => waits(*waiting, browser, visit, broker.now()?),
+        Begun::Failed(returned) => answer(returned),
+    })
+}
+
+fn answer(returned: Returned) -> Response {
+    match returned {
+        Returned::Ended(ended) => done(*ended),
+        Returned::Failed { shown, secret, trouble } => failed(*shown, secret, &trouble),
     }
 }
 
@@ -141,19 +193,20 @@ pub(crate) async fn back(
     let callback = callback.map_err(|_| Error::from(LinkProblem::Unknown))?;
     let browser = browser(&headers, cookie_name(&broker));
     let back = Return { callback, browser, origin };
-    Ok(match broker.finish_authorization(back).await? {
-        Returned::Ended(ended) => done(*ended),
-        Returned::Failed { shown, secret, trouble } => failed(*shown, secret, &trouble),
-    })
+    broker.finish_authorization(back).await.map(answer)
 }
 
 /// The form once more, with what was wrong, and without what was entered.
 async fn ask_again(broker: &Broker, visit: &Visit, error: &Error) -> Result<Response, Error> {
     let browser = visit.browser.as_ref().ok_or(LinkProblem::NotFromPage)?;
     let parts = error.parts(Dialect::Page);
-    let shown = broker.show_link(visit).await?;
+    let shown = match broker.look_at_link(visit, false).await? {
+        Sight::Form { shown, .. } => shown,
+        Sight::Waiting(waiting) => return Ok(waits(*waiting, browser, visit, broker.now()?)),
+        Sight::Ended(ended) => return Ok(done(*ended)),
+    };
     let proof = shown.proof(browser, &visit.state);
-    let form = form(shown, broker.now()?, proof, Some(parts.message.into_owned()));
+    let form = form(*shown, broker.now()?, proof, Some(parts.message.into_owned()));
     Ok(page::respond(parts.status, &form))
 }
 

@@ -89,13 +89,28 @@ impl TokenEndpoint<'_> {
         now: Timestamp,
         limit: Duration,
     ) -> Answer {
+        match self.send(self.url, form, attempt, now, limit).await {
+            Ok((answer, sent)) => read(&answer, &sent),
+            Err(failure) => Answer::Failed(failure),
+        }
+    }
+
+    /// Sends a form to one of the provider's endpoints, with the client's proof of the number `attempt`; the
+    /// answer, and what was sent. A proof that is signed is for the token endpoint, which is what providers
+    /// expect everywhere (RFC 8628, section 3.1; RFC 7523, section 3).
+    pub(super) async fn send(
+        &self,
+        to: &Url,
+        form: &Form,
+        attempt: usize,
+        now: Timestamp,
+        limit: Duration,
+    ) -> Result<(egress::Answer, Form), Failure> {
         let mut form = form.clone();
         let audience = self.url.as_str();
         let authorization =
-            match self.client.authenticate(attempt, audience, &mut form, now, self.random) {
-                Ok(authorization) => authorization,
-                Err(error) => return Answer::Failed(Failure::not_sent(error.to_string())),
-            };
+            self.client.authenticate(attempt, audience, &mut form, now, self.random);
+        let authorization = authorization.map_err(|error| Failure::not_sent(error.to_string()))?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -103,17 +118,15 @@ impl TokenEndpoint<'_> {
         if let Some(authorization) = authorization {
             let Ok(value) = HeaderValue::try_from(authorization.expose_secret()) else {
                 let text = "the client's id or secret cannot be sent in a header";
-                return Answer::Failed(Failure::not_sent(text.into()));
+                return Err(Failure::not_sent(text.into()));
             };
             headers.insert(AUTHORIZATION, value);
         }
         let body = Some(form.encode());
-        let url = self.url.clone();
+        let url = to.clone();
         let request = Request { method: Method::POST, url, headers, body, limit };
-        match self.egress.send(request).await {
-            Ok(answer) => read(&answer, &form),
-            Err(error) => Answer::Failed(failed(&error)),
-        }
+        let answer = self.egress.send(request).await.map_err(|error| failed(&error))?;
+        Ok((answer, form))
     }
 }
 

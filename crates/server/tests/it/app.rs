@@ -36,10 +36,8 @@ use crate::{
 
 /// The path of entries.
 pub(crate) const SECRETS: &str = "/api/v2/totp/secrets";
-
 /// Where people would reach the pages.
 pub(crate) const PUBLIC_URL: &str = "https://keyfob.example.com";
-
 /// Where tests have their servers.
 pub(crate) const LOOPBACK: &str = "127.0.0.0/8, ::1";
 
@@ -50,12 +48,15 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// What may be reached although it is not public.
     pub(crate) allow: Allow,
+    /// Where people reach the pages.
+    pub(crate) public_url: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let allow = Allow::parse(LOOPBACK).unwrap();
-        Self { audit: Audit::Durable, limits: Limits::default(), allow }
+        let (audit, limits) = (Audit::Durable, Limits::default());
+        Self { audit, limits, allow, public_url: PUBLIC_URL.into() }
     }
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct TestApp {
     pub(crate) clock: Arc<ManualClock>,
     guard: Arc<Guard>,
     running: Running,
-    /// Other servers on the same database.
+    /// Other nodes.
     others: Vec<Running>,
     keys: [Key; 3],
 }
@@ -88,14 +89,13 @@ impl Running {
         config: &VaultConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, vault::OpenError> {
-        let metrics = Arc::new(Metrics::default());
-        let random = Arc::new(SystemRandom);
+        let (metrics, random) = (Arc::new(Metrics::default()), Arc::new(SystemRandom));
         let vault = vault::open(config, &*clock, &*random, metrics.observe_batches()).await?;
         let store = vault.store.clone();
-        let public_url = public_url(PUBLIC_URL).unwrap();
-        let metrics_too = Arc::clone(&metrics);
+        let public_url = public_url(&setup.public_url).unwrap();
         let egress = Egress::new(setup.allow, clock.clone()).unwrap();
-        let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url, egress };
+        let surroundings =
+            Surroundings { clock, random, metrics: Arc::clone(&metrics), public_url, egress };
         let broker = Broker::new(vault, surroundings, setup.audit, setup.limits);
         let first = broker.make_first_account().await.unwrap();
         let app = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);

@@ -11,6 +11,7 @@
 )]
 
 mod app;
+mod at_provider;
 mod call;
 mod database;
 mod endpoint;
@@ -34,6 +35,8 @@ mod connections;
 mod contact;
 mod contact_list;
 mod deletion;
+mod device;
+mod discovery;
 mod doctor;
 mod egress;
 mod egress_guard;
@@ -50,6 +53,7 @@ mod reference;
 mod refresh;
 mod refresh_job;
 mod refresh_lease;
+mod registration;
 mod runas;
 mod sealing;
 mod secret;

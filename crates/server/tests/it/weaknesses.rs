@@ -44,6 +44,8 @@ const TABLE: &[(u8, &str, &str)] = &[
     (24, "connect_link", "a_link_is_withdrawn_with_what_it_was_for"),
     (25, "connection", "each_step_is_an_event_that_names_contact_and_secret"),
     (25, "authentication", "a_key_has_no_more_than_a_hundred_links_of_one_credential_open"),
+    (26, "registration", "first_visitors_at_once_on_two_nodes_register_one_client"),
+    (26, "registration", "a_registered_client_is_in_no_config_and_not_that_of_another_secret"),
     (27, "contact", "a_hundred_simultaneous_calls_to_ensure_have_one_contact_and_one_answer"),
     (27, "contact", "ensure_takes_a_fingerprint_of_sixteen_characters"),
     (27, "contact", "ensure_refuses_a_contact_that_there_is_nothing_to_know_by"),

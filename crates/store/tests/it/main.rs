@@ -39,6 +39,7 @@ mod deletion;
 mod event;
 mod key;
 mod refresh;
+mod registration;
 mod request;
 mod revocation;
 mod secret;
