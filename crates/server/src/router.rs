@@ -10,7 +10,9 @@ use axum::{
 use crate::{
     broker::Broker,
     error::Error,
-    http::{account, connect, connection, contact, health, key, secret, template, totp},
+    http::{
+        account, connect, connection, contact, health, key, revocation, secret, template, totp,
+    },
     metrics::Metrics,
 };
 
@@ -58,6 +60,7 @@ routes! {
     "/api/v1/secret/{secret}/refresh" => post(connection::refresh_shared),
     "/api/v1/secret/{secret}/mint" => post(connection::mint_shared),
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
+    "/api/v1/revocation/list" => get(revocation::list),
     "/api/v1/platform/secret/list" => get(template::list),
     "/api/v1/platform/secret/search" => post(template::search),
     "/api/v1/key/create" => post(key::create),

@@ -128,6 +128,8 @@ actions! {
     ConnectionMint = "connection.mint", Backend;
     /// Take a contact's value of a secret away.
     ConnectionRevoke = "connection.revoke", Backend;
+    /// See how revocations at providers go.
+    RevocationList = "revocation.list", Backend;
     /// Store a one-time-password secret.
     TotpCreate = "totp.create", Backend;
     /// List one-time-password entries.

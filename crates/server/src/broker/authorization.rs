@@ -12,6 +12,7 @@ use keyfob_core::{
         authorization::{AuthorizationRequest, Callback, check_issuer, request_url},
     },
     policy::Action,
+    secret::SecretType,
     ticket::{Ticket, TicketHash},
     time::Timestamp,
 };
@@ -19,6 +20,7 @@ use keyfob_store::{
     ReadTx, WriteTx,
     authentication::{self, Authentication, Outcome},
     revocation::{self, Revocation},
+    secret,
 };
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -254,7 +256,9 @@ impl Broker {
             let ended = link::end(tx, &visit, &open, Outcome::Connected, now)?;
             Ok(tx.commit(open.event(now), Ok(Returned::Ended(ended))))
         });
-        stored.await?
+        let stored = stored.await?;
+        self.begin_revocations();
+        stored
     }
 
     /// Has a grant revoked that nobody waits for any more; the event that tells so.
@@ -269,6 +273,14 @@ impl Broker {
         let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
         let holder = link.holder();
         let value = self.seal_grant(tx, &holder, grant)?;
+        // The secret may be what went away meanwhile; the grant knows where it came from.
+        let secret = match secret::account_of(tx, &holder.secret)? {
+            Some(account) => secret::find(tx, &account, &holder.secret)?,
+            None => None,
+        };
+        let kept = secret.map(|it| (it.account, it.secret_type, it.config));
+        let (secret_account, secret_type, config) =
+            kept.unwrap_or_else(|| (link.account.clone(), SecretType::OAuth, None));
         revocation::insert(
             tx,
             &Revocation {
@@ -276,9 +288,10 @@ impl Broker {
                 id: ConnectionId::generate(now, &*self.inner.random),
                 contact: holder.contact,
                 secret: holder.secret,
-                secret_account: link.account.clone(),
+                secret_account,
+                secret_type,
                 value,
-                config: None,
+                config,
                 created_at: now,
             },
         )?;

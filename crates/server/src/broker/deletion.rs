@@ -51,6 +51,7 @@ impl Broker {
             Ok(tx.commit(event, (id, is_over)))
         });
         let (id, is_over) = deleted.await?;
+        self.begin_revocations();
         if !is_over {
             self.wait_a_while_for(&id).await;
         }
@@ -100,7 +101,9 @@ impl Broker {
                     _ => Ok(tx.commit_unaudited(some.is_over)),
                 }
             });
-            if finished.await? {
+            let is_over = finished.await?;
+            self.begin_revocations();
+            if is_over {
                 return Ok(());
             }
         }

@@ -42,8 +42,9 @@ pub(super) struct Held {
     pub(super) grant: Option<Grant>,
     /// The config at the end of the secret's references.
     pub(super) config: Config,
-    /// Whose secret it is, and its own config, sealed.
+    /// Whose secret it is, its own type, and its own config, sealed.
     pub(super) secret_account: AccountId,
+    pub(super) secret_type: SecretType,
     pub(super) sealed_config: Option<Sealed>,
     /// How it is kept alive, if it is.
     pub(super) refresh: Option<Refresh>,
@@ -203,9 +204,16 @@ impl Broker {
         };
         let refresh = refresh::find(tx, holder)?;
         let Usable { secret, config, .. } = usable;
-        let (secret_account, sealed_config) = (secret.account, secret.config);
-        let holder = holder.clone();
-        Ok(Some(Held { holder, place, grant, config, secret_account, sealed_config, refresh }))
+        Ok(Some(Held {
+            holder: holder.clone(),
+            place,
+            grant,
+            config,
+            secret_account: secret.account,
+            secret_type: secret.secret_type,
+            sealed_config: secret.config,
+            refresh,
+        }))
     }
 
     /// The grant in the row that `permit` was given for.
@@ -247,13 +255,14 @@ impl Broker {
 
     /// A holder's grant, sealed, as it is queued to be revoked at its provider.
     pub(super) fn to_revoke(&self, held: &Held, value: Sealed, now: Timestamp) -> Revocation {
-        let Held { holder, secret_account, sealed_config, .. } = held;
+        let Held { holder, secret_account, secret_type, sealed_config, .. } = held;
         Revocation {
             account: holder.account.clone(),
             id: ConnectionId::generate(now, &*self.inner.random),
             contact: holder.contact.clone(),
             secret: holder.secret.clone(),
             secret_account: secret_account.clone(),
+            secret_type: *secret_type,
             value,
             config: sealed_config.clone(),
             created_at: now,

@@ -22,11 +22,13 @@ mod entries;
 mod flight;
 mod given;
 mod grant;
+mod hosts;
 mod key;
 mod keyring;
 mod link;
 mod meta;
 mod mint;
+mod pause;
 mod person;
 mod placeholder;
 mod provider;
@@ -35,6 +37,9 @@ mod refresh;
 mod refresh_job;
 mod renewal;
 mod reservation;
+mod revocation;
+mod revocation_job;
+mod revocation_list;
 mod secret;
 mod secret_change;
 mod secret_ref;
@@ -58,7 +63,7 @@ use url::Url;
 pub(crate) use self::creation::Pending;
 use self::{
     attempt::Attempts, authentication::RecentLinks, caller::Callers, entries::Entries,
-    flight::Flights, keyring::Keyring, refresh_job::Hosts,
+    flight::Flights, hosts::Hosts, keyring::Keyring,
 };
 pub use self::{
     authentication::Link,
@@ -75,6 +80,7 @@ pub use self::{
     link::{Ended, Returned, Shown, Trouble, Visit},
     meta::{MetaChange, MetaFilter},
     mint::Minted,
+    revocation_list::RevocationStatus,
     secret::{Described, SecretFilter},
     secret_change::SecretChange,
     secret_ref::SecretRef,
@@ -110,7 +116,9 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     flights: Flights,
-    hosts: Hosts,
+    refreshing: Hosts,
+    revoking: Hosts,
+    revocations: tokio::sync::Notify,
     public_url: Url,
     egress: Egress,
     attempts: Arc<Attempts>,
@@ -147,7 +155,9 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             flights: Flights::default(),
-            hosts: Hosts::default(),
+            refreshing: Hosts::default(),
+            revoking: Hosts::default(),
+            revocations: tokio::sync::Notify::new(),
             public_url,
             egress,
             attempts: Arc::default(),

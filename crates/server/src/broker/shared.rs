@@ -20,7 +20,7 @@ use super::{
     Broker, Caller, SecretRef,
     authentication::{Link, NOT_AUTHENTICABLE},
     credential::{self, Handed},
-    grant::shared_holder,
+    grant::{Held, shared_holder},
     secret::SECRET,
     usable::Usable,
 };
@@ -97,7 +97,7 @@ impl Broker {
         caller.decide(Action::SecretRevoke, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         let broker = self.clone();
-        self.write(move |tx| {
+        let revoked = self.write(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             if secret.kind == Kind::Personal {
@@ -115,8 +115,10 @@ impl Broker {
             let revoked = secret::Secret { value: None, expires_at, scopes, broken, ..touched };
             secret::update(tx, &revoked)?;
             Ok(tx.commit(event, id))
-        })
-        .await
+        });
+        let id = revoked.await?;
+        self.begin_revocations();
+        Ok(id)
     }
 
     /// Has the grant of a shared secret kept alive that was just stored, if it can be.
@@ -126,13 +128,30 @@ impl Broker {
         secret: &Secret,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (account, id) = (secret.account.clone(), secret.id.clone());
-        let holder = Holder { account, contact: None, secret: id };
-        let held = self.held(tx, &holder)?;
+        let (holder, held) = self.held_shared(tx, secret)?;
         match held.as_ref().and_then(|held| Some((held.grant.as_ref()?, &held.config))) {
             Some((grant, config)) => Ok(self.plan_refresh(tx, &holder, grant, config, now)?),
             None => Ok(refresh::end(tx, &holder).map(drop)?),
         }
+    }
+
+    /// The grant of a shared secret. One that does not open is none: it must not keep anybody from replacing
+    /// or deleting the secret.
+    fn held_shared(
+        &self,
+        tx: &mut WriteTx<'_>,
+        secret: &Secret,
+    ) -> Result<(Holder, Option<Held>), Error> {
+        let (account, id) = (secret.account.clone(), secret.id.clone());
+        let holder = Holder { account, contact: None, secret: id };
+        let held = match self.held(tx, &holder) {
+            Err(error) if error.is_damage() => {
+                error.log("grant");
+                None
+            }
+            held => held?,
+        };
+        Ok((holder, held))
     }
 
     /// Has the grant of a shared secret revoked at its provider, and kept alive no longer. The secret is held.
@@ -142,9 +161,7 @@ impl Broker {
         secret: &Secret,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (account, id) = (secret.account.clone(), secret.id.clone());
-        let holder = Holder { account, contact: None, secret: id };
-        let held = self.held(tx, &holder)?;
+        let (holder, held) = self.held_shared(tx, secret)?;
         refresh::end(tx, &holder)?;
         let Some(held) = held else { return Ok(()) };
         if let Some(value) = held.place.value() {

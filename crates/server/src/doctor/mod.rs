@@ -57,6 +57,8 @@ async fn examine_vault(config: &VaultConfig, clock: &dyn Clock) -> Vec<Finding> 
         let checked = values::check(&store, key, clock.now()).await;
         let values = checked.as_ref().map_err(Clone::clone);
         findings.push(finding("sealed values", values.and_then(Checked::values)));
+        let revocations = checked.as_ref().map_err(Clone::clone);
+        findings.push(finding("revocations", revocations.and_then(Checked::revocations)));
         findings.push(finding("time steps", checked.and_then(|checked| checked.steps())));
     }
     store.close();

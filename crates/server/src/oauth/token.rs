@@ -7,15 +7,11 @@ use keyfob_core::{
     random::Random,
     time::Timestamp,
 };
-use reqwest::{
-    Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
-};
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::egress::{self, Egress, Request, SendError};
+use super::endpoint::{Endpoint, Lost};
+use crate::egress::{self, Egress, SendError};
 
 /// What became of a request for tokens.
 #[derive(Debug)]
@@ -89,30 +85,12 @@ impl TokenEndpoint<'_> {
         now: Timestamp,
         limit: Duration,
     ) -> Answer {
-        let mut form = form.clone();
-        let audience = self.url.as_str();
-        let authorization =
-            match self.client.authenticate(attempt, audience, &mut form, now, self.random) {
-                Ok(authorization) => authorization,
-                Err(error) => return Answer::Failed(Failure::not_sent(error.to_string())),
-            };
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form_type);
-        if let Some(authorization) = authorization {
-            let Ok(value) = HeaderValue::try_from(authorization.expose_secret()) else {
-                let text = "the client's id or secret cannot be sent in a header";
-                return Answer::Failed(Failure::not_sent(text.into()));
-            };
-            headers.insert(AUTHORIZATION, value);
-        }
-        let body = Some(form.encode());
-        let url = self.url.clone();
-        let request = Request { method: Method::POST, url, headers, body, limit };
-        match self.egress.send(request).await {
-            Ok(answer) => read(&answer, &form),
-            Err(error) => Answer::Failed(failed(&error)),
+        let Self { egress, url, client, random } = *self;
+        let endpoint = Endpoint { egress, url, audience: url, client, random };
+        match endpoint.post(form, attempt, now, limit).await {
+            Ok((answer, sent)) => read(&answer, &sent),
+            Err(Lost::NoProof(problem)) => Answer::Failed(Failure::not_sent(problem)),
+            Err(Lost::NotAnswered(error)) => Answer::Failed(failed(&error)),
         }
     }
 }

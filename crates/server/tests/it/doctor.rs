@@ -13,7 +13,7 @@ use crate::{
     secret,
 };
 
-async fn findings(app: &mut TestApp) -> Vec<Finding> {
+pub(crate) async fn findings(app: &mut TestApp) -> Vec<Finding> {
     findings_with(app, &Allow::default()).await
 }
 

@@ -18,6 +18,7 @@ mod guard;
 mod listening;
 mod lossy;
 mod manual_clock;
+mod provider;
 mod stored;
 
 mod account;
@@ -44,6 +45,8 @@ mod lost_answer;
 mod meta;
 mod metrics;
 mod reference;
+mod revocation;
+mod revocation_failure;
 mod runas;
 mod sealing;
 mod secret;

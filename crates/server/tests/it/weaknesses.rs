@@ -1,6 +1,6 @@
 //! Which test shows that Keyfob does not have a weakness of the service whose API it speaks
 //! (contract/contacts-and-secrets, section 9). Those that are not here concern what does not exist yet:
-//! OAuth (W4 to W9, W26), the proxy (W12 to W14), and limits of keys (W31).
+//! OAuth (W4 to W8, W26), the proxy (W12 to W14), and limits of keys (W31).
 
 use std::path::Path;
 
@@ -13,6 +13,10 @@ const TABLE: &[(u8, &str, &str)] = &[
     (3, "reference", "a_reference_overrides_no_key_that_is_not_its_own_to_choose"),
     (3, "template", "a_reference_stands_for_a_template_as_its_target_filled_it_in"),
     (3, "template", "a_config_that_its_template_cannot_use_is_refused_and_nothing_changes"),
+    (9, "revocation", "the_refresh_token_is_revoked_first"),
+    (9, "revocation", "whatever_takes_a_connection_away_has_its_grant_revoked_at_the_provider"),
+    (9, "revocation", "whatever_takes_a_shared_value_away_has_its_grant_revoked_at_the_provider"),
+    (9, "revocation_failure", "after_a_day_without_an_answer_it_has_failed_and_everybody_is_told"),
     (10, "connection", "revoke_takes_the_value_away_and_may_be_repeated"),
     (10, "shared", "revoke_takes_the_value_away_and_may_be_repeated"),
     (11, "connection", "a_shared_secret_is_verified_through_a_contact_and_nothing_else"),

@@ -41,6 +41,7 @@ mod key;
 mod refresh;
 mod request;
 mod revocation;
+mod revocation_worker;
 mod secret;
 mod totp;
 mod vault;
