@@ -39,6 +39,7 @@ pub mod event;
 pub mod key;
 pub mod refresh;
 pub mod revocation;
+pub mod sealed;
 pub mod secret;
 pub mod totp;
 pub mod vault;

@@ -3,6 +3,7 @@
 //! It changes nothing, makes nothing, and shows no secret.
 
 mod checked;
+mod columns;
 mod values;
 
 use keyfob_core::crypto::MasterKey;

@@ -13,10 +13,10 @@ use keyfob_store::{
     totp::{self, SealedTotp},
 };
 
-use super::{checked::Checked, read};
+use super::{checked::Checked, columns, read};
 
 /// Rows that are read at a time.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// Reads every row that holds a sealed value, opens it, and shows none.
 pub(super) async fn check(
@@ -62,11 +62,12 @@ async fn check_account(
     check_definitions(store, &key, checked).await?;
     check_connections(store, &key, checked).await?;
     check_revocations(store, &key, master, checked).await?;
-    check_progress(store, account, checked).await
+    check_progress(store, account, checked).await?;
+    columns::check(store, &key, checked).await
 }
 
 /// Reads a list to its end, and hands on each row that can be read.
-async fn each<R, Id>(
+pub(super) async fn each<R, Id>(
     store: &Store,
     checked: &mut Checked,
     list: impl Fn(&mut ReadTx<'_>, Option<&Id>) -> Result<Page<R, Id>, StoreError>

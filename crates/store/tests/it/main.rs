@@ -42,6 +42,7 @@ mod refresh;
 mod request;
 mod revocation;
 mod revocation_worker;
+mod sealed;
 mod secret;
 mod totp;
 mod vault;
