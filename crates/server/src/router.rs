@@ -36,6 +36,7 @@ routes! {
     "/api/v1/account/create" => post(account::create),
     "/api/v1/account/fetch" => get(account::fetch),
     "/api/v1/account/update" => post(account::update),
+    "/api/v1/account/{id}/delete" => post(account::delete),
     "/api/v1/contact/create" => post(contact::create),
     "/api/v1/contact/ensure" => post(contact::ensure),
     "/api/v1/contact/list" => get(contact::list),

@@ -38,6 +38,7 @@ pub mod deletion;
 pub mod event;
 pub mod key;
 pub mod refresh;
+pub mod removal;
 pub mod revocation;
 pub mod sealed;
 pub mod secret;

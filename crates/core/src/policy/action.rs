@@ -70,6 +70,8 @@ actions! {
     AccountFetch = "account.fetch", Backend;
     /// Change that.
     AccountUpdate = "account.update", Owner;
+    /// Delete a child account with all that belongs to it.
+    AccountDelete = "account.delete", Owner;
     /// Make a key.
     KeyCreate = "key.create", Owner;
     /// List keys.

@@ -175,6 +175,7 @@ mod tests {
         (Action::AccountCreate, [false, false, true]),
         (Action::AccountFetch, [false, true, true]),
         (Action::AccountUpdate, [false, false, true]),
+        (Action::AccountDelete, [false, false, true]),
         (Action::KeyCreate, [false, false, true]),
         (Action::KeyList, [false, false, true]),
         (Action::KeyFetch, [false, false, true]),

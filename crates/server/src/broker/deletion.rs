@@ -87,7 +87,7 @@ impl Broker {
         finished.is_ok()
     }
 
-    async fn finish_deletion(&self, secret: &SecretId) -> Result<(), Error> {
+    pub(super) async fn finish_deletion(&self, secret: &SecretId) -> Result<(), Error> {
         loop {
             let (now, secret) = (self.now()?, secret.clone());
             let finished = self.write(move |tx| {

@@ -35,6 +35,7 @@ mod provider;
 mod recent;
 mod refresh;
 mod refresh_job;
+mod removal;
 mod renewal;
 mod reservation;
 mod revocation;

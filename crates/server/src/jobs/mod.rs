@@ -19,6 +19,7 @@ async fn housekeeping(broker: &Broker) {
     loop {
         ticks.tick().await;
         log("interrupted deletions", broker.finish_deletions().await);
+        log("deleted accounts", broker.finish_accounts().await);
         log("old creates", broker.forget_creations().await);
         log("old links", broker.forget_links().await);
         log("old revocations", broker.forget_revocations().await);

@@ -22,6 +22,7 @@ mod provider;
 mod stored;
 
 mod account;
+mod account_delete;
 mod audit;
 mod authentication;
 mod clock;

@@ -26,7 +26,7 @@ pub(crate) fn config(provider: &Provider, more: Value) -> Value {
         "clientId": "app", "clientSecret": "app-secret", "tokenUrl": provider.url("/token"),
         "authorizationUrl": provider.url("/authorize"), "revokeUrl": provider.url("/revoke"),
     });
-    let more = more.as_object().unwrap().clone();
+    let Value::Object(more) = more else { panic!("{more} is no object") };
     config.as_object_mut().unwrap().extend(more);
     config
 }

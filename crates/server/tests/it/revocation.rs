@@ -43,7 +43,7 @@ pub(crate) async fn until_told(caller: &Caller, status: &str, count: usize) -> V
 pub(crate) async fn events(app: &TestApp, action: &str) -> Vec<(String, Option<String>)> {
     let events = app.events().await.into_iter().filter(|event| event.action == action);
     let at_provider = events.filter(|event| event.result.ends_with("at_provider"));
-    at_provider.map(|event| (event.result.to_string(), event.reason)).collect()
+    at_provider.map(|event| (event.result, event.reason)).collect()
 }
 
 fn assert_dead(provider: &Provider, grant: &IssuedGrant) {

@@ -39,6 +39,7 @@ mod deletion;
 mod event;
 mod key;
 mod refresh;
+mod removal;
 mod request;
 mod revocation;
 mod revocation_worker;
