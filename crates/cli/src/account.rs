@@ -35,6 +35,20 @@ enum Command {
         #[command(flatten)]
         at: Where,
     },
+    /// Delete a child account for good; needs an owner key of its parent
+    #[command(after_help = "\
+Its keys, contacts, secrets, connections and one-time passwords are gone at once. Its grants are revoked at
+their providers, which may take a day where one does not answer; then its data key is destroyed. Backups that
+were made before still hold it.")]
+    Delete {
+        /// The child account's id
+        id: String,
+        /// Confirm that all of it is to be gone
+        #[arg(long, required = true)]
+        yes: bool,
+        #[command(flatten)]
+        at: Where,
+    },
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
@@ -45,6 +59,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let allowed_origins = is_given.then_some(allow_origin);
             let change = UpdateAccount { name, allowed_origins };
             show(&at.remote.client()?.update_account(&change).await?, at.json)
+        }
+        Command::Delete { id, yes: _, at } => {
+            let id = at.remote.client()?.delete_account(&id).await?;
+            Ok(output::print_changed(&id, "deleted", at.json)?)
         }
     }
 }

@@ -1,7 +1,10 @@
 //! `keyfob connection`: what contacts have connected, over HTTP.
 
 use clap::Subcommand;
-use keyfob_api::connection::{Authentication, Connect, ContactSecret, Verified};
+use keyfob_api::{
+    connection::{Authentication, Connect, ContactSecret, Verified},
+    revocation::Revocation,
+};
 use keyfob_client::Connected;
 use secrecy::ExposeSecret;
 
@@ -98,6 +101,17 @@ The value is never an argument, as others can see those, and the shell keeps the
         #[command(flatten)]
         at: Where,
     },
+    /// List how grants are revoked at their providers, newest first: those that wait, and of the last 7 days
+    #[command(after_help = "\
+What was connected is gone at once. Its provider is told then, and again for a day if it does not answer.
+One that failed is to be taken back at the provider, by the person or in its console.")]
+    Revocations {
+        /// Only those of this status
+        #[arg(long, value_parser = ["pending", "revoked", "unsupported", "failed"])]
+        status: Option<String>,
+        #[command(flatten)]
+        at: Where,
+    },
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
@@ -127,6 +141,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let id = at.remote.client()?.revoke_connection(&of.contact, &of.secret).await?;
             Ok(output::print_changed(&id, "revoked", at.json)?)
         }
+        Command::Revocations { status, at } => {
+            let list = at.remote.client()?.list_revocations(status.as_deref());
+            show_revocations(&list.take(usize::MAX).await?, at.json)
+        }
     }
 }
 
@@ -150,6 +168,21 @@ fn show_list(secrets: &[ContactSecret], json: bool) -> Result<(), Failure> {
     };
     let rows: Vec<_> = secrets.iter().map(row).collect();
     Ok(output::print_table(&["SECRET", "TYPE", "STATUS", "NAME"], &rows)?)
+}
+
+fn show_revocations(revocations: &[Revocation], json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(&revocations)?);
+    }
+    let row = |it: &Revocation| {
+        let contact = it.contact_id.clone().unwrap_or_default();
+        let (created, problem) = (output::time(it.created_at), it.problem.as_deref());
+        let texts = [&*it.status, problem.unwrap_or_default()].map(output::plain);
+        [it.secret_id.clone(), contact, created].into_iter().chain(texts).collect()
+    };
+    let rows: Vec<_> = revocations.iter().map(row).collect();
+    let head = ["SECRET", "CONTACT", "SINCE", "STATUS", "PROBLEM"];
+    Ok(output::print_table(&head, &rows)?)
 }
 
 /// Prints whether a credential can be used, and says what can be done if not.

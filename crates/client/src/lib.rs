@@ -16,6 +16,7 @@ mod account;
 mod connection;
 mod contact;
 mod list;
+mod revocation;
 mod secret;
 mod template;
 

@@ -373,6 +373,11 @@ impl Error {
         Parts { status, code, message, retry_after, permanent }
     }
 
+    /// Whether what is stored does not open.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Internal(source) if source.is::<Damaged>())
+    }
+
     /// Tells the log what the caller is not told.
     pub(crate) fn log(&self, request_id: &str) {
         if let Self::Unavailable(source) | Self::Internal(source) = self {

@@ -22,6 +22,7 @@ pub struct Metrics {
     pub(crate) codes: Counter,
     /// Callers that wait for a time step.
     pub(crate) waiting: Gauge,
+    revocations: Family<RevocationLabels, Counter>,
     depth: Gauge,
     batches: Histogram,
 }
@@ -31,6 +32,11 @@ struct RequestLabels {
     method: &'static str,
     route: &'static str,
     status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevocationLabels {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +58,7 @@ impl Default for Metrics {
             duration: Family::new_with_constructor(seconds),
             codes: Counter::default(),
             waiting: Gauge::default(),
+            revocations: Family::default(),
             depth: Gauge::default(),
             batches: Histogram::new([1., 2., 4., 8., 16., 32., 64., 128., 256., 512., 1024.]),
         };
@@ -72,6 +79,8 @@ impl Metrics {
         );
         r.register("totp_codes", "One-time codes handed out", self.codes.clone());
         r.register("totp_waiting", "Callers that wait for a time step", self.waiting.clone());
+        let text = "Grants that were to be revoked at their provider, by what became of it";
+        r.register("revocations", text, self.revocations.clone());
         r.register("store_queue", "Units of work that wait for the writer", self.depth.clone());
         r.register("store_batch", "Units of work in one commit", self.batches.clone());
     }
@@ -81,6 +90,11 @@ impl Metrics {
         let route = ROUTES.iter().find(|known| **known == route).unwrap_or(&"other");
         self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
         self.duration.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
+    }
+
+    /// Counts a revocation that ended so.
+    pub(crate) fn revocation(&self, outcome: &'static str) {
+        self.revocations.get_or_create(&RevocationLabels { outcome }).inc();
     }
 
     /// What the store reports its batches to.

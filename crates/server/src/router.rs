@@ -10,7 +10,9 @@ use axum::{
 use crate::{
     broker::Broker,
     error::Error,
-    http::{account, connect, connection, contact, health, key, secret, template, totp},
+    http::{
+        account, connect, connection, contact, health, key, revocation, secret, template, totp,
+    },
     metrics::Metrics,
 };
 
@@ -34,6 +36,7 @@ routes! {
     "/api/v1/account/create" => post(account::create),
     "/api/v1/account/fetch" => get(account::fetch),
     "/api/v1/account/update" => post(account::update),
+    "/api/v1/account/{id}/delete" => post(account::delete),
     "/api/v1/contact/create" => post(contact::create),
     "/api/v1/contact/ensure" => post(contact::ensure),
     "/api/v1/contact/list" => get(contact::list),
@@ -58,6 +61,7 @@ routes! {
     "/api/v1/secret/{secret}/refresh" => post(connection::refresh_shared),
     "/api/v1/secret/{secret}/mint" => post(connection::mint_shared),
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
+    "/api/v1/revocation/list" => get(revocation::list),
     "/api/v1/platform/secret/list" => get(template::list),
     "/api/v1/platform/secret/search" => post(template::search),
     "/api/v1/key/create" => post(key::create),

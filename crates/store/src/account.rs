@@ -1,4 +1,4 @@
-//! Table `account`: the tenants.
+//! Table `account`: the tenants. One that is being deleted is not there for anybody; see `removal`.
 
 use keyfob_core::{id::AccountId, time::Timestamp};
 
@@ -54,7 +54,7 @@ macro_rules! select {
 
 /// The account with this id.
 pub fn find(tx: &mut ReadTx<'_>, id: &AccountId) -> Result<Option<Account>, StoreError> {
-    let find = select!("WHERE id = $1");
+    let find = select!("WHERE id = $1 AND deleted_at IS NULL");
     tx.one(find, &[&id.as_str()], read)
 }
 
@@ -64,7 +64,7 @@ pub fn find_child(
     parent: &AccountId,
     id: &AccountId,
 ) -> Result<Option<Account>, StoreError> {
-    let find = select!("WHERE id = $2 AND parent_id = $1");
+    let find = select!("WHERE id = $2 AND parent_id = $1 AND deleted_at IS NULL");
     tx.one(find, &[&parent.as_str(), &id.as_str()], read)
 }
 
@@ -74,7 +74,7 @@ pub fn find_child_by_email(
     parent: &AccountId,
     email: &str,
 ) -> Result<Option<Account>, StoreError> {
-    let find = select!("WHERE parent_id = $1 AND email = $2");
+    let find = select!("WHERE parent_id = $1 AND email = $2 AND deleted_at IS NULL");
     tx.one(find, &[&parent.as_str(), &email], read)
 }
 
@@ -84,7 +84,7 @@ pub fn find_first(tx: &mut ReadTx<'_>) -> Result<Option<Account>, StoreError> {
     tx.one(find, &[], read)
 }
 
-/// Up to `limit` accounts after `after`, by id.
+/// Up to `limit` accounts after `after`, by id, those that are being deleted included.
 pub fn list(
     tx: &mut ReadTx<'_>,
     after: Option<&AccountId>,
@@ -114,7 +114,7 @@ pub fn insert(tx: &mut WriteTx<'_>, account: &Account) -> Result<(), StoreError>
 pub fn hold(tx: &mut WriteTx<'_>, id: &AccountId) -> Result<Option<Account>, StoreError> {
     let hold = sql!(
         account,
-        "UPDATE account SET name = name WHERE id = $1
+        "UPDATE account SET name = name WHERE id = $1 AND deleted_at IS NULL
          RETURNING id, parent_id, name, email, allowed_origins, created_at"
     );
     tx.change(hold, &[&id.as_str()], read)

@@ -64,8 +64,8 @@ fn read(row: &Row<'_>) -> Result<Deletion, StoreError> {
 pub fn begin(tx: &mut WriteTx<'_>, secret: &SecretId) -> Result<(), StoreError> {
     let begin = sql!(
         deletion,
-        "INSERT INTO deletion (secret_id, account_id, config, removed)
-         SELECT id, account_id, config, 0 FROM secret WHERE id = $1"
+        "INSERT INTO deletion (secret_id, account_id, config, type, removed)
+         SELECT id, account_id, config, type, 0 FROM secret WHERE id = $1"
     );
     tx.execute(begin, &[&secret.as_str()]).map(drop)
 }

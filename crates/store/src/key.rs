@@ -70,9 +70,14 @@ macro_rules! select {
     };
 }
 
-/// The key with this id, whichever account it belongs to: how a caller is recognised.
+/// The key with this id, whichever account it belongs to, unless that is being deleted: how a caller is
+/// recognised.
 pub fn find_any(tx: &mut ReadTx<'_>, id: &KeyId) -> Result<Option<Key>, StoreError> {
-    tx.one(select!("WHERE id = $1"), &[&id.as_str()], read)
+    let find = select!(
+        "WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM account WHERE account.id = key.account_id
+                                         AND account.deleted_at IS NOT NULL)"
+    );
+    tx.one(find, &[&id.as_str()], read)
 }
 
 /// The account's key with this id.

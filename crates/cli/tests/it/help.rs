@@ -45,9 +45,11 @@ fn the_help_of_every_command_is_as_it_was() {
         ("connection_authenticate", &["connection", "authenticate", "--help"]),
         ("connection_connect", &["connection", "connect", "--help"]),
         ("connection_revoke", &["connection", "revoke", "--help"]),
+        ("connection_revocations", &["connection", "revocations", "--help"]),
         ("account", &["account", "--help"]),
         ("account_fetch", &["account", "fetch", "--help"]),
         ("account_update", &["account", "update", "--help"]),
+        ("account_delete", &["account", "delete", "--help"]),
         ("doctor", &["doctor", "--help"]),
     ];
     for (name, args) in commands {

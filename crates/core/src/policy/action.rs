@@ -70,6 +70,8 @@ actions! {
     AccountFetch = "account.fetch", Backend;
     /// Change that.
     AccountUpdate = "account.update", Owner;
+    /// Delete a child account with all that belongs to it.
+    AccountDelete = "account.delete", Owner;
     /// Make a key.
     KeyCreate = "key.create", Owner;
     /// List keys.
@@ -128,6 +130,8 @@ actions! {
     ConnectionMint = "connection.mint", Backend;
     /// Take a contact's value of a secret away.
     ConnectionRevoke = "connection.revoke", Backend;
+    /// See how revocations at providers go.
+    RevocationList = "revocation.list", Backend;
     /// Store a one-time-password secret.
     TotpCreate = "totp.create", Backend;
     /// List one-time-password entries.

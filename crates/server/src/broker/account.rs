@@ -63,7 +63,9 @@ impl Broker {
         let now = self.now()?;
         let (broker, caller) = (self.clone(), caller.clone());
         self.write(move |tx| {
-            let parent = Some(caller.account().clone());
+            // Held, so that no child is made of an account that is being deleted.
+            let parent = account::hold(tx, caller.account())?.ok_or(Error::NotFound)?;
+            let parent = Some(parent.id);
             let id = broker.insert_account(tx, parent, &name, email.clone(), now)?;
             let expires_at = caller.grant().expires_at();
             let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at };

@@ -14,6 +14,7 @@ use keyfob_core::{
         authorization::{Callback, check_issuer},
     },
     policy::Action,
+    secret::SecretType,
     ticket::{Ticket, TicketHash},
     time::Timestamp,
 };
@@ -237,7 +238,9 @@ impl Broker {
             let ended = link::end(tx, &visit, &open, Outcome::Connected, now)?;
             Ok(tx.commit(open.event(now), Ok(Returned::ended(ended))))
         });
-        stored.await?
+        let stored = stored.await?;
+        self.begin_revocations();
+        stored
     }
 
     /// Has a grant revoked that nobody waits for any more; the event that tells so.
@@ -252,8 +255,12 @@ impl Broker {
         let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
         let holder = link.holder();
         let value = self.seal_grant(tx, &holder, grant)?;
-        let account = link.account.clone();
-        revocation::insert(tx, &self.to_revoke(&holder, account, (value, None), now))?;
+        // The secret may be what went away meanwhile; the grant knows where it came from.
+        let secret = match secret::account_of(tx, &holder.secret)? {
+            Some(account) => secret::find(tx, &account, &holder.secret)?,
+            None => None,
+        };
+        revocation::insert(tx, &self.to_revoke(&holder, secret.as_ref(), value, now))?;
         Ok(refused(&link, &visit.origin, error, now))
     }
 }

@@ -155,7 +155,7 @@ impl Broker {
         caller.decide(Action::ConnectionRevoke, Object::Account)?;
         let now = self.now()?;
         let (caller, contact, at) = (caller.clone(), contact.clone(), at.clone());
-        self.write(move |tx| {
+        let revoked = self.write(move |tx| {
             let contact = hold_contact(tx, &caller, &contact)?.id;
             let secret = to_revoke(tx, &caller, &contact, &at)?;
             let account = caller.account();
@@ -170,8 +170,10 @@ impl Broker {
                 event.result = "not_connected";
             }
             Ok(tx.commit(event, secret))
-        })
-        .await
+        });
+        let secret = revoked.await?;
+        self.begin_revocations();
+        Ok(secret)
     }
 }
 

@@ -256,7 +256,7 @@ impl Broker {
     pub async fn delete_contact(&self, caller: &Caller, id: &ContactId) -> Result<(), Error> {
         caller.decide(Action::ContactDelete, Object::Contact(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
-        self.write(move |tx| {
+        let deleted = self.write(move |tx| {
             contact::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             revocation::queue_contact(tx, caller.account(), &id, now)?;
             authentication::withdraw_contact(tx, caller.account(), &id, now)?;
@@ -266,8 +266,10 @@ impl Broker {
             let mut event = caller.event(now, Action::ContactDelete, "contact", id.to_shared());
             event.reason = connections(removed);
             Ok(tx.commit(event, ()))
-        })
-        .await
+        });
+        deleted.await?;
+        self.begin_revocations();
+        Ok(())
     }
 }
 

@@ -52,6 +52,7 @@ impl Broker {
             Ok(tx.commit(event, (id, is_over)))
         });
         let (id, is_over) = deleted.await?;
+        self.begin_revocations();
         if !is_over {
             self.wait_a_while_for(&id).await;
         }
@@ -87,7 +88,7 @@ impl Broker {
         finished.is_ok()
     }
 
-    async fn finish_deletion(&self, secret: &SecretId) -> Result<(), Error> {
+    pub(super) async fn finish_deletion(&self, secret: &SecretId) -> Result<(), Error> {
         loop {
             let (now, secret) = (self.now()?, secret.clone());
             let finished = self.write(move |tx| {
@@ -101,7 +102,9 @@ impl Broker {
                     _ => Ok(tx.commit_unaudited(some.is_over)),
                 }
             });
-            if finished.await? {
+            let is_over = finished.await?;
+            self.begin_revocations();
+            if is_over {
                 return Ok(());
             }
         }

@@ -42,8 +42,9 @@ pub(super) struct Held {
     pub(super) grant: Option<Grant>,
     /// The config at the end of the secret's references.
     pub(super) config: Config,
-    /// Whose secret it is, and its own config, sealed.
+    /// Whose secret it is, its own type, and its own config, sealed.
     pub(super) secret_account: AccountId,
+    pub(super) secret_type: SecretType,
     pub(super) sealed_config: Option<Sealed>,
     /// How it is kept alive, if it is.
     pub(super) refresh: Option<Refresh>,
@@ -210,9 +211,16 @@ impl Broker {
         };
         let refresh = refresh::find(tx, holder)?;
         let Usable { secret, config, .. } = usable;
-        let (secret_account, sealed_config) = (secret.account, secret.config);
-        let holder = holder.clone();
-        Ok(Some(Held { holder, place, grant, config, secret_account, sealed_config, refresh }))
+        Ok(Some(Held {
+            holder: holder.clone(),
+            place,
+            grant,
+            config,
+            secret_account: secret.account,
+            secret_type: secret.secret_type,
+            sealed_config: secret.config,
+            refresh,
+        }))
     }
 
     /// The grant in the row that `permit` was given for.
@@ -252,17 +260,27 @@ impl Broker {
         Ok(key.seal(table, &row, "value", &grant.to_bytes(), random))
     }
 
-    /// A holder's grant, with the secret's config, both sealed, as it is queued to be revoked at its provider.
+    /// A holder's grant, sealed, as it is queued to be revoked at its provider, with what of the secret is needed
+    /// for that, if it is there.
     pub(super) fn to_revoke(
         &self,
         holder: &Holder,
-        secret_account: AccountId,
-        (value, config): (Sealed, Option<Sealed>),
+        of: Option<&Secret>,
+        value: Sealed,
         now: Timestamp,
     ) -> Revocation {
         let Holder { account, contact, secret } = holder.clone();
-        let id = ConnectionId::generate(now, &*self.inner.random);
-        Revocation { account, id, contact, secret, secret_account, value, config, created_at: now }
+        Revocation {
+            id: ConnectionId::generate(now, &*self.inner.random),
+            secret_account: of.map_or_else(|| account.clone(), |of| of.account.clone()),
+            secret_type: of.map_or(SecretType::OAuth, |of| of.secret_type),
+            config: of.and_then(|of| of.config.clone()),
+            account,
+            contact,
+            secret,
+            value,
+            created_at: now,
+        }
     }
 
     /// Has a grant kept alive that was just stored, if it can be.

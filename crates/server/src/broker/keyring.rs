@@ -84,6 +84,11 @@ impl Keyring {
         key.open(permit, column, sealed).ok()
     }
 
+    /// Forgets the keys of an account that is gone.
+    pub(super) fn forget(&self, account: &AccountId) {
+        self.keys.retain(|(of, _), _| of != account);
+    }
+
     fn unwrap(
         &self,
         account: &AccountId,

@@ -24,11 +24,13 @@ mod entries;
 mod flight;
 mod given;
 mod grant;
+mod hosts;
 mod key;
 mod keyring;
 mod link;
 mod meta;
 mod mint;
+mod pause;
 mod person;
 mod placeholder;
 mod provider;
@@ -36,9 +38,13 @@ mod recent;
 mod refresh;
 mod refresh_job;
 mod registration;
+mod removal;
 mod renewal;
 mod reservation;
 mod returned;
+mod revocation;
+mod revocation_job;
+mod revocation_list;
 mod secret;
 mod secret_change;
 mod secret_ref;
@@ -63,7 +69,7 @@ use url::Url;
 pub(crate) use self::creation::Pending;
 use self::{
     attempt::Attempts, authentication::RecentLinks, caller::Callers, entries::Entries,
-    flight::Flights, keyring::Keyring, refresh_job::Hosts,
+    flight::Flights, hosts::Hosts, keyring::Keyring,
 };
 pub use self::{
     authentication::Link,
@@ -82,6 +88,7 @@ pub use self::{
     meta::{MetaChange, MetaFilter},
     mint::Minted,
     returned::{Ended, Returned, Trouble},
+    revocation_list::RevocationStatus,
     secret::{Described, SecretFilter},
     secret_change::SecretChange,
     secret_ref::SecretRef,
@@ -119,7 +126,9 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     flights: Flights,
-    hosts: Hosts,
+    refreshing: Hosts,
+    revoking: Hosts,
+    revocations: tokio::sync::Notify,
     public_url: Url,
     egress: Egress,
     discovery: Discovery,
@@ -157,7 +166,9 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             flights: Flights::default(),
-            hosts: Hosts::default(),
+            refreshing: Hosts::default(),
+            revoking: Hosts::default(),
+            revocations: tokio::sync::Notify::new(),
             public_url,
             egress,
             discovery: Discovery::default(),

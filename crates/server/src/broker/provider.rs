@@ -228,7 +228,11 @@ pub(super) fn token_endpoint(config: &Config, grant: Option<&Grant>) -> Result<U
 
 /// The host that tokens are renewed at, with its port: what bounds are kept for.
 pub(super) fn token_host(config: &Config, grant: Option<&Grant>) -> Option<String> {
-    let url = token_endpoint(config, grant).ok()?;
+    host_of(&token_endpoint(config, grant).ok()?)
+}
+
+/// The host of a URL, with its port where that is not the scheme's own.
+pub(super) fn host_of(url: &Url) -> Option<String> {
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

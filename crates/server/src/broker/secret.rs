@@ -189,7 +189,7 @@ impl Broker {
         caller.decide(Action::SecretUpdate, Object::Account)?;
         let (now, change) = (self.now()?, change.checked()?);
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
-        self.write(move |tx| {
+        let updated = self.write(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let before = secret::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let permit = caller.decide(Action::SecretUpdate, Object::Secret(&id))?;
@@ -206,8 +206,10 @@ impl Broker {
             }
             let event = caller.event(now, Action::SecretUpdate, SECRET, id.to_shared());
             Ok(tx.commit(event, id))
-        })
-        .await
+        });
+        let id = updated.await?;
+        self.begin_revocations();
+        Ok(id)
     }
 }
 

@@ -15,6 +15,7 @@ use keyfob_store::{
 use super::{
     Broker,
     grant::{Held, New, kept},
+    pause::pause,
     provider,
     renewal::{Lease, Renewal},
 };
@@ -27,11 +28,8 @@ use crate::{
 /// How often tokens are tried to be stored that only this node has: five minutes.
 const STORE_ATTEMPTS: u32 = 300;
 const STORE_EVERY: Duration = Duration::from_secs(1);
-/// The first pause before a provider is asked again that does not say when; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause before a provider is asked again that does not say when.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// The longest time that a provider can put it off.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl Broker {
     /// Stores what the provider said. `None` if things have to be looked at anew.
@@ -81,6 +79,7 @@ impl Broker {
         for attempt in 1.. {
             let (broker, lease, renewed) = (self.clone(), Arc::clone(&lease), renewed.clone());
             let stored = self.write(move |tx| broker.store_tokens(tx, &lease, &renewed, now)).await;
+            self.begin_revocations();
             if attempt > STORE_ATTEMPTS || !matches!(stored, Err(Error::Unavailable(_))) {
                 return stored;
             }
@@ -157,7 +156,7 @@ impl Broker {
         let now = self.now()?;
         let Failure { problem, retry_after, may_be_done } = failure;
         let before = &lease.before;
-        let pause = pause(before.failures, retry_after, self.chance());
+        let pause = pause(before.failures, LONGEST_PAUSE, retry_after, self.chance());
         let lost = may_be_done.then_some(lease.since);
         let failed = Failed {
             due_at: now.plus(pause),
@@ -190,35 +189,5 @@ fn why_dead(lease: &Lease, refused: &Refused) -> String {
             text::rfc3339(since)
         ),
         None => format!("the grant has ended: {said}"),
-    }
-}
-
-/// How long a provider is left alone after so many failures in a row; `chance` spreads those that failed
-/// together.
-fn pause(failures: u32, retry_after: Option<Duration>, chance: u32) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16)));
-    let longest = doubled.min(LONGEST_PAUSE);
-    let spread = longest / 2 + longest / 2 * (chance >> 16) / (1 << 16);
-    spread.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_limit_and_are_spread_over_their_second_half() {
-        let seconds = |failures, chance| pause(failures, None, chance).as_secs_f32();
-        assert!((seconds(0, 0) - 1.0).abs() < 0.01 && (seconds(0, u32::MAX) - 2.0).abs() < 0.01);
-        assert!((seconds(3, 0) - 8.0).abs() < 0.01 && (seconds(3, u32::MAX) - 16.0).abs() < 0.01);
-        assert!((seconds(u32::MAX, u32::MAX) - 300.0).abs() < 0.1);
-    }
-
-    #[test]
-    fn a_provider_can_put_it_off_for_an_hour_and_never_have_it_sooner() {
-        let after = |seconds| pause(0, Some(Duration::from_secs(seconds)), 0).as_secs();
-        assert_eq!(after(0), 1);
-        assert_eq!(after(90), 90);
-        assert_eq!(after(86_400), 3_600);
     }
 }

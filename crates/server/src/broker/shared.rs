@@ -20,7 +20,7 @@ use super::{
     Broker, Caller, SecretRef,
     authentication::{Link, NOT_AUTHENTICABLE},
     credential::{self, Handed},
-    grant::{keeper, shared_holder},
+    grant::{Held, keeper, shared_holder},
     secret::SECRET,
     usable::Usable,
 };
@@ -98,7 +98,7 @@ impl Broker {
         caller.decide(Action::SecretRevoke, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         let broker = self.clone();
-        self.write(move |tx| {
+        let revoked = self.write(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             if secret.kind == Kind::Personal {
@@ -114,8 +114,10 @@ impl Broker {
             let touched = secret::touch(tx, caller.account(), &id, now)?.unwrap_or(secret);
             secret::update(tx, &without_value(touched))?;
             Ok(tx.commit(event, id))
-        })
-        .await
+        });
+        let id = revoked.await?;
+        self.begin_revocations();
+        Ok(id)
     }
 
     /// Has the grant of a shared secret kept alive that was just stored, if it can be.
@@ -125,13 +127,30 @@ impl Broker {
         secret: &Secret,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (account, id) = (secret.account.clone(), secret.id.clone());
-        let holder = Holder { account, contact: None, secret: id };
-        let held = self.held(tx, &holder)?;
+        let (holder, held) = self.held_shared(tx, secret)?;
         match held.as_ref().and_then(|held| Some((held.grant.as_ref()?, &held.config))) {
             Some((grant, config)) => Ok(self.plan_refresh(tx, &holder, grant, config, now)?),
             None => Ok(refresh::end(tx, &holder).map(drop)?),
         }
+    }
+
+    /// The grant of a shared secret. One that does not open is none: it must not keep anybody from replacing
+    /// or deleting the secret.
+    fn held_shared(
+        &self,
+        tx: &mut WriteTx<'_>,
+        secret: &Secret,
+    ) -> Result<(Holder, Option<Held>), Error> {
+        let (account, id) = (secret.account.clone(), secret.id.clone());
+        let holder = Holder { account, contact: None, secret: id };
+        let held = match self.held(tx, &holder) {
+            Err(error) if error.is_damage() => {
+                error.log("grant");
+                None
+            }
+            held => held?,
+        };
+        Ok((holder, held))
     }
 
     /// Has the grant of a shared secret revoked at its provider, and kept alive no longer. The secret is held.

@@ -138,13 +138,17 @@ pub(super) fn find_usable(
     Ok((secret, permit))
 }
 
-/// The secret. One that cannot be read is an error for its own account, and nothing for any other.
+/// The secret. One that cannot be read is an error for its own account, and nothing for any other; so is one
+/// of an account that is being deleted.
 fn find_of(
     tx: &mut ReadTx<'_>,
     asking: &AccountId,
     account: &AccountId,
     id: &SecretId,
 ) -> Result<Option<Secret>, StoreError> {
+    if asking != account && account::find(tx, account)?.is_none() {
+        return Ok(None);
+    }
     match secret::find(tx, account, id) {
         Err(StoreError::Corrupt { .. }) if asking != account => Ok(None),
         found => found,

@@ -5,7 +5,7 @@ use keyfob_core::{
     id::TotpId,
     time::Timestamp,
 };
-use keyfob_store::{StoreError, totp::SealedTotp};
+use keyfob_store::{StoreError, revocation::Progress, totp::SealedTotp};
 
 use crate::{broker::code::reach, error::Damaged};
 
@@ -21,6 +21,8 @@ pub(super) struct Checked {
     opened: u64,
     /// What is wrong with those that do not open.
     damage: Vec<String>,
+    /// Grants that could not be revoked at their provider, and why.
+    unrevoked: Vec<String>,
     /// Entries whose taken time steps are ahead of the clock.
     ahead: Vec<TotpId>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Checked {
 impl Checked {
     /// Nothing was found yet.
     pub(super) const fn new(now: Timestamp) -> Self {
-        Self { now, opened: 0, damage: Vec::new(), ahead: Vec::new() }
+        Self { now, opened: 0, damage: Vec::new(), unrevoked: Vec::new(), ahead: Vec::new() }
     }
 
     /// Whether every sealed value opens.
@@ -53,6 +55,26 @@ impl Checked {
             "of {count} entries steps are taken that are far ahead, as after a clock that was wrong; `unique` waits for them to pass, unless the entry is PATCHed with {{\"policy\":{{\"forget_steps_ahead\":true}}}}:{}",
             shown.collect::<String>(),
         ))
+    }
+
+    /// Whether every grant that went was revoked at its provider, as far as that is remembered.
+    pub(super) fn revocations(&self) -> Result<String, String> {
+        if self.unrevoked.is_empty() {
+            return Ok("none has failed in the last 7 days".into());
+        }
+        let (count, shown) = (self.unrevoked.len(), self.unrevoked.iter().take(SHOWN));
+        let grants = if count == 1 { "grant is" } else { "grants are" };
+        Err(format!(
+            "{count} {grants} gone here and may live on at the provider: take them back there, in its console or as the person who gave them:{}",
+            shown.flat_map(|line| ["\n  ", line]).collect::<String>(),
+        ))
+    }
+
+    /// A grant that could not be revoked at its provider.
+    pub(super) fn not_revoked(&mut self, progress: &Progress) {
+        let Progress { id, secret, problem, .. } = progress;
+        let problem = problem.as_deref().unwrap_or_default();
+        self.unrevoked.push(format!("revocation row {id} (secret {secret}): {problem}"));
     }
 
     /// Rows that cannot be read.

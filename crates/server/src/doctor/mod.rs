@@ -3,6 +3,7 @@
 //! It changes nothing, makes nothing, and shows no secret.
 
 mod checked;
+mod columns;
 mod values;
 
 use keyfob_core::crypto::MasterKey;
@@ -57,6 +58,8 @@ async fn examine_vault(config: &VaultConfig, clock: &dyn Clock) -> Vec<Finding> 
         let checked = values::check(&store, key, clock.now()).await;
         let values = checked.as_ref().map_err(Clone::clone);
         findings.push(finding("sealed values", values.and_then(Checked::values)));
+        let revocations = checked.as_ref().map_err(Clone::clone);
+        findings.push(finding("revocations", revocations.and_then(Checked::revocations)));
         findings.push(finding("time steps", checked.and_then(|checked| checked.steps())));
     }
     store.close();

@@ -8,15 +8,15 @@ use keyfob_core::{
 };
 use keyfob_store::{
     Page, ReadTx, Store, StoreError, account, connection, data_key, revocation,
-    revocation::Revocation,
+    revocation::{Outcome, Revocation},
     secret::{self, Secret},
     totp::{self, SealedTotp},
 };
 
-use super::{checked::Checked, read};
+use super::{checked::Checked, columns, read};
 
 /// Rows that are read at a time.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// Reads every row that holds a sealed value, opens it, and shows none.
 pub(super) async fn check(
@@ -61,11 +61,13 @@ async fn check_account(
     check_entries(store, &key, checked).await?;
     check_definitions(store, &key, checked).await?;
     check_connections(store, &key, checked).await?;
-    check_revocations(store, &key, master, checked).await
+    check_revocations(store, &key, master, checked).await?;
+    check_progress(store, account, checked).await?;
+    columns::check(store, &key, checked).await
 }
 
 /// Reads a list to its end, and hands on each row that can be read.
-async fn each<R, Id>(
+pub(super) async fn each<R, Id>(
     store: &Store,
     checked: &mut Checked,
     list: impl Fn(&mut ReadTx<'_>, Option<&Id>) -> Result<Page<R, Id>, StoreError>
@@ -180,6 +182,24 @@ async fn check_revocations(
         let unwrap = |(id, wrapped)| master.unwrap_data_key(&queued.secret_account, id, &wrapped);
         let of_secret = of_secret.and_then(|newest| unwrap(newest).ok());
         check_revocation(key, of_secret.as_ref(), &queued, checked);
+    })
+    .await
+}
+
+/// Looks for grants that could not be revoked.
+async fn check_progress(
+    store: &Store,
+    account: &AccountId,
+    checked: &mut Checked,
+) -> Result<(), String> {
+    let account = account.clone();
+    let list = move |tx: &mut ReadTx<'_>, after: Option<&_>| {
+        revocation::list_progress(tx, &account, after, PAGE)
+    };
+    each(store, checked, list, |checked, progress| {
+        if progress.outcome == Some(Outcome::Failed) {
+            checked.not_revoked(&progress);
+        }
     })
     .await
 }

@@ -1,7 +1,11 @@
 //! `/api/v1/account`: accounts (contract/keyfob).
 
-use axum::{Json, extract::State};
-use keyfob_api::account as wire;
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use keyfob_api::{account as wire, list::Id};
+use keyfob_core::id::AccountId;
 use keyfob_store::account::Account;
 
 use super::{body, key::created};
@@ -37,6 +41,19 @@ pub(crate) async fn update(
 ) -> Result<Json<wire::Account>, Error> {
     let wire::UpdateAccount { name, allowed_origins } = body.json()?;
     Ok(Json(shape(broker.update_account(&caller, name, allowed_origins).await?)))
+}
+
+/// `POST /api/v1/account/{id}/delete`
+pub(crate) async fn delete(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Id>, Error> {
+    let text = path.map(|Path(text)| text).unwrap_or_default();
+    // What no account can be called is none: who may not do this is told so whatever the id.
+    let id = AccountId::parse(&text).unwrap_or_else(|_| AccountId::never());
+    broker.delete_account(&caller, &id).await?;
+    Ok(Json(Id { id: id.to_string() }))
 }
 
 fn shape(account: Account) -> wire::Account {

@@ -11,6 +11,7 @@ pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod repeat;
+pub(crate) mod revocation;
 pub(crate) mod secret;
 mod stream;
 pub(crate) mod template;

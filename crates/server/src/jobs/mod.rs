@@ -6,12 +6,12 @@ use crate::{broker::Broker, error::Error};
 
 /// How often old creates and links are forgotten, and deletions that were interrupted go on.
 const EVERY: Duration = Duration::from_mins(1);
-/// How often grants are looked for that have to be renewed.
+/// How often grants are looked for that have to be renewed or revoked.
 const OFTEN: Duration = Duration::from_secs(1);
 
 /// Runs the background work until the task is dropped.
 pub async fn run(broker: Broker) {
-    tokio::join!(housekeeping(&broker), renewals(&broker));
+    tokio::join!(housekeeping(&broker), renewals(&broker), revocations(&broker));
 }
 
 async fn housekeeping(broker: &Broker) {
@@ -19,8 +19,10 @@ async fn housekeeping(broker: &Broker) {
     loop {
         ticks.tick().await;
         log("interrupted deletions", broker.finish_deletions().await);
+        log("deleted accounts", broker.finish_accounts().await);
         log("old creates", broker.forget_creations().await);
         log("old links", broker.forget_links().await);
+        log("old revocations", broker.forget_revocations().await);
     }
 }
 
@@ -29,6 +31,17 @@ async fn renewals(broker: &Broker) {
     loop {
         ticks.tick().await;
         log("renewals at providers", broker.renew_due().await);
+    }
+}
+
+async fn revocations(broker: &Broker) {
+    let mut ticks = ticks(OFTEN);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = broker.revocation_queued() => {}
+        }
+        log("revocations at providers", broker.revoke_due().await);
     }
 }
 

@@ -3,13 +3,17 @@
 
 mod device;
 mod discover;
+mod endpoint;
 mod memory;
 mod register;
+mod revoke;
 mod token;
 
 pub(crate) use self::{
     device::NoCode,
     discover::{Discovered, Discovery, NotDiscovered},
+    endpoint::Endpoint,
     register::{Unregistered, register},
+    revoke::Revoked,
     token::{Answer, Failure, TokenEndpoint, refusal},
 };

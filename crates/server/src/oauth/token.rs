@@ -7,15 +7,11 @@ use keyfob_core::{
     random::Random,
     time::Timestamp,
 };
-use reqwest::{
-    Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
-};
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::egress::{self, Egress, Request, SendError};
+use super::endpoint::{Endpoint, Lost};
+use crate::egress::{self, Egress, SendError};
 
 /// What became of a request for tokens.
 #[derive(Debug)]
@@ -106,27 +102,13 @@ impl TokenEndpoint<'_> {
         now: Timestamp,
         limit: Duration,
     ) -> Result<(egress::Answer, Form), Failure> {
-        let mut form = form.clone();
-        let audience = self.url.as_str();
-        let authorization =
-            self.client.authenticate(attempt, audience, &mut form, now, self.random);
-        let authorization = authorization.map_err(|error| Failure::not_sent(error.to_string()))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form_type);
-        if let Some(authorization) = authorization {
-            let Ok(value) = HeaderValue::try_from(authorization.expose_secret()) else {
-                let text = "the client's id or secret cannot be sent in a header";
-                return Err(Failure::not_sent(text.into()));
-            };
-            headers.insert(AUTHORIZATION, value);
-        }
-        let body = Some(form.encode());
-        let url = to.clone();
-        let request = Request { method: Method::POST, url, headers, body, limit };
-        let answer = self.egress.send(request).await.map_err(|error| failed(&error))?;
-        Ok((answer, form))
+        let Self { egress, url, client, random } = *self;
+        let endpoint = Endpoint { egress, url: to, audience: url, client, random };
+        let answered = endpoint.post(form, attempt, now, limit).await;
+        answered.map_err(|lost| match lost {
+            Lost::NoProof(problem) => Failure::not_sent(problem),
+            Lost::NotAnswered(error) => failed(&error),
+        })
     }
 }
 

@@ -163,7 +163,8 @@ async fn what_an_interrupted_deletion_left_is_not_there_for_anybody_and_is_remov
     connect(&app.backend(), &contact, &secret, json!({"value": CANARY})).await.ok();
     connect_many(&app, &account, &secret, MANY);
     app.database().execute(&format!(
-        "INSERT INTO deletion SELECT id, account_id, config, 0, NULL, NULL FROM secret;
+        "INSERT INTO deletion (secret_id, account_id, config, type, removed)
+             SELECT id, account_id, config, type, 0 FROM secret;
          DELETE FROM secret WHERE id = '{secret}'"
     ));
     app.restart().await;

@@ -13,7 +13,7 @@ use crate::{
     secret,
 };
 
-async fn findings(app: &mut TestApp) -> Vec<Finding> {
+pub(crate) async fn findings(app: &mut TestApp) -> Vec<Finding> {
     findings_with(app, &Allow::default()).await
 }
 
@@ -164,6 +164,29 @@ async fn a_damaged_grant_that_is_queued_to_be_revoked_is_named() {
         assert!(line.contains("revocation row cxn_"), "{line}");
     }
     assert!(text.starts_with("2 sealed values open, 2 rows or values do not"), "{text}");
+}
+
+/// As it is in the middle of a deletion, of a visit to a provider, and after a registration.
+#[tokio::test]
+async fn what_is_sealed_for_a_while_is_opened_where_it_was_sealed() {
+    let mut app = TestApp::new().await;
+    let backend = app.backend();
+    let (account, contact) = (app.account().await, verified_contact(&backend).await);
+    let secret = secret::create(&backend, json!({"config": {"pin": "1"}})).await;
+    backend.post(crate::connection::path(&contact, &secret, "authenticate"), json!({})).await;
+    backend.post(secret::path(&secret, "authenticate"), json!({})).await.ok();
+    app.database().execute(&format!(
+        "INSERT INTO deletion (secret_id, account_id, config, removed)
+             SELECT id, account_id, config, 0 FROM secret;
+         UPDATE authentication SET request = (SELECT config FROM secret);
+         INSERT INTO registration (account_id, secret_id, issuer, client, fence, created_at)
+             SELECT '{account}', id, 'https://issuer.example', config, 1, 1 FROM secret"
+    ));
+    let text = wrong(&findings(&mut app).await, "sealed values");
+    // The secret's config, and the same bytes where they were moved to by a deletion, open.
+    assert!(text.starts_with("2 sealed values open, 2 rows or values do not"), "{text}");
+    let client = format!("registration row {secret} https://issuer.example, column client");
+    assert!(text.contains(&client) && text.contains("column request"), "{text}");
 }
 
 #[tokio::test]

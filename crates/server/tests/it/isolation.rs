@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{SECRETS, TestApp},
-    call::{Call, Caller},
+    call::{Call, Caller, Key},
     connection, contact,
     guard::CANARY,
     secret,
@@ -31,6 +31,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (KEY, "/fetch", "POST", "{}"),
     (KEY, "/update", "POST", r#"{"name":"mine now"}"#),
     (KEY, "/revoke", "POST", "{}"),
+    (ACCOUNT, "/delete", "POST", "{}"),
     (CONTACT, "/fetch", "GET", ""),
     (CONTACT, "/update", "POST", r#"{"name":"mine now"}"#),
     (CONTACT, "/delete", "POST", "{}"),
@@ -57,6 +58,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
 const ENTRY: &str = "/api/v2/totp/secrets/{id}";
 const CODE: &str = "/api/v2/totp/code/{id}";
 const KEY: &str = "/api/v1/key/{id}";
+const ACCOUNT: &str = "/api/v1/account/{id}";
 const CONTACT: &str = "/api/v1/contact/{contact}";
 const SECRET: &str = "/api/v1/secret/{secret}";
 /// What accounts may do that a secret's visibility lets in.
@@ -156,6 +158,26 @@ async fn keys_of_others_look_like_keys_that_are_not_there() {
     let fetched = app.owner().get(fetch).await.ok();
     assert_eq!(fetched["name"], "another");
     assert_eq!(fetched["revokedAt"], Value::Null);
+}
+
+/// Nor is one's own account, its parent, or a child of a child there to be deleted.
+#[tokio::test]
+async fn accounts_of_others_look_like_accounts_that_are_not_there() {
+    let app = TestApp::new().await;
+    let parent = app.account().await.to_string();
+    let made = async |caller: &Caller| {
+        let answer = caller.post("/api/v1/account/create", json!({})).await.ok();
+        let child = app.anonymous().with_token(&Key::from_answer(&answer["key"]));
+        (child, answer["id"].as_str().unwrap().to_owned())
+    };
+    let (child, own) = made(&app.owner()).await;
+    let (_, sibling) = made(&app.owner()).await;
+    let (grandchild, _) = made(&child).await;
+    let (_, grandgrandchild) = made(&grandchild).await;
+    let mut ids = vec!["acc_00000000000000000000000001", &parent, &own, &sibling, &grandgrandchild];
+    ids.extend(MALFORMED);
+    all_are_alike(404, &child, ids, |caller, id| calls(caller, &[ACCOUNT], id)).await;
+    grandchild.get("/api/v1/account/fetch").await.ok();
 }
 
 #[tokio::test]

@@ -26,7 +26,18 @@ fn grant(contact: u32, secret: u32) -> Connection {
 fn queued(contact: u32, secret: u32) -> Revocation {
     let Connection { account, id, contact, secret, value, .. } = grant(contact, secret);
     let (contact, secret_account, config) = (Some(contact), account_id(1), Some(sealed(100)));
-    Revocation { account, id, contact, secret, secret_account, value, config, created_at: at(5) }
+    let (secret_type, created_at) = (SecretType::Plain, at(5));
+    Revocation {
+        account,
+        id,
+        contact,
+        secret,
+        secret_account,
+        secret_type,
+        value,
+        config,
+        created_at,
+    }
 }
 
 /// Contacts 1 and 2 of account 1, and contact 1 of account 2, have grants of secrets 1 and 2, and a bearer

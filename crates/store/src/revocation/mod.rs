@@ -1,10 +1,22 @@
-//! Table `revocation`: grants that still have to be revoked at their provider, after what held them is
-//! gone. They are moved as they are sealed; who works the queue opens them at the place they came from.
+//! Table `revocation`: grants that have to be revoked at their provider, after what held them is gone. They
+//! are moved as they are sealed; who works the queue (`worker`) opens them at the place they came from. What
+//! has ended holds nothing sealed any more, and tells for a while how it went (`progress`).
+
+mod progress;
+mod worker;
 
 use keyfob_core::{
     crypto::Sealed,
     id::{AccountId, ConnectionId, ContactId, SecretId},
+    secret::SecretType,
     time::Timestamp,
+};
+
+pub use self::{
+    progress::{Outcome, Progress, forget, list_progress, list_progress_newest},
+    worker::{
+        Again, Leased, Waiting, end, lease, list_due, list_unsorted, next_host, put_off, sort,
+    },
 };
 
 use crate::{
@@ -26,6 +38,8 @@ pub struct Revocation {
     pub secret: SecretId,
     /// Whose secret it was.
     pub secret_account: AccountId,
+    /// What the secret was: it says what its config means.
+    pub secret_type: SecretType,
     /// The grant, sealed for the connection's row, or for that of the shared secret.
     pub value: Sealed,
     /// The secret's config, sealed for the secret's row.
@@ -47,11 +61,13 @@ macro_rules! queue {
             revocation,
             concat!(
                 "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id,
-                                         value, config, created_at, due_at)
+                                         secret_type, value, config, created_at, due_at)
                  SELECT connection.account_id, connection.id, connection.contact_id,
                         connection.secret_id, ",
                 $table,
-                ".account_id, connection.value, ",
+                ".account_id, ",
+                $table,
+                ".type, connection.value, ",
                 $table,
                 ".config, CAST($1 AS BIGINT), CAST($1 AS BIGINT)
                  FROM connection JOIN ",
@@ -69,16 +85,17 @@ macro_rules! queue {
 pub fn insert(tx: &mut WriteTx<'_>, new: &Revocation) -> Result<(), StoreError> {
     let insert = sql!(
         revocation,
-        "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id, value,
-                                 config, created_at, due_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)"
+        "INSERT INTO revocation (account_id, id, contact_id, secret_id, secret_account_id,
+                                 secret_type, value, config, created_at, due_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)"
     );
-    let params: [&dyn Bind; 8] = [
+    let params: [&dyn Bind; 9] = [
         &new.account.as_str(),
         &new.id.as_str(),
         &new.contact.as_ref().map_or("", ContactId::as_str),
         &new.secret.as_str(),
         &new.secret_account.as_str(),
+        &new.secret_type.as_str(),
         &new.value.as_bytes(),
         &new.config.as_ref().map(Sealed::as_bytes),
         &new.created_at.as_millis(),
@@ -133,6 +150,14 @@ pub fn queue_deleted(
     tx.execute(queue, &[&now, &secret.as_str(), &account.as_str(), &contact.as_str()])
 }
 
+macro_rules! columns {
+    () => {
+        "id, account_id, contact_id, secret_id, secret_account_id, secret_type, value, config,
+         created_at"
+    };
+}
+use columns;
+
 /// Up to `limit` of the account's grants that wait to be revoked, after the one that was connection `after`,
 /// by the age of what were connections.
 pub fn list(
@@ -143,8 +168,12 @@ pub fn list(
 ) -> Result<Page<Revocation, ConnectionId>, StoreError> {
     let list = sql!(
         revocation,
-        "SELECT id, account_id, contact_id, secret_id, secret_account_id, value, config, created_at
-         FROM revocation WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM revocation WHERE account_id = $1 AND id > $2 AND outcome IS NULL
+             ORDER BY id LIMIT $3"
+        )
     );
     let after = after.map_or("", ConnectionId::as_str);
     let params: [&dyn Bind; 3] = [&account.as_str(), &after, &i64::from(limit)];
@@ -152,16 +181,22 @@ pub fn list(
 }
 
 fn read(row: &Row<'_>) -> Result<Revocation, StoreError> {
+    let secret_type = row.get::<Option<String>>(5)?;
+    let secret_type = secret_type.map_or(Some(SecretType::OAuth), |word| SecretType::parse(&word));
     Ok(Revocation {
         id: ConnectionId::from_stored(&row.get::<String>(0)?),
         account: AccountId::from_stored(&row.get::<String>(1)?),
-        contact: Some(row.get::<String>(2)?)
-            .filter(|id| !id.is_empty())
-            .map(|id| ContactId::from_stored(&id)),
+        contact: contact(row.get(2)?),
         secret: SecretId::from_stored(&row.get::<String>(3)?),
         secret_account: AccountId::from_stored(&row.get::<String>(4)?),
-        value: Sealed::from_stored(row.get(5)?),
-        config: row.get::<Option<Vec<u8>>>(6)?.map(Sealed::from_stored),
-        created_at: row.time(7)?,
+        secret_type: secret_type.ok_or_else(|| row.damaged("secret_type"))?,
+        value: Sealed::from_stored(row.get(6)?),
+        config: row.get::<Option<Vec<u8>>>(7)?.map(Sealed::from_stored),
+        created_at: row.time(8)?,
     })
+}
+
+/// The contact in its column, which is empty for the one value of a shared secret.
+fn contact(column: String) -> Option<ContactId> {
+    Some(column).filter(|id| !id.is_empty()).map(|id| ContactId::from_stored(&id))
 }
