@@ -85,7 +85,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     while servers.join_next().await.is_some() {}
     jobs.abort();
     // What a provider has granted must be stored before the database is closed.
-    broker.finish_renewals().await;
+    broker.finish_requests().await;
     tokio::task::spawn_blocking(move || broker.close()).await.context("closing the database")?;
     Ok(())
 }

@@ -373,6 +373,11 @@ impl Error {
         Parts { status, code, message, retry_after, permanent }
     }
 
+    /// Whether it may be otherwise when it is tried again.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_)) && !self.is_damage()
+    }
+
     /// Whether what is stored does not open.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::Internal(source) if source.is::<Damaged>())

@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::time::Timestamp;
 
 /// The longest life that is believed, in seconds: ten years.
+const SHORTEST: f64 = 1.0;
 const LONGEST: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
 
 /// An object, and the one that wipes it.
@@ -147,11 +148,12 @@ impl<'a> Fields<'a> {
         .filter(|number: &f64| number.is_finite())
     }
 
-    /// How long something lives, given in seconds; ten years at the most. Zero and less is none: nobody
+    /// How long something lives, given in seconds; one at least, or each use would be a renewal, and ten years
+    /// at the most. Zero and less is none: nobody
     /// hands out what has ended, and some mean by it that there is no end.
     pub(super) fn lifetime(self, name: &str) -> Option<Duration> {
         let seconds = self.number(name).filter(|seconds| *seconds > 0.0)?;
-        Some(Duration::from_secs_f64(seconds.min(LONGEST)))
+        Some(Duration::from_secs_f64(seconds.clamp(SHORTEST, LONGEST)))
     }
 
     /// Scopes, separated by blanks: from a text with blanks (RFC 6749 section 3.3) or commas (GitHub,
@@ -190,7 +192,7 @@ mod tests {
         for value in [json!(3600), json!(3600.0), json!("3600"), json!(" 3600.0 ")] {
             assert_eq!(lifetime(value.clone()), hour, "{value}");
         }
-        assert_eq!(lifetime(json!("0.5")), Some(Duration::from_millis(500)));
+        assert_eq!(lifetime(json!("0.001")), Some(Duration::from_secs(1)));
         let ten_years = Some(Duration::from_hours(10 * 365 * 24));
         for value in [json!(1e300), json!(u64::MAX), json!("315360001")] {
             assert_eq!(lifetime(value.clone()), ten_years, "{value}");

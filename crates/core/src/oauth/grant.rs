@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
@@ -46,6 +47,9 @@ pub struct Grant {
     pub method: Option<AuthMethod>,
     /// What it is for (RFC 8707), where that was told: each refresh says it again.
     pub resource: Option<String>,
+    /// What the refresh token that it came with is known by, where it came from elsewhere: who sends the same
+    /// import again must not put what is used up in the place of what it was renewed to.
+    pub imported: Option<String>,
 }
 
 /// The registered client of a [`Grant`].
@@ -75,7 +79,16 @@ impl Grant {
             client: None,
             method: None,
             resource: None,
+            imported: None,
         }
+    }
+
+    /// The same grant, as one that came from elsewhere.
+    #[must_use]
+    pub fn imported(self) -> Self {
+        let token = self.refresh_token.as_ref();
+        let imported = token.map(|token| HEXLOWER.encode(&Sha256::digest(token.expose_secret())));
+        Self { imported, ..self }
     }
 
     /// The grant after a refresh: what the answer leaves out stays as it is. A refresh token that comes
@@ -97,6 +110,7 @@ impl Grant {
             client: self.client.clone(),
             method: self.method,
             resource: self.resource.clone(),
+            imported: self.imported.clone(),
         }
     }
 
@@ -172,6 +186,7 @@ impl Grant {
             token_url: text("tokenUrl"),
             revoke_url: text("revokeUrl"),
             client: fields.object("client").and_then(client),
+            imported: text("imported"),
             method: fields.text("tokenEndpointAuthMethod").and_then(AuthMethod::parse),
             resource: text("resource"),
         })
@@ -196,6 +211,7 @@ impl Grant {
             ("tokenUrl", text(&self.token_url)),
             ("revokeUrl", text(&self.revoke_url)),
             ("client", client),
+            ("imported", text(&self.imported)),
             ("tokenEndpointAuthMethod", self.method.map(|method| method.as_str().into())),
             ("resource", text(&self.resource)),
         ]))
@@ -270,6 +286,16 @@ mod tests {
 
     fn jwt(claims: &str) -> String {
         format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(claims.as_bytes()))
+    }
+
+    #[test]
+    fn an_import_is_known_again_after_it_was_renewed() {
+        let first = grant(HOUR).imported();
+        let renewed = first.renewed(tokens("a2", Some("r2"), None), NOW, None);
+        let stored = Grant::parse(&renewed.to_bytes()).unwrap();
+        assert_eq!(stored.imported, grant(HOUR).imported().imported);
+        assert_eq!(stored.imported.as_deref().map(str::len), Some(64));
+        assert_eq!(grant(HOUR).imported, None);
     }
 
     #[test]

@@ -71,6 +71,14 @@ impl TokenAnswer {
         if answer.text("token_type").is_some_and(needs_proof) {
             return Self::Unclear("the provider's access token needs a proof with each use");
         }
+        let is_long = |token: &str| token.len() > LONGEST_TOKEN;
+        if [answer.text("access_token"), answer.text("refresh_token")]
+            .into_iter()
+            .flatten()
+            .any(is_long)
+        {
+            return Self::Unclear("the provider's token is longer than 32 KiB");
+        }
         let is_visible = |token: &&str| token.bytes().all(|byte| byte.is_ascii_graphic());
         let Some(access_token) = answer.text("access_token").filter(is_visible) else {
             return Self::Unclear("the provider's access token has characters that cannot be sent");
@@ -80,10 +88,15 @@ impl TokenAnswer {
             refresh_token: answer.secret("refresh_token"),
             expires_in: answer.lifetime("expires_in").or_else(|| old_lifetime(answer)),
             refresh_token_expires_in: answer.lifetime("refresh_token_expires_in"),
-            scope: answer.scope("scope"),
+            scope: answer.scope("scope").filter(|scope| scope.len() <= LONGEST_SCOPE),
         })
     }
 }
+
+/// The longest token that is kept, in bytes: as long as what people hand over.
+const LONGEST_TOKEN: usize = 32 * 1024;
+/// The longest list of scopes that is kept, in bytes; a longer one is not told.
+const LONGEST_SCOPE: usize = 8 * 1024;
 
 /// Facebook's `expires` of old. Where others mean a moment by it, it is longer than a year.
 fn old_lifetime(answer: Fields<'_>) -> Option<Duration> {
@@ -132,6 +145,16 @@ mod tests {
         assert_eq!(exposed(tokens.refresh_token.as_ref()), Some("tGzv3JOkF0XG5Qx2TlKWIA"));
         assert_eq!(tokens.expires_in, Some(Duration::from_hours(1)));
         assert_eq!(tokens.scope.as_deref(), Some("a b"));
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_a_token_or_its_scopes_is_not_kept() {
+        let long = "x".repeat(LONGEST_TOKEN + 1);
+        assert_unclear(200, &format!(r#"{{"access_token":"{long}"}}"#));
+        assert_unclear(200, &format!(r#"{{"access_token":"a","refresh_token":"{long}"}}"#));
+        let scopes = "x ".repeat(LONGEST_SCOPE);
+        let body = format!(r#"{{"access_token":"a","scope":"{scopes}"}}"#);
+        assert_eq!(tokens(JSON, &body).scope, None);
     }
 
     #[test]

@@ -14,14 +14,13 @@ use keyfob_core::{
         authorization::{Callback, check_issuer},
     },
     policy::Action,
-    secret::SecretType,
     ticket::{Ticket, TicketHash},
     time::Timestamp,
 };
 use keyfob_store::{
     Event, ReadTx, WriteTx,
     authentication::{self, Authentication, Outcome},
-    revocation, secret,
+    connection, revocation, secret,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -65,12 +64,15 @@ impl Broker {
     /// up by then.
     pub async fn finish_authorization(&self, back: Return) -> Result<Returned, Error> {
         let broker = self.clone();
-        let finished = tokio::spawn(async move { broker.finish(back).await });
+        let finished = self.spawn(async move { broker.finish(back).await });
         finished.await.map_err(Error::internal)?
     }
 
     async fn finish(&self, back: Return) -> Result<Returned, Error> {
         let state = back.callback.state.as_ref().ok_or(LinkProblem::Unknown)?.hash();
+        // Anybody can send states that nobody has given out: those cost a look, and no turn of the writer.
+        let asked = self.read(move |tx| Ok(authentication::find_asked(tx, &state)?)).await?;
+        asked.ok_or(LinkProblem::Unknown)?;
         let taken = match self.take_request(&back, state).await? {
             Step::Over(returned) => return Ok(returned),
             Step::Exchange(taken) => taken,
@@ -220,7 +222,7 @@ impl Broker {
         grant: Grant,
     ) -> Result<Returned, Error> {
         let (now, broker) = (self.now()?, self.clone());
-        let stored = self.write(move |tx| {
+        let stored = self.persist(move |tx| {
             let browser = visit.browser.as_ref().ok_or(LinkProblem::OtherBrowser)?.hash();
             let open = match broker.hold_link(tx, &visit, &browser, now) {
                 Ok(open) => open,
@@ -243,7 +245,8 @@ impl Broker {
         stored
     }
 
-    /// Has a grant revoked that nobody waits for any more; the event that tells so.
+    /// Has a grant revoked that nobody waits for any more, unless there is another one: to many providers both
+    /// are the same, and would end together. The event that tells so.
     fn drop_grant(
         &self,
         tx: &mut WriteTx<'_>,
@@ -254,13 +257,21 @@ impl Broker {
     ) -> Result<Event, Error> {
         let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
         let holder = link.holder();
-        let value = self.seal_grant(tx, &holder, grant)?;
         // The secret may be what went away meanwhile; the grant knows where it came from.
         let secret = match secret::account_of(tx, &holder.secret)? {
             Some(account) => secret::find(tx, &account, &holder.secret)?,
             None => None,
         };
-        revocation::insert(tx, &self.to_revoke(&holder, secret.as_ref(), value, now))?;
+        let has_other = match &holder.contact {
+            Some(contact) => {
+                connection::find(tx, &holder.account, contact, &holder.secret)?.is_some()
+            }
+            None => secret.as_ref().is_some_and(|secret| secret.value.is_some()),
+        };
+        if !has_other {
+            let value = self.seal_grant(tx, &holder, grant)?;
+            revocation::insert(tx, &self.to_revoke(&holder, secret.as_ref(), value, now))?;
+        }
         Ok(refused(&link, &visit.origin, error, now))
     }
 }

@@ -37,7 +37,7 @@ impl Broker {
     /// away: a client may be registered by then.
     pub async fn begin_at_provider(&self, visit: &Visit, proof: &str) -> Result<Begun, Error> {
         let (broker, visit, proof) = (self.clone(), visit.clone(), proof.to_owned());
-        let begun = tokio::spawn(async move { broker.begin(&visit, &proof).await });
+        let begun = self.spawn(async move { broker.begin(&visit, &proof).await });
         begun.await.map_err(Error::internal)?
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use keyfob_core::secret::SecretType;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use url::Url;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{config_rule, template};
@@ -28,6 +29,17 @@ const OVERRIDES: [&str; 7] =
 /// client that it does not belong to.
 const CREDENTIALS: [&str; 5] =
     ["clientSecret", "clientSecrets", "clientKey", "clientKeyId", "clientKeyAlgorithm"];
+/// Where a client's secrets, and what they obtain, are sent.
+const ENDPOINTS: [&str; 6] = [
+    "tokenUrl",
+    "revokeUrl",
+    "deviceAuthorizationUrl",
+    "authorizationUrl",
+    "issuer",
+    "resourceUrl",
+];
+/// What says so in their place.
+const STANDS_FOR: [&str; 6] = ["template", "parameters", "reference", "secretId", "id", "params"];
 /// The largest config, in bytes of JSON.
 const LARGEST: usize = 64 * 1024;
 /// More of a path to a value is not repeated.
@@ -124,6 +136,25 @@ impl Config {
         secrets.filter(|text| !text.is_empty()).map(SecretString::from).collect()
     }
 
+    /// Where this config would have secrets sent that are kept from `before`, and `before` did not: whoever may
+    /// change where they go must not get to see them that way. `None` if none is kept, or none goes elsewhere.
+    fn moves_kept_secrets(&self, before: &Self) -> Option<&'static str> {
+        let is_kept = |value: &Value| value.as_str() == Some(MASK);
+        let keeps = CREDENTIALS.iter().filter_map(|name| self.0.get(*name)).any(|value| {
+            is_kept(value) || value.as_array().is_some_and(|list| list.iter().any(is_kept))
+        });
+        let host = |config: &Self, name: &str| {
+            let url = config.text(name).and_then(|text| Url::parse(text).ok());
+            url.map(|url| url.origin().ascii_serialization())
+        };
+        let known: Vec<_> = ENDPOINTS.iter().filter_map(|name| host(before, name)).collect();
+        let leads_away = |name: &&&str| host(self, name).is_some_and(|host| !known.contains(&host));
+        let stands_for_another = |name: &&&str| self.0.get(**name) != before.0.get(**name);
+        let moved = ENDPOINTS.iter().find(leads_away);
+        let moved = moved.or_else(|| STANDS_FOR.iter().find(stands_for_another));
+        moved.filter(|_| keeps).copied()
+    }
+
     /// The secret that a reference stands for, as a path names it.
     pub(super) fn reference(&self) -> Option<&str> {
         REFERENCES.iter().find_map(|name| self.text(name))
@@ -163,6 +194,12 @@ impl Config {
 
     /// The same with each mask that came back replaced by what `before` holds there.
     pub(super) fn unmasked(&self, before: Option<&Self>) -> Result<Self, Error> {
+        if let Some(name) = before.and_then(|before| self.moves_kept_secrets(before)) {
+            let text = format!(
+                "\"config.{name}\" leads elsewhere than before, so the client's secret is not kept: send the secret itself instead of \"{MASK}\""
+            );
+            return Err(Error::invalid("bad_request", text));
+        }
         let mut config = self.clone();
         for (name, value) in &mut config.0 {
             let before = before.and_then(|before| before.0.get(name));
@@ -313,6 +350,38 @@ mod tests {
         let mut expected = value(&before);
         expected["credentials"]["none"] = Value::Null;
         assert_eq!(value(&kept), expected);
+    }
+
+    #[test]
+    fn a_secret_that_is_kept_goes_nowhere_else_than_before() {
+        let before = config(json!({
+            "clientSecret": "a", "clientSecrets": ["b"], "clientId": "c",
+            "tokenUrl": "https://id.example/token", "template": "x", "parameters": {"d": "e"},
+        }));
+        let changed = |change: Value| {
+            let mut changed = Value::Object(before.masked());
+            changed.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            config(changed).unmasked(Some(&before))
+        };
+        for same in [
+            json!({}),
+            json!({"tokenUrl": "https://id.example/v2/token", "revokeUrl": "https://id.example/r"}),
+            json!({"tokenUrl": "https://evil.example/", "clientSecret": "mine", "clientSecrets": null}),
+        ] {
+            assert!(changed(same.clone()).is_ok(), "{same}");
+        }
+        for moved in [
+            json!({"tokenUrl": "https://evil.example/token"}),
+            json!({"tokenUrl": "https://id.example:8443/token"}),
+            json!({"revokeUrl": "https://evil.example/"}),
+            json!({"issuer": "https://evil.example/", "tokenUrl": null}),
+            json!({"template": "y"}),
+            json!({"parameters": {"d": "evil"}}),
+            json!({"tokenUrl": "https://evil.example/", "clientSecret": "mine"}),
+        ] {
+            let error = changed(moved.clone()).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("leads elsewhere"), "{moved}: {error}");
+        }
     }
 
     #[test]

@@ -63,11 +63,37 @@ impl Broker {
                 let text = "Cannot connect secret for this secret configuration";
                 return Err(Error::conflict(text));
             }
-            let secret = broker.store_connection(tx, &caller, &contact, &usable, &handed, now)?;
-            let event = told(&caller, now, Action::ConnectionConnect, &contact.id, &secret);
+            let secret = usable.secret.id.clone();
+            let mut event = told(&caller, now, Action::ConnectionConnect, &contact.id, &secret);
+            if broker.is_imported(tx, &caller, &contact, &usable, &handed, now)? {
+                event.result = "repeated";
+                return Ok(tx.commit(event, secret));
+            }
+            broker.store_connection(tx, &caller, &contact, &usable, &handed, now)?;
             Ok(tx.commit(event, secret))
         })
         .await
+    }
+
+    /// Whether this very grant was handed over before and works: a caller whose answer was lost sends it again,
+    /// and what it holds may be used up by now.
+    fn is_imported(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+        contact: &Contact,
+        usable: &Usable,
+        handed: &Handed,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if usable.secret_type != SecretType::OAuth {
+            return Ok(false);
+        }
+        let given = credential::grant(handed, &usable.config, now)?;
+        let there = self.held(tx, &holder(caller, contact, usable))?;
+        let works = there.filter(|there| there.place.broken().is_none());
+        let there = works.and_then(|there| there.grant?.imported);
+        Ok(there.is_some() && there == given.imported)
     }
 
     /// Stores what was handed over for a secret that may be used. Contact and secret are held.

@@ -135,20 +135,41 @@ pub(super) fn grant(handed: &Handed, config: &Config, now: Timestamp) -> Result<
         refresh_token_expires_in: None,
         scope: scopes.clone(),
     };
-    Ok(Grant::obtained(tokens, now, provider::assumed_lifetime(config)))
+    let grant = Grant::obtained(tokens, now, provider::assumed_lifetime(config)).imported();
+    // It is renewed and revoked at the hosts that it is imported for, and at no other.
+    let text = |name| config.text(name).map(str::to_owned);
+    Ok(Grant { token_url: text("tokenUrl"), revoke_url: text("revokeUrl"), ..grant })
 }
 
 /// The grant in a value that was given to a shared secret: JSON with an `accessToken`, or that token alone.
-pub(super) fn grant_in(value: &str, now: Timestamp) -> Result<Grant, Error> {
-    if let Some(grant) = Grant::parse(value.as_bytes()) {
-        return Ok(grant);
+pub(super) fn grant_in(
+    value: &SecretString,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Grant, Error> {
+    let Some(given) = Grant::parse(value.expose_secret().as_bytes()) else {
+        return token_alone(value.expose_secret(), now);
+    };
+    let end = given.refresh_token_expires_at;
+    if end.is_some_and(|end| end > now.plus(LONGEST_LIFE)) {
+        return Err(wrong("\"refreshTokenExpiresAt\" must be within the next ten years"));
     }
     let imported = Imported {
-        access_token: value.into(),
-        refresh_token: None,
-        expires_at: None,
-        scopes: None,
+        access_token: given.access_token,
+        refresh_token: given.refresh_token,
+        expires_at: given.access_token_expires_at,
+        scopes: given.scope,
     };
+    let grant = grant(&Handed::Grant(imported), config, now)?;
+    Ok(Grant { refresh_token_expires_at: end, ..grant })
+}
+
+/// A token of which nothing is known but what it says itself.
+pub(super) fn token_alone(token: &str, now: Timestamp) -> Result<Grant, Error> {
+    let token = token.into();
+    check(&token, SecretType::Bearer, &Config::default(), now).map_err(|why| wrong(&why.0))?;
+    let imported =
+        Imported { access_token: token, refresh_token: None, expires_at: None, scopes: None };
     grant(&Handed::Grant(imported), &Config::default(), now)
 }
 

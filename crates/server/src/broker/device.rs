@@ -133,7 +133,7 @@ impl Broker {
     /// Polls, if it is time; whoever looks at the page does not wait long for it, and does not end it.
     pub(super) async fn poll_for_page(&self, visit: &Visit) {
         let (broker, visit) = (self.clone(), visit.clone());
-        let polled = tokio::spawn(async move {
+        let polled = self.spawn(async move {
             if let Err(error) = broker.poll(&visit).await {
                 error.log("device");
             }

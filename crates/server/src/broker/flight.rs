@@ -4,12 +4,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use keyfob_store::refresh::Holder;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     Broker,
@@ -32,9 +35,28 @@ impl Flights {
         // Whoever panicked while holding it left a map that is as good as any.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn any(&self) -> Option<Landing> {
-        self.all().values().next().cloned()
+/// What is under way at providers, whose answers must be stored before the database is closed.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    count: watch::Sender<usize>,
+    is_stopping: AtomicBool,
+}
+
+/// One of them.
+pub(super) struct Underway(watch::Sender<usize>);
+
+impl UnderWay {
+    fn begin(&self) -> Underway {
+        self.count.send_modify(|count| *count += 1);
+        Underway(self.count.clone())
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -69,7 +91,7 @@ impl Broker {
     async fn fly(&self, holder: &Holder, need: Need) -> Renewal {
         let mut landing = self.board(holder, need);
         let landed = landing.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
-        landed.unwrap_or_else(|| Renewal::Failed("Keyfob could not do it now".into()))
+        landed.unwrap_or_else(|| Renewal::Stuck)
     }
 
     fn board(&self, holder: &Holder, need: Need) -> Landing {
@@ -80,7 +102,7 @@ impl Broker {
         let (ended, landing) = watch::channel(None);
         flights.insert(holder.clone(), landing.clone());
         let place = Place { broker: self.clone(), holder: holder.clone() };
-        tokio::spawn(async move {
+        self.spawn(async move {
             let renewal = place.broker.renew(&place.holder, &need).await;
             // Before it is told: whoever asks from now on begins anew.
             drop(place);
@@ -95,16 +117,32 @@ impl Broker {
         self.inner.flights.all().len()
     }
 
-    /// Waits until no renewal is under way, for as long as one can take.
-    pub async fn finish_renewals(&self) {
-        let landed = async {
-            while let Some(mut landing) = self.inner.flights.any() {
-                // An error means that it has ended as well.
-                let _ = landing.wait_for(Option::is_some).await;
-                tokio::task::yield_now().await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, landed).await.is_err() {
+    /// A task of its own for what must not end with its caller, and is waited for by a stop.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let underway = self.inner.under_way.begin();
+        tokio::spawn(async move {
+            let done = task.await;
+            drop(underway);
+            done
+        })
+    }
+
+    /// Whether nothing is to be begun any more that nobody waits for.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.inner.under_way.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Begins nothing more at providers by itself, and waits until nothing is under way there, for as long as one
+    /// request can take.
+    pub async fn finish_requests(&self) {
+        let under_way = &self.inner.under_way;
+        under_way.is_stopping.store(true, Ordering::Relaxed);
+        let mut count = under_way.count.subscribe();
+        let finished = count.wait_for(|count| *count == 0);
+        if tokio::time::timeout(PATIENCE, finished).await.is_err() {
             tracing::warn!("stopping while a provider has not answered yet");
         }
     }

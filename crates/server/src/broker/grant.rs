@@ -20,8 +20,12 @@ use keyfob_store::{
 };
 
 use super::{
-    Broker, Caller, Config, Origin, SecretRef, connection::CONNECTION, credential, provider,
-    renewal::Need, secret::SECRET, usable::Usable,
+    Broker, Caller, Config, Origin, SecretRef,
+    connection::CONNECTION,
+    credential, provider,
+    renewal::Need,
+    secret::SECRET,
+    usable::{Shared, Usable},
 };
 use crate::error::{Damaged, Error};
 
@@ -42,10 +46,8 @@ pub(super) struct Held {
     pub(super) grant: Option<Grant>,
     /// The config at the end of the secret's references.
     pub(super) config: Config,
-    /// Whose secret it is, its own type, and its own config, sealed.
-    pub(super) secret_account: AccountId,
-    pub(super) secret_type: SecretType,
-    pub(super) sealed_config: Option<Sealed>,
+    /// The secret, as it says itself what it is.
+    pub(super) secret: Secret,
     /// How it is kept alive, if it is.
     pub(super) refresh: Option<Refresh>,
 }
@@ -183,7 +185,9 @@ const fn refreshes(holder: &Holder) -> Action {
 /// references unless it has one of its own.
 pub(super) fn shared_holder(usable: &Usable) -> Holder {
     let (account, secret) = match &usable.shared {
-        Some((permit, _)) => (permit.account().clone(), SecretId::from_stored(permit.row())),
+        Some(Shared { permit, .. }) => {
+            (permit.account().clone(), SecretId::from_stored(permit.row()))
+        }
         None => (usable.secret.account.clone(), usable.secret.id.clone()),
     };
     Holder { account, contact: None, secret }
@@ -211,16 +215,7 @@ impl Broker {
         };
         let refresh = refresh::find(tx, holder)?;
         let Usable { secret, config, .. } = usable;
-        Ok(Some(Held {
-            holder: holder.clone(),
-            place,
-            grant,
-            config,
-            secret_account: secret.account,
-            secret_type: secret.secret_type,
-            sealed_config: secret.config,
-            refresh,
-        }))
+        Ok(Some(Held { holder: holder.clone(), place, grant, config, secret, refresh }))
     }
 
     /// The grant in the row that `permit` was given for.
@@ -231,10 +226,10 @@ impl Broker {
         value: &Sealed,
     ) -> Result<Grant, Error> {
         let bytes = self.inner.keyring.open(tx, permit, "value", value)?;
-        let text = std::str::from_utf8(&bytes).ok();
-        // When it was obtained is only known of what says so itself.
-        let found =
-            text.and_then(|text| credential::grant_in(text, Timestamp::from_millis(0)).ok());
+        // A value whose secret came to something else when it was stored may be a token alone.
+        let text = || std::str::from_utf8(&bytes).ok();
+        let alone = || credential::token_alone(text()?, Timestamp::from_millis(0)).ok();
+        let found = Grant::parse(&bytes).or_else(alone);
         let damaged = || Damaged {
             table: permit.table(),
             row: permit.row().to_owned(),
@@ -296,6 +291,25 @@ impl Broker {
         let is_renewable = grant.can_renew(now) || provider::is_of_client(config);
         match host.filter(|_| is_renewable) {
             Some(host) => refresh::plan(tx, holder, &host, grant.renew_at(self.chance())),
+            None => refresh::end(tx, holder).map(drop),
+        }
+    }
+
+    /// Has a grant kept alive as a changed config says. Whoever is renewing it goes on.
+    pub(super) fn replan_refresh(
+        &self,
+        tx: &mut WriteTx<'_>,
+        held: &Held,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (holder, grant) = (&held.holder, held.grant.as_ref());
+        let host = provider::token_host(&held.config, grant);
+        match host.filter(|_| held.can_renew(now) && held.place.broken().is_none()) {
+            Some(host) => {
+                refresh::insert(tx, holder, &host)?;
+                let due_at = grant.and_then(|grant| grant.renew_at(self.chance()));
+                refresh::replan(tx, holder, &host, due_at)
+            }
             None => refresh::end(tx, holder).map(drop),
         }
     }

@@ -9,7 +9,6 @@ use std::{
 
 use futures_util::StreamExt;
 use keyfob_core::{random::shuffled, time::Timestamp};
-use keyfob_store::StoreError;
 
 use super::Broker;
 use crate::error::Error;
@@ -18,6 +17,8 @@ use crate::error::Error;
 const AT_ONCE: usize = 8;
 /// Rows that are looked up at a time. Nodes take them in different orders.
 pub(super) const SOME: u32 = 64;
+/// Providers that are looked up at a time.
+pub(super) const HOSTS: u32 = 1_000;
 /// After so many failures in a row a provider is left alone.
 const PATIENCE: u32 = 8;
 /// For so long, and twice as long each further time.
@@ -124,10 +125,11 @@ impl Asking {
         A: Future<Output = Heard>,
     {
         let due = shuffled(due.await?, &*broker.inner.random);
-        let is_last = due.len() < SOME as usize;
+        let (is_last, mut is_stuck) = (due.len() < SOME as usize, true);
         let mut heard = futures_util::stream::iter(due).map(ask).buffer_unordered(AT_ONCE);
         let mut failures = 0;
         while let Some(heard) = heard.next().await {
+            is_stuck &= heard == Heard::Nothing;
             match heard {
                 Heard::Silence => failures += 1,
                 Heard::Answer => {
@@ -142,23 +144,9 @@ impl Asking {
                 return Ok(false);
             }
         }
-        Ok(!is_last)
+        // Where nothing came of any of them the same would be looked up again, and at once.
+        Ok(!is_last && !is_stuck && !broker.is_stopping())
     }
-}
-
-/// The hosts at which something is due at `now`. `next`: the first one after another, and when.
-pub(super) fn due_hosts(
-    now: Timestamp,
-    mut next: impl FnMut(&str) -> Result<Option<(String, Timestamp)>, StoreError>,
-) -> Result<Vec<String>, StoreError> {
-    let (mut hosts, mut after) = (Vec::new(), String::new());
-    while let Some((host, due_at)) = next(&after)? {
-        if due_at <= now {
-            hosts.push(host.clone());
-        }
-        after = host;
-    }
-    Ok(hosts)
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ impl Broker {
         let Open { contact, usable, .. } = &open;
         let fits = match usable.secret.kind {
             Kind::Personal => contact.is_some(),
-            Kind::Shared => contact.is_none() && !usable.has_value(),
+            Kind::Shared => contact.is_none() && !usable.has_value(now),
         };
         if !fits || !credential::is_connected(usable) {
             return Err(gone());

@@ -130,7 +130,8 @@ impl Broker {
             None => Action::SecretMint,
         };
         let usable = self.usable(tx, caller, action, at)?;
-        if usable.secret.account != *caller.account() {
+        // What is another account's must not be had by way of a reference of one's own either.
+        if usable.secret.account != *caller.account() || !usable.is_of_one_account {
             return Err(Error::Forbidden);
         }
         match (&contact, usable.secret.kind) {
@@ -172,7 +173,7 @@ impl Broker {
         };
         Ok(match self.held(tx, &holder)? {
             Some(held) => from_grant(&held, usable, now),
-            None => missing(usable),
+            None => missing(usable, now),
         })
     }
 
@@ -194,9 +195,9 @@ impl Broker {
                 let permit = caller.decide(Action::ConnectionMint, object)?;
                 found.map(|found| (permit, found.value))
             }
-            None => usable.shared.clone(),
+            None => usable.shared.clone().map(|shared| (shared.permit, shared.value)),
         };
-        let Some((permit, key)) = key else { return Ok(missing(usable)) };
+        let Some((permit, key)) = key else { return Ok(missing(usable, now)) };
         let key = self.open_text(tx, &permit, "value", &key)?;
         let signed = credential::sign(&key, &usable.config, now);
         let signed = signed.map_err(|why| not_mintable(why.into_text()))?;
@@ -221,7 +222,7 @@ impl Broker {
 }
 
 fn from_grant(held: &Held, usable: &Usable, now: Timestamp) -> Source {
-    let (secret, can_connect) = (usable.secret.id.clone(), credential::is_connected(usable));
+    let (secret, can_connect) = (usable.secret.id.clone(), can_connect(usable, now));
     let person = |why: String| Source::Person { secret, why, can_connect };
     let is_broken = held.place.broken().is_some();
     match &held.grant {
@@ -233,15 +234,19 @@ fn from_grant(held: &Held, usable: &Usable, now: Timestamp) -> Source {
         Some(grant) if !held.can_renew(now) && grant.is_expired(now) => {
             person("it has expired".into())
         }
-        None if !held.is_of_client() => missing(usable),
+        None if !held.is_of_client() => missing(usable, now),
         _ => Source::Due(held.holder.clone(), held.need(now)),
     }
 }
 
-fn missing(usable: &Usable) -> Source {
-    let secret = usable.secret.id.clone();
-    let can_connect = credential::is_connected(usable);
+fn missing(usable: &Usable, now: Timestamp) -> Source {
+    let (secret, can_connect) = (usable.secret.id.clone(), can_connect(usable, now));
     Source::Person { secret, why: "it is not connected".into(), can_connect }
+}
+
+/// Whether a person can do something about it at a link.
+fn can_connect(usable: &Usable, now: Timestamp) -> bool {
+    !usable.has_value(now) && credential::is_connected(usable)
 }
 
 fn minted(

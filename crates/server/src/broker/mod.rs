@@ -68,8 +68,13 @@ use url::Url;
 
 pub(crate) use self::creation::Pending;
 use self::{
-    attempt::Attempts, authentication::RecentLinks, caller::Callers, entries::Entries,
-    flight::Flights, hosts::Hosts, keyring::Keyring,
+    attempt::Attempts,
+    authentication::RecentLinks,
+    caller::Callers,
+    entries::Entries,
+    flight::{Flights, UnderWay},
+    hosts::Hosts,
+    keyring::Keyring,
 };
 pub use self::{
     authentication::Link,
@@ -126,6 +131,7 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     flights: Flights,
+    under_way: UnderWay,
     refreshing: Hosts,
     revoking: Hosts,
     revocations: tokio::sync::Notify,
@@ -166,6 +172,7 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             flights: Flights::default(),
+            under_way: UnderWay::default(),
             refreshing: Hosts::default(),
             revoking: Hosts::default(),
             revocations: tokio::sync::Notify::new(),

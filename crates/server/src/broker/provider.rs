@@ -220,10 +220,42 @@ pub(super) fn name(usable: &Usable) -> Option<String> {
     url.host_str().map(str::to_owned)
 }
 
-/// Where tokens are renewed: where the config says, and else where the grant was obtained.
+/// Where tokens are renewed: where the config says, and else where the grant was obtained. A grant goes to the
+/// host only that it came from: whoever may change the config must not get to see it that way.
 pub(super) fn token_endpoint(config: &Config, grant: Option<&Grant>) -> Result<Url, Incomplete> {
-    let obtained = || Url::parse(grant?.token_url.as_deref()?).ok();
-    endpoint(config, "tokenUrl").or_else(obtained).ok_or_else(|| missing("tokenUrl"))
+    let obtained = grant.and_then(|grant| Url::parse(grant.token_url.as_deref()?).ok());
+    match (endpoint(config, "tokenUrl"), obtained) {
+        (Some(named), Some(obtained)) if named.origin() != obtained.origin() => {
+            Err(elsewhere("tokenUrl"))
+        }
+        (named, obtained) => named.or(obtained).ok_or_else(|| missing("tokenUrl")),
+    }
+}
+
+/// Where a grant is revoked, if that is known: where the config says, as far as that is a host that the grant
+/// came with, and else where it came with.
+pub(super) fn revocation_endpoint(
+    config: &Config,
+    grant: &Grant,
+) -> Result<Option<Url>, Incomplete> {
+    let told = |url: &Option<String>| Url::parse(url.as_deref()?).ok();
+    let known = [told(&grant.revoke_url), told(&grant.token_url)];
+    let is_known = |url: &Url| {
+        let mut known = known.iter().flatten().peekable();
+        known.peek().is_none() || known.any(|known| known.origin() == url.origin())
+    };
+    match endpoint(config, "revokeUrl") {
+        Some(named) if is_known(&named) => Ok(Some(named)),
+        Some(_) if known[0].is_none() => Err(elsewhere("revokeUrl")),
+        _ => Ok(known.into_iter().next().flatten()),
+    }
+}
+
+fn elsewhere(name: &str) -> Incomplete {
+    let text = format!(
+        "\"config.{name}\" names another host than the one that has granted this, which is not sent there: connect it anew"
+    );
+    Incomplete(text)
 }
 
 /// The host that tokens are renewed at, with its port: what bounds are kept for.

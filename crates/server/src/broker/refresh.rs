@@ -33,6 +33,10 @@ impl Broker {
             if usable.secret.kind == Kind::Shared {
                 return Err(Error::conflict(NOT_OF_CONTACT));
             }
+            if contact.verified_at.is_none() {
+                let text = "Cannot refresh secret for this secret configuration";
+                return Err(Error::conflict(text));
+            }
             expect_oauth(usable.secret_type)?;
             let (account, contact) = (asking.account().clone(), Some(contact.id));
             Ok(Holder { account, contact, secret: usable.secret.id })

@@ -1,6 +1,12 @@
 //! Renewing grants before anybody waits for it.
 
-use keyfob_store::refresh::{self, Refresh};
+use std::time::Duration;
+
+use keyfob_store::{
+    ReadTx, StoreError, connection,
+    refresh::{self, Holder, Refresh},
+    secret,
+};
 
 use super::{
     Broker,
@@ -8,6 +14,9 @@ use super::{
     renewal::{Need, Renewal},
 };
 use crate::error::Error;
+
+/// For so long a grant is let be that cannot be renewed as things are.
+const PUT_OFF: Duration = Duration::from_hours(1);
 
 impl Broker {
     /// Begins to renew what is due, provider by provider; with how many of them. Does not wait.
@@ -34,30 +43,49 @@ impl Broker {
     }
 
     async fn renew_ahead(&self, grant: Refresh) -> Heard {
-        match self.keep_alive(&grant.holder, Wish::Ahead).await {
+        if self.is_stopping() {
+            return Heard::Nothing;
+        }
+        match self.keep_alive(&grant.holder, Need::Ahead).await {
             Renewal::Failed(_) => Heard::Silence,
-            Renewal::Fresh | Renewal::Broken => Heard::Answer,
+            Renewal::Fresh | Renewal::Refused(_) => Heard::Answer,
             Renewal::Waiting => Heard::Nothing,
-            Renewal::Nothing => {
-                self.forget_refresh(&grant).await;
+            Renewal::Nothing | Renewal::Broken | Renewal::Stuck => {
+                self.set_aside(&grant).await;
                 Heard::Nothing
             }
         }
     }
 
-    /// Forgets that a grant was to be kept alive that is gone, or that nothing renews any more.
-    async fn forget_refresh(&self, grant: &Refresh) {
-        let (broker, holder) = (self.clone(), grant.holder.clone());
-        let forgotten = self.write(move |tx| {
-            let now = broker.now()?;
-            let held = broker.held(tx, &holder)?;
-            if held.is_none_or(|held| !held.can_renew(now)) {
-                refresh::end(tx, &holder)?;
+    /// Forgets that a grant was to be kept alive that has ended. One that cannot be renewed as things are is put
+    /// off: its secret may be changed back, and its row mended.
+    async fn set_aside(&self, grant: &Refresh) {
+        let (broker, grant) = (self.clone(), grant.clone());
+        let set_aside = self.write(move |tx| {
+            let (now, holder) = (broker.now()?, &grant.holder);
+            let is_over = match broker.held(tx, holder) {
+                Ok(Some(held)) => held.place.broken().is_some() || !held.can_renew(now),
+                Ok(None) => !is_there(tx, holder)?,
+                Err(_) => false,
+            };
+            if is_over {
+                refresh::end_lease(tx, holder, grant.fence)?;
+            } else {
+                refresh::put_off(tx, &grant, now.plus(PUT_OFF))?;
             }
             Ok(tx.commit_unaudited(()))
         });
-        if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "a grant that is gone could not be forgotten");
+        if let Err(error) = set_aside.await {
+            tracing::warn!(%error, "a grant that cannot be renewed could not be set aside");
         }
     }
+}
+
+/// Whether the row is there that a grant is in.
+fn is_there(tx: &mut ReadTx<'_>, holder: &Holder) -> Result<bool, StoreError> {
+    let Holder { account, contact, secret } = holder;
+    Ok(match contact {
+        Some(contact) => connection::find(tx, account, contact, secret)?.is_some(),
+        None => secret::find(tx, account, secret)?.is_some(),
+    })
 }

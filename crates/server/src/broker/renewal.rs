@@ -17,10 +17,11 @@ use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{crypto::Sealed, oauth::Form, time::Timestamp};
 use keyfob_store::{
-    ReadTx,
+    WriteTx,
     refresh::{self, Holder, Refresh},
 };
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
 use super::{Broker, grant::Held, provider};
 use crate::{
@@ -57,8 +58,12 @@ pub(super) enum Renewal {
     Nothing,
     /// The provider has ended it: only a person can connect anew.
     Broken,
-    /// It did not work, and will be tried again.
+    /// The provider did not answer as it should. It will be asked again.
     Failed(String),
+    /// The provider, or what the config says of it, does not let it be renewed. It will be tried again.
+    Refused(String),
+    /// Keyfob could not do its part.
+    Stuck,
     /// It is still under way.
     Waiting,
 }
@@ -68,7 +73,7 @@ enum Look {
     Over(Renewal),
     /// Somebody else is at it.
     Elsewhere,
-    Ready(Box<Held>),
+    Ready,
 }
 
 /// The right to ask a provider.
@@ -89,7 +94,7 @@ impl Broker {
             Ok(renewal) => renewal,
             Err(error) => {
                 error.log("renewal");
-                Renewal::Failed("Keyfob could not do it now".into())
+                Renewal::Stuck
             }
         }
     }
@@ -101,9 +106,10 @@ impl Broker {
                 // The background job has other things to do.
                 Look::Elsewhere if matches!(need, Need::Ahead) => return Ok(Renewal::Waiting),
                 Look::Elsewhere => tokio::time::sleep(LOOK_EVERY).await,
-                Look::Ready(_) => {
+                Look::Ready => {
+                    let begun = Instant::now();
                     let Some(lease) = self.lease(holder, need).await? else { continue };
-                    let answer = self.ask_for_tokens(&lease).await;
+                    let answer = self.ask_for_tokens(&lease, begun).await;
                     if let Some(renewal) = self.settle(Arc::new(lease), answer).await? {
                         return Ok(renewal);
                     }
@@ -112,74 +118,63 @@ impl Broker {
         }
     }
 
+    /// What there is to do. Nothing is decided by it: the lease is.
     async fn look_for(&self, holder: &Holder, need: &Need) -> Result<Look, Error> {
         let (now, broker) = (self.now()?, self.clone());
         let (holder, need) = (holder.clone(), need.clone());
-        self.read(move |tx| broker.look(tx, &holder, &need, now)).await
-    }
-
-    /// What there is to do. Looked at before the lease is taken, and once more inside.
-    fn look(
-        &self,
-        tx: &mut ReadTx<'_>,
-        holder: &Holder,
-        need: &Need,
-        now: Timestamp,
-    ) -> Result<Look, Error> {
-        let Some(held) = self.held(tx, holder)? else {
-            return Ok(Look::Over(Renewal::Nothing));
-        };
-        if held.place.broken().is_some() {
-            return Ok(Look::Over(Renewal::Broken));
-        }
-        let due_at = held.refresh.as_ref().and_then(|refresh| refresh.due_at);
-        let is_wanted = match need {
-            Need::Due | Need::Soon => held.is_due(now),
-            Need::Ahead => due_at.is_some_and(|due| due <= now) || held.is_due(now),
-            Need::Forced(seen) => held.place.value() == seen.as_ref(),
-        };
-        if !is_wanted {
-            return Ok(Look::Over(Renewal::Fresh));
-        }
-        if !held.can_renew(now) {
-            return Ok(Look::Over(Renewal::Nothing));
-        }
-        let Some(refresh) = &held.refresh else { return Ok(Look::Ready(Box::new(held))) };
-        if refresh.is_leased(now) {
-            return Ok(Look::Elsewhere);
-        }
-        let is_patient = !matches!(need, Need::Forced(_));
-        if is_patient && refresh.backs_off_until(now).is_some() {
-            let problem = refresh.problem.clone().unwrap_or_default();
-            return Ok(Look::Over(Renewal::Failed(problem)));
-        }
-        Ok(Look::Ready(Box::new(held)))
-    }
-
-    /// Takes the lease, if there is still something to do and nobody was faster.
-    async fn lease(&self, holder: &Holder, need: &Need) -> Result<Option<Lease>, Error> {
-        let (now, broker) = (self.now()?, self.clone());
-        let (holder, need) = (holder.clone(), need.clone());
-        self.write(move |tx| {
-            let Look::Ready(mut held) = broker.look(tx, &holder, &need, now)? else {
-                return Ok(tx.commit_unaudited(None));
+        self.read(move |tx| {
+            let Some(held) = broker.held(tx, &holder)? else {
+                return Ok(Look::Over(Renewal::Nothing));
             };
-            if held.refresh.is_none() {
-                let host = provider::token_host(&held.config, held.grant.as_ref());
-                refresh::plan(tx, &holder, &host.unwrap_or_default(), None)?;
-                held.refresh = refresh::find(tx, &holder)?;
+            let row = held.refresh.as_ref();
+            if let Some(over) = nothing_to_do(&held, row, &need, now) {
+                return Ok(Look::Over(over));
             }
-            let planned = held.refresh.clone();
-            let before = planned.ok_or_else(|| Error::internal("what was planned is not there"))?;
-            let fence = refresh::lease(tx, &before, now, now.plus(LEASE))?;
-            let lease = |fence| Lease { held: *held, fence, since: now, before };
-            Ok(tx.commit_unaudited(fence.map(lease)))
+            Ok(row.map_or(Look::Ready, |row| is_free(row, &need, now)))
         })
         .await
     }
 
+    /// Takes the lease, if there is still something to do and nobody was faster. What there is to do is looked
+    /// at after the lease was taken: whoever had it before has stored what came of it by then, and nobody
+    /// stores anything more. What was read before could be half of what another one has just stored.
+    async fn lease(&self, holder: &Holder, need: &Need) -> Result<Option<Lease>, Error> {
+        let (now, broker) = (self.now()?, self.clone());
+        let (holder, need) = (holder.clone(), need.clone());
+        self.write(move |tx| {
+            let Some(before) = broker.row(tx, &holder)? else {
+                return Ok(tx.commit_unaudited(None));
+            };
+            if !matches!(is_free(&before, &need, now), Look::Ready) {
+                return Ok(tx.commit_unaudited(None));
+            }
+            let Some(fence) = refresh::lease(tx, &before, now, now.plus(LEASE))? else {
+                return Ok(tx.commit_unaudited(None));
+            };
+            let held = broker.held(tx, &holder)?;
+            let held = held.filter(|held| nothing_to_do(held, Some(&before), &need, now).is_none());
+            if held.is_none() {
+                refresh::release(tx, &before, fence)?;
+            }
+            let lease = held.map(|held| Lease { held, fence, since: now, before });
+            Ok(tx.commit_unaudited(lease))
+        })
+        .await
+    }
+
+    /// The row that says how a grant is kept alive, which is made for one that has none.
+    fn row(&self, tx: &mut WriteTx<'_>, holder: &Holder) -> Result<Option<Refresh>, Error> {
+        if let Some(row) = refresh::find(tx, holder)? {
+            return Ok(Some(row));
+        }
+        let Some(held) = self.held(tx, holder)? else { return Ok(None) };
+        let host = provider::token_host(&held.config, held.grant.as_ref());
+        refresh::insert(tx, holder, &host.unwrap_or_default())?;
+        Ok(refresh::find(tx, holder)?)
+    }
+
     /// Asks the provider for new tokens, if there is enough left of the lease.
-    async fn ask_for_tokens(&self, lease: &Lease) -> Answer {
+    async fn ask_for_tokens(&self, lease: &Lease, begun: Instant) -> Answer {
         let Held { config, grant, .. } = &lease.held;
         let incomplete = |error: provider::Incomplete| Answer::Failed(Failure::not_sent(error.0));
         let url = match provider::token_endpoint(config, grant.as_ref()) {
@@ -192,7 +187,9 @@ impl Broker {
             Ok(client) => client,
             Err(error) => return incomplete(error),
         };
-        if self.inner.clock.now().plus(LIMIT) > lease.since.plus(LEASE) {
+        // By both clocks: one may be set meanwhile, and the other stand still with the machine.
+        let is_late = self.inner.clock.now().plus(LIMIT) > lease.since.plus(LEASE);
+        if is_late || begun.elapsed() + LIMIT > LEASE {
             let text = "the database took too long to note that the provider is asked";
             return Answer::Failed(Failure::not_sent(text.into()));
         }
@@ -201,6 +198,40 @@ impl Broker {
         let now = || self.inner.clock.now();
         endpoint.ask(&form(&lease.held), now, LIMIT).await
     }
+}
+
+/// Why there is nothing to renew, if there is not.
+fn nothing_to_do(
+    held: &Held,
+    row: Option<&Refresh>,
+    need: &Need,
+    now: Timestamp,
+) -> Option<Renewal> {
+    if held.place.broken().is_some() {
+        return Some(Renewal::Broken);
+    }
+    let turn = || row.and_then(|row| row.due_at).is_some_and(|due| due <= now);
+    let is_wanted = match need {
+        Need::Due | Need::Soon => held.is_due(now),
+        Need::Ahead => turn() || held.is_due(now),
+        Need::Forced(seen) => held.place.value() == seen.as_ref(),
+    };
+    if !is_wanted {
+        return Some(Renewal::Fresh);
+    }
+    (!held.can_renew(now)).then_some(Renewal::Nothing)
+}
+
+/// Whether a grant can be renewed now: nobody is at it, and it did not fail just now.
+fn is_free(row: &Refresh, need: &Need, now: Timestamp) -> Look {
+    if row.is_leased(now) {
+        return Look::Elsewhere;
+    }
+    let is_patient = !matches!(need, Need::Forced(_));
+    if is_patient && row.backs_off_until(now).is_some() {
+        return Look::Over(Renewal::Failed(row.problem.clone().unwrap_or_default()));
+    }
+    Look::Ready
 }
 
 /// What the provider is asked (RFC 6749, sections 4.4.2 and 6).

@@ -71,8 +71,11 @@ impl Broker {
     ) -> Result<Known, Error> {
         let grant = self.open_grant(tx, &permit(queued)?, &queued.value)?;
         let (config, problem) = self.last_config(tx, queued)?;
-        let remembered = || Url::parse(grant.revoke_url.as_deref()?).ok();
-        let Some(url) = provider::endpoint(&config, "revokeUrl").or_else(remembered) else {
+        let endpoint = match provider::revocation_endpoint(&config, &grant) {
+            Ok(endpoint) => endpoint,
+            Err(elsewhere) => return Ok(Known::Never(Outcome::Failed, elsewhere.to_string())),
+        };
+        let Some(url) = endpoint else {
             return Ok(match problem {
                 Some(problem) => Known::Never(Outcome::Failed, problem),
                 None => Known::Never(Outcome::Unsupported, NO_ENDPOINT.into()),

@@ -11,7 +11,7 @@ use keyfob_store::{
 
 use super::{
     Broker,
-    hosts::{Asking, Heard, SOME, due_hosts},
+    hosts::{Asking, HOSTS, Heard, SOME},
     revocation::{Known, Plan, Verdict},
 };
 use crate::error::Error;
@@ -49,7 +49,7 @@ impl Broker {
         let now = self.now()?;
         let look = self.read(move |tx| {
             let is_unsorted = !revocation::list_unsorted(tx, now, 1)?.is_empty();
-            let hosts = due_hosts(now, |after| revocation::next_host(tx, after))?;
+            let hosts = revocation::due_hosts(tx, now, HOSTS)?;
             Ok((is_unsorted, hosts))
         });
         let (is_unsorted, hosts) = look.await?;
@@ -59,7 +59,7 @@ impl Broker {
             if let Some(asking) = self.inner.revoking.take(&host, now) {
                 begun += 1;
                 let broker = self.clone();
-                tokio::spawn(async move { broker.revoke_at(asking).await });
+                self.spawn(async move { broker.revoke_at(asking).await });
             }
         }
         Ok(begun)
@@ -87,6 +87,9 @@ impl Broker {
 
     /// Does what is next for a row: sorts it, or revokes it.
     async fn work_revocation(&self, row: Waiting, is_sorted: bool) -> Heard {
+        if self.is_stopping() {
+            return Heard::Nothing;
+        }
         match self.try_revocation(row, is_sorted).await {
             Ok(heard) => heard,
             Err(error) => {

@@ -111,7 +111,7 @@ impl Broker {
         if !secret::insert(tx, &secret)? {
             return Err(Error::taken());
         }
-        self.keep_shared(tx, &secret, now)?;
+        self.keep_shared(tx, &secret, true, now)?;
         Ok(tx.commit(event, id))
     }
 
@@ -202,7 +202,8 @@ impl Broker {
                 error => error.into(),
             })?;
             if changed.value != before.value || changed.config != before.config {
-                broker.keep_shared(tx, &changed, now)?;
+                let is_new = changed.value != before.value;
+                broker.keep_shared(tx, &changed, is_new, now)?;
             }
             let event = caller.event(now, Action::SecretUpdate, SECRET, id.to_shared());
             Ok(tx.commit(event, id))

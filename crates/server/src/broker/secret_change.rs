@@ -16,6 +16,7 @@ use super::{
     meta::{self, MetaChange},
     secret::SECRET,
     secret_ref::{LONGEST_ALIAS, is_alias},
+    usable::Usable,
 };
 use crate::{
     error::{Damaged, Error},
@@ -142,18 +143,38 @@ impl Broker {
             (Kind::Personal, _) | (_, Given::Null) => Ok(ValueKept::default()),
             (Kind::Shared, Given::Absent) => Ok(ValueKept::of(after)),
             (Kind::Shared, Given::Value(value)) => {
-                let sealed = self.seal_secret(tx, after, "value", value.expose_secret().as_bytes());
-                let kept = ValueKept { value: Some(sealed?), ..ValueKept::default() };
-                match self.follow(tx, after.clone(), permit.clone()) {
-                    Ok(usable) if usable.secret_type == SecretType::OAuth => {
-                        let grant = credential::grant_in(value.expose_secret(), now)?;
-                        let (expires_at, scopes) = (grant.ends_at(), grant.scope);
-                        Ok(ValueKept { expires_at, scopes, ..kept })
+                let usable = self.follow(tx, after.clone(), permit.clone());
+                match usable.ok().filter(|usable| usable.secret_type == SecretType::OAuth) {
+                    Some(usable) => self.grant_after(tx, permit, after, (value, &usable), now),
+                    None => {
+                        let value = value.expose_secret().as_bytes();
+                        let value = Some(self.seal_secret(tx, after, "value", value)?);
+                        Ok(ValueKept { value, ..ValueKept::default() })
                     }
-                    _ => Ok(kept),
                 }
             }
         }
+    }
+
+    /// A grant that is given to a shared secret. One that was given before stays what it was renewed to.
+    fn grant_after(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        after: &Secret,
+        (value, usable): (&SecretString, &Usable),
+        now: Timestamp,
+    ) -> Result<ValueKept, Error> {
+        let grant = credential::grant_in(value, &usable.config, now)?;
+        if let (Some(there), None, Some(_)) = (&after.value, &after.broken, &grant.imported) {
+            let there = self.open_grant(tx, permit, there);
+            if there.is_ok_and(|there| there.imported == grant.imported) {
+                return Ok(ValueKept::of(after));
+            }
+        }
+        let value = Some(self.seal_secret(tx, after, "value", &grant.to_bytes())?);
+        let (expires_at, scopes) = (grant.ends_at(), grant.scope.clone());
+        Ok(ValueKept { value, expires_at, scopes, broken: None })
     }
 
     fn config_after(

@@ -25,7 +25,7 @@ use crate::{
     text,
 };
 
-/// How often tokens are tried to be stored that only this node has: five minutes.
+/// How often it is tried to store what only this node has: five minutes.
 const STORE_ATTEMPTS: u32 = 300;
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// The longest pause before a provider is asked again that does not say when.
@@ -59,7 +59,7 @@ impl Broker {
     async fn forget_client_of_grant(&self, held: &Held) -> Result<(), Error> {
         match held.grant.as_ref().and_then(|grant| grant.client.as_ref()) {
             Some(client) => {
-                self.forget_client(&held.secret_account, &held.holder.secret, client).await
+                self.forget_client(&held.secret.account, &held.holder.secret, client).await
             }
             None => Ok(()),
         }
@@ -69,24 +69,34 @@ impl Broker {
     /// as long as a database may need to come back.
     async fn settle_tokens(&self, lease: Arc<Lease>, tokens: Tokens) -> Result<Renewal, Error> {
         let now = self.now()?;
-        let Held { grant, config, holder, .. } = &lease.held;
+        let Held { grant, config, .. } = &lease.held;
         let assumed = provider::assumed_lifetime(config);
         let renewed = match grant {
             Some(grant) => grant.renewed(tokens, now, assumed),
             None => Grant::obtained(tokens, now, assumed),
         };
-        let renewed = Arc::new(renewed);
-        for attempt in 1.. {
-            let (broker, lease, renewed) = (self.clone(), Arc::clone(&lease), renewed.clone());
-            let stored = self.write(move |tx| broker.store_tokens(tx, &lease, &renewed, now)).await;
-            self.begin_revocations();
-            if attempt > STORE_ATTEMPTS || !matches!(stored, Err(Error::Unavailable(_))) {
-                return stored;
+        let (broker, renewed) = (self.clone(), Arc::new(renewed));
+        let stored = self.persist(move |tx| broker.store_tokens(tx, &lease, &renewed, now)).await;
+        self.begin_revocations();
+        stored
+    }
+
+    /// Runs a unit that stores what only this node has, for as long as a database may need to come back.
+    pub(super) async fn persist<T: Send + 'static>(
+        &self,
+        unit: impl FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, Error> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.write(unit.clone()).await {
+                Err(error) if error.may_pass() && attempt < STORE_ATTEMPTS => {
+                    tracing::error!(%error, attempt, "new tokens cannot be stored yet");
+                    attempt += 1;
+                    tokio::time::sleep(STORE_EVERY).await;
+                }
+                stored => return stored,
             }
-            tracing::error!(secret = %holder.secret, attempt, "new tokens cannot be stored yet");
-            tokio::time::sleep(STORE_EVERY).await;
         }
-        unreachable!("it returns from the loop")
     }
 
     fn store_tokens(
@@ -96,7 +106,7 @@ impl Broker {
         renewed: &Grant,
         now: Timestamp,
     ) -> Result<Commit<Renewal>, Error> {
-        let Held { holder, place, config, secret_account, sealed_config, .. } = &lease.held;
+        let Held { holder, place, config, secret, .. } = &lease.held;
         let value = self.seal_grant(tx, holder, renewed)?;
         let (expires_at, scopes) = (renewed.ends_at(), renewed.scope.clone());
         let new = New { value: value.clone(), expires_at, scopes, broken: None, now };
@@ -107,9 +117,7 @@ impl Broker {
         // Of a grant that is gone nothing may stay alive. One that was connected anew may be the same one to
         // the provider, which is why the tokens are only dropped then.
         if place.reread(tx)?.is_none_or(|place| place.value().is_none()) {
-            let (account, config) = (secret_account.clone(), sealed_config.clone());
-            let grant = self.to_revoke(holder, account, (value, config), now);
-            revocation::insert(tx, &grant)?;
+            revocation::insert(tx, &self.to_revoke(holder, Some(secret), value, now))?;
         }
         let reason = Some("it was replaced or revoked meanwhile".into());
         Ok(tx.commit(kept(holder, now, "discarded", reason), Renewal::Fresh))
@@ -123,7 +131,7 @@ impl Broker {
         refused: &Refused,
     ) -> Result<Option<Renewal>, Error> {
         let (now, reason) = (self.now()?, why_dead(&lease, refused));
-        self.write(move |tx| {
+        let settled = self.write(move |tx| {
             let Held { holder, place, grant, .. } = &lease.held;
             let Some(there) = place.reread(tx)? else {
                 return Ok(tx.commit_unaudited(Some(Renewal::Nothing)));
@@ -143,18 +151,23 @@ impl Broker {
                 broken: Some(reason.clone()),
                 now,
             };
-            there.swap(tx, new)?;
-            refresh::end(tx, holder)?;
+            // On PostgreSQL somebody may have connected anew since it was read: then nothing of this counts.
+            if !there.swap(tx, new)? || !refresh::end_lease(tx, holder, lease.fence)? {
+                return Err(Error::conflict("another one was faster"));
+            }
             let event = kept(holder, now, "broken", Some(reason.clone()));
             Ok(tx.commit(event, Some(Renewal::Broken)))
-        })
-        .await
+        });
+        match settled.await {
+            Err(Error::Conflict { .. }) => Ok(None),
+            settled => settled,
+        }
     }
 
     /// Leaves the grant as it is, to be tried again later.
     async fn settle_failure(&self, lease: Arc<Lease>, failure: Failure) -> Result<Renewal, Error> {
         let now = self.now()?;
-        let Failure { problem, retry_after, may_be_done } = failure;
+        let Failure { problem, retry_after, may_be_done, is_outage } = failure;
         let before = &lease.before;
         let pause = pause(before.failures, LONGEST_PAUSE, retry_after, self.chance());
         let lost = may_be_done.then_some(lease.since);
@@ -171,7 +184,7 @@ impl Broker {
             Ok(tx.commit(kept(holder, now, "failed", Some(failed.problem.clone())), ()))
         })
         .await?;
-        Ok(Renewal::Failed(problem))
+        Ok(if is_outage { Renewal::Failed(problem) } else { Renewal::Refused(problem) })
     }
 
     /// 32 random bits, for what is spread.

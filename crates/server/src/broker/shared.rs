@@ -44,7 +44,7 @@ impl Broker {
                 return Err(Error::conflict(NOT_AUTHENTICABLE));
             }
             credential::expect_connected(&usable)?;
-            if usable.has_value() {
+            if usable.has_value(now) {
                 let text = "the secret has its value: revoke it before it is connected anew";
                 return Err(Error::Conflict { code: "already_connected", message: text.into() });
             }
@@ -120,17 +120,22 @@ impl Broker {
         Ok(id)
     }
 
-    /// Has the grant of a shared secret kept alive that was just stored, if it can be.
+    /// Has the grant of a shared secret kept alive that was just changed, if it can be. `is_new`: it has
+    /// another value than before.
     pub(super) fn keep_shared(
         &self,
         tx: &mut WriteTx<'_>,
         secret: &Secret,
+        is_new: bool,
         now: Timestamp,
     ) -> Result<(), Error> {
         let (holder, held) = self.held_shared(tx, secret)?;
-        match held.as_ref().and_then(|held| Some((held.grant.as_ref()?, &held.config))) {
-            Some((grant, config)) => Ok(self.plan_refresh(tx, &holder, grant, config, now)?),
-            None => Ok(refresh::end(tx, &holder).map(drop)?),
+        let Some(held) = held else { return Ok(refresh::end(tx, &holder).map(drop)?) };
+        match &held.grant {
+            Some(grant) if is_new => {
+                Ok(self.plan_refresh(tx, &holder, grant, &held.config, now)?)
+            }
+            _ => Ok(self.replan_refresh(tx, &held, now)?),
         }
     }
 
@@ -166,8 +171,7 @@ impl Broker {
         if let Some(value) = &secret.value
             && self.has_grant(tx, secret)?
         {
-            let (account, config) = (secret.account.clone(), secret.config.clone());
-            let grant = self.to_revoke(&holder, account, (value.clone(), config), now);
+            let grant = self.to_revoke(&holder, Some(secret), value.clone(), now);
             revocation::insert(tx, &grant)?;
         }
         Ok(())

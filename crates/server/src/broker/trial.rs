@@ -22,6 +22,15 @@ use crate::egress::{Answer, Request};
 const LIMIT: Duration = Duration::from_secs(10);
 /// Slack's own way, which answers 200 and says in the body whether the token is good.
 const SLACK: (&str, &str) = ("slack://auth.test", "https://slack.com/api/auth.test");
+/// What Slack says of a token that is not good, and not of itself.
+const SLACK_REFUSALS: [&str; 6] = [
+    "invalid_auth",
+    "not_authed",
+    "token_revoked",
+    "token_expired",
+    "account_inactive",
+    "no_permission",
+];
 const ATLASSIAN: (&str, &str) = (
     "atlassian://oauth/token/accessible-resources",
     "https://api.atlassian.com/oauth/token/accessible-resources",
@@ -61,6 +70,8 @@ impl Broker {
                 verified.but(Status::Unauthenticated, refused)
             }
             Ok(Answer { status: 200..=299, .. }) => verified,
+            // What is known already says more.
+            _ if verified.reason.is_some() => verified,
             Ok(Answer { status, .. }) => {
                 let text = format!(
                     "the service that it is for answered HTTP {status} when the token was tried"
@@ -78,9 +89,10 @@ impl Broker {
 /// Whether an answer says that the token itself is not good (RFC 6750, section 3.1). That something may not
 /// be done with it says no such thing.
 fn is_refused(answer: &Answer, is_slack: bool) -> bool {
-    let is_not_ok = || {
+    let is_named = || {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-        body.is_some_and(|body| body.get("ok") == Some(&Value::Bool(false)))
+        let error = body.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
+        error.is_some_and(|error| SLACK_REFUSALS.contains(&error))
     };
-    answer.status == 401 || is_slack && answer.status == 200 && is_not_ok()
+    answer.status == 401 || is_slack && answer.status == 200 && is_named()
 }

@@ -6,6 +6,7 @@ use keyfob_core::{
     id::{AccountId, SecretId},
     policy::{Action, Definition, Grant, Permit, Relation, decide_use},
     secret::{Kind, SecretType},
+    time::Timestamp,
 };
 use keyfob_store::{
     ReadTx, StoreError, WriteTx, account,
@@ -26,15 +27,39 @@ pub(super) struct Usable {
     pub(super) secret_type: SecretType,
     /// How its value is used.
     pub(super) config: Config,
-    /// Its one value for everybody, where there is one, and the permit to open it.
-    pub(super) shared: Option<(Permit, Sealed)>,
+    /// Its one value for everybody, where there is one.
+    pub(super) shared: Option<Shared>,
+    /// Whether all that it stands for is of one account.
+    pub(super) is_of_one_account: bool,
+}
+
+/// The one value of a shared secret.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// The permit to open it, which also says where it is.
+    pub(super) permit: Permit,
+    pub(super) value: Sealed,
+    /// Whether its provider has ended it.
+    is_broken: bool,
+    /// When it ends unless a person gives another one, if that is known.
+    expires_at: Option<Timestamp>,
+}
+
+impl Shared {
+    fn of(secret: &Secret, permit: &Permit) -> Option<Self> {
+        let value = secret.value.clone()?;
+        let (is_broken, expires_at) = (secret.broken.is_some(), secret.expires_at);
+        Some(Self { permit: permit.clone(), value, is_broken, expires_at })
+    }
 }
 
 impl Usable {
-    /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. A grant
-    /// that its provider has ended is no value.
-    pub(super) fn has_value(&self) -> bool {
-        self.shared.is_some() && self.secret.broken.is_none()
+    /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. What has
+    /// ended is no value.
+    pub(super) fn has_value(&self, now: Timestamp) -> bool {
+        let lives =
+            |shared: &Shared| !shared.is_broken && shared.expires_at.is_none_or(|end| end > now);
+        self.shared.as_ref().is_some_and(lives)
     }
 }
 
@@ -74,16 +99,16 @@ impl Broker {
     ) -> Result<Usable, Error> {
         let mut config = self.open_config(tx, &permit, secret.config.as_ref())?.unwrap_or_default();
         let mut shared = None;
-        let mut seen = vec![secret.id.clone()];
+        let (mut seen, mut is_of_one_account) = (vec![secret.id.clone()], true);
         let mut current = secret.clone();
         loop {
             // Neither side of a reference lends what is each contact's own.
             if shared.is_none() && secret.kind == Kind::Shared && current.kind == Kind::Shared {
-                shared = current.value.clone().map(|value| (permit.clone(), value));
+                shared = Shared::of(&current, &permit);
             }
             if current.secret_type != SecretType::Reference {
                 let (secret_type, config) = base(current.secret_type, config)?;
-                return Ok(Usable { secret, secret_type, config, shared });
+                return Ok(Usable { secret, secret_type, config, shared, is_of_one_account });
             }
             let (target, its_permit) = next(tx, &current, &permit, &config)?;
             if seen.contains(&target.id) || seen.len() == LONGEST_CHAIN {
@@ -91,6 +116,7 @@ impl Broker {
             }
             let its_config = self.open_config(tx, &its_permit, target.config.as_ref())?;
             config = its_config.unwrap_or_default().overridden_by(&config);
+            is_of_one_account &= target.account == secret.account;
             seen.push(target.id.clone());
             (current, permit) = (target, its_permit);
         }

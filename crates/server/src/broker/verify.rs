@@ -23,7 +23,7 @@ use super::{
     provider,
     renewal::Need,
     trial::Trial,
-    usable::Usable,
+    usable::{Shared, Usable},
 };
 use crate::error::Error;
 
@@ -143,7 +143,7 @@ impl Broker {
                 Found::of(verified.but(Status::Unauthenticated, "it has no value"))
             };
             let found = broker.verify_shared(tx, &usable, now)?.unwrap_or_else(missing);
-            let can_connect = !usable.has_value() && credential::is_connected(&usable);
+            let can_connect = !usable.has_value(now) && credential::is_connected(&usable);
             Ok(Found { can_connect, ..found })
         };
         self.verify(caller, None, look).await
@@ -250,7 +250,7 @@ impl Broker {
             }
             return self.verify_grant(tx, shared_holder(usable), verified, now).map(Some);
         }
-        let Some((permit, value)) = &usable.shared else { return Ok(None) };
+        let Some(Shared { permit, value, .. }) = &usable.shared else { return Ok(None) };
         let value = self.open_text(tx, permit, "value", value)?;
         let checked = credential::check(&value, usable.secret_type, &usable.config, now);
         Ok(Some(Found::of(match checked.map_err(Unusable::into_text) {
@@ -284,7 +284,8 @@ impl Broker {
         } else if is_over {
             verified = over(&held, verified, now);
         }
-        let trial = held.trial().filter(|_| verified.status == Status::Authenticated);
+        // A token that has ended is refused everywhere, which says nothing of the grant.
+        let trial = held.trial().filter(|_| !is_over);
         Ok(Found { verified, can_connect: false, due, trial })
     }
 }

@@ -73,7 +73,9 @@ impl Endpoint<'_> {
             Revocation::Later => Revoked::Later { problem: answered(), retry_after },
             Revocation::Refused(None) => Revoked::Refused(answered()),
             Revocation::Refused(Some(refused)) => {
-                Revoked::Refused(refusal(&refused.without(&sent.values())))
+                let secrets: Vec<_> =
+                    sent.values().into_iter().chain(&self.client.secrets).collect();
+                Revoked::Refused(refusal(&refused.without(&secrets)))
             }
         }
     }

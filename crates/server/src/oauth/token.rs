@@ -7,6 +7,7 @@ use keyfob_core::{
     random::Random,
     time::Timestamp,
 };
+use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
@@ -33,12 +34,14 @@ pub(crate) struct Failure {
     pub(crate) retry_after: Option<Duration>,
     /// Whether the provider may have done what it was asked for all the same.
     pub(crate) may_be_done: bool,
+    /// Whether it is the provider that is away, for whoever asks.
+    pub(crate) is_outage: bool,
 }
 
 impl Failure {
     /// Nothing was sent.
     pub(crate) const fn not_sent(problem: String) -> Self {
-        Self { problem, retry_after: None, may_be_done: false }
+        Self { problem, retry_after: None, may_be_done: false, is_outage: false }
     }
 }
 
@@ -86,7 +89,7 @@ impl TokenEndpoint<'_> {
         limit: Duration,
     ) -> Answer {
         match self.send(self.url, form, attempt, now, limit).await {
-            Ok((answer, sent)) => read(&answer, &sent),
+            Ok((answer, sent)) => read(&answer, &self.sent(&sent)),
             Err(failure) => Answer::Failed(failure),
         }
     }
@@ -112,6 +115,13 @@ impl TokenEndpoint<'_> {
     }
 }
 
+impl TokenEndpoint<'_> {
+    /// All that no answer may repeat: what was sent, in the form and in the header.
+    pub(super) fn sent<'a>(&'a self, form: &'a Form) -> Vec<&'a SecretString> {
+        form.values().into_iter().chain(&self.client.secrets).collect()
+    }
+}
+
 /// What a provider said when it refused, for people, as far as it can be repeated.
 pub(crate) fn refusal(refused: &Refused) -> String {
     match &refused.description {
@@ -121,15 +131,17 @@ pub(crate) fn refusal(refused: &Refused) -> String {
 }
 
 /// What an answer means. What it says in words repeats nothing of what was sent.
-fn read(answer: &egress::Answer, sent: &Form) -> Answer {
+fn read(answer: &egress::Answer, sent: &[&SecretString]) -> Answer {
     let egress::Answer { status, content_type, retry_after, body } = answer;
     match TokenAnswer::parse(*status, content_type.as_deref(), body) {
         TokenAnswer::Tokens(tokens) => Answer::Tokens(tokens),
-        TokenAnswer::Refused(refused) => Answer::Refused(refused.without(&sent.values())),
+        TokenAnswer::Refused(refused) => Answer::Refused(refused.without(sent)),
         TokenAnswer::Unclear(why) => Answer::Failed(Failure {
             problem: format!("the provider answered HTTP {status}: {why}"),
             retry_after: *retry_after,
-            may_be_done: true,
+            // A status that says that the request was not even looked at, or is the caller's fault, does nothing.
+            may_be_done: matches!(status, 200..=299 | 500..),
+            is_outage: matches!(status, 200..=299 | 429 | 500..),
         }),
     }
 }
@@ -139,5 +151,6 @@ fn failed(error: &SendError) -> Failure {
         SendError::Refused(_) | SendError::NotSent(_) => false,
         SendError::NoAnswer(_) | SendError::TooLarge => true,
     };
-    Failure { problem: error.to_string(), retry_after: None, may_be_done }
+    let is_outage = !matches!(error, SendError::Refused(_));
+    Failure { problem: error.to_string(), retry_after: None, may_be_done, is_outage }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A new link of the scene's contact.
-async fn link(scene: &Scene) -> String {
+pub(crate) async fn link(scene: &Scene) -> String {
     let answer = scene.call(&scene.app.agent(), "authenticate").await.ok();
     format!("/connect/{}", state(&answer["url"]))
 }
@@ -29,13 +29,13 @@ fn onward(page: &Answer) -> Url {
 }
 
 /// Presses the button that leads to the provider.
-async fn go_on(browser: &mut Browser, link: &str) -> Url {
+pub(crate) async fn go_on(browser: &mut Browser, link: &str) -> Url {
     onward(&browser.submit(link, &[("do", "continue")]).await)
 }
 
 /// Where the provider sends a person back to who agrees.
 #[expect(clippy::disallowed_methods, reason = "a person's browser is not Keyfob's way out")]
-async fn agree(url: &Url) -> String {
+pub(crate) async fn agree(url: &Url) -> String {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let client = client.build().unwrap();
     let answer = client.get(url.clone()).send().await.unwrap();

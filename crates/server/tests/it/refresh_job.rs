@@ -17,7 +17,7 @@ async fn the_background_job_renews_what_will_end_before_anybody_waits_for_it() {
     scene.app.clock.advance(LIFE * 9 / 10);
     scene.app.broker().renew_due().await.unwrap();
     scene.until_asked(1).await;
-    scene.app.broker().finish_renewals().await;
+    scene.app.broker().finish_requests().await;
     assert_ne!(scene.token().await, grant.access_token);
     assert_eq!(scene.asked(), 1);
 }
@@ -43,7 +43,7 @@ async fn a_provider_is_asked_for_a_few_at_a_time_by_the_job() {
     scene.app.broker().renew_due().await.unwrap();
     scene.provider.release();
     scene.until_asked(40).await;
-    scene.app.broker().finish_renewals().await;
+    scene.app.broker().finish_requests().await;
     let ledger = scene.provider.ledger();
     assert_eq!(ledger.highest_in_flight(Endpoint::Token), 8);
     assert_eq!((ledger.at(Endpoint::Token).count(), ledger.reuses()), (40, 0));

@@ -15,14 +15,15 @@ use keyfob_core::{
 pub use self::{
     progress::{Outcome, Progress, forget, list_progress, list_progress_newest},
     worker::{
-        Again, Leased, Waiting, end, lease, list_due, list_unsorted, next_host, put_off, sort,
+        Again, Leased, Waiting, due_hosts, end, lease, list_due, list_unsorted, put_off, sort,
     },
 };
 
 use crate::{
     Page, ReadTx, StoreError, WriteTx,
     conn::{Bind, Row, sql},
-    deletion::Last,
+    connection,
+    deletion::{self, Last},
 };
 
 /// A grant that has to be revoked at its provider.
@@ -115,6 +116,8 @@ pub fn queue_connection(
         secret,
         "connection.account_id = $2 AND connection.contact_id = $3 AND connection.secret_id = $4"
     );
+    // What is queued is what is taken away: whoever renews it meanwhile comes before or after.
+    connection::hold(tx, account, contact, Some(secret))?;
     let now = now.as_millis();
     tx.execute(queue, &[&now, &account.as_str(), &contact.as_str(), &secret.as_str()])
 }
@@ -129,6 +132,7 @@ pub fn queue_contact(
     // In this order: a secret that is deleted between the two statements is found by the second.
     let there = queue!(secret, "connection.account_id = $2 AND connection.contact_id = $3");
     let gone = queue!(deletion, "connection.account_id = $2 AND connection.contact_id = $3");
+    connection::hold(tx, account, contact, None)?;
     let params: [&dyn Bind; 3] = [&now.as_millis(), &account.as_str(), &contact.as_str()];
     Ok(tx.execute(there, &params)? + tx.execute(gone, &params)?)
 }
@@ -145,6 +149,7 @@ pub fn queue_deleted(
         "connection.secret_id = $2
          AND (connection.account_id, connection.contact_id) <= ($3, $4)"
     );
+    deletion::hold_connections(tx, secret, last)?;
     let Last { account, contact, .. } = last;
     let now = now.as_millis();
     tx.execute(queue, &[&now, &secret.as_str(), &account.as_str(), &contact.as_str()])

@@ -47,17 +47,29 @@ impl Leased {
     }
 }
 
-/// The first host after `after` at which grants are to be revoked some time, and when the first of them is.
-pub fn next_host(
+/// Up to `limit` hosts with rows that are due at `now`.
+pub fn due_hosts(
     tx: &mut ReadTx<'_>,
-    after: &str,
-) -> Result<Option<(String, Timestamp)>, StoreError> {
-    let next = sql!(
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<String>, StoreError> {
+    // From host to host by the index: many rows of one host cost no more than one.
+    let hosts = sql!(
         revocation,
-        "SELECT host, due_at FROM revocation WHERE host > $1 AND due_at IS NOT NULL
-         ORDER BY host, due_at LIMIT 1"
+        "WITH RECURSIVE hosts (host) AS (
+             SELECT min(host) FROM revocation WHERE due_at IS NOT NULL
+             UNION ALL
+             SELECT (SELECT min(host) FROM revocation
+                     WHERE host > hosts.host AND due_at IS NOT NULL)
+             FROM hosts WHERE hosts.host IS NOT NULL
+         )
+         SELECT host FROM hosts
+         WHERE host IS NOT NULL
+           AND EXISTS (SELECT 1 FROM revocation
+                       WHERE revocation.host = hosts.host AND revocation.due_at <= $1)
+         LIMIT $2"
     );
-    tx.one(next, &[&after], |row| Ok((row.get(0)?, row.time(1)?)))
+    tx.many(hosts, &[&now.as_millis(), &i64::from(limit)], |row| row.get(0))
 }
 
 /// Up to `limit` rows of `host` that are due at `now` and that nobody works, the longest due first.

@@ -77,10 +77,10 @@ on_both!(rows_are_due_in_order_and_then_by_their_host, async |bench| {
         sort(bench, number, host).await;
     }
     assert_eq!(unsorted(bench, 100).await, []);
-    let host = |after: &'static str| bench.look(move |tx| revocation::next_host(tx, after));
-    assert_eq!(host("").await, Some(("a.example:8443".to_owned(), at(2))));
-    assert_eq!(host("a.example:8443").await, Some(("b.example".to_owned(), at(1))));
-    assert_eq!(host("b.example").await, None);
+    let hosts = async |now| bench.look(move |tx| revocation::due_hosts(tx, at(now), 9)).await;
+    assert_eq!(hosts(0).await, Vec::<String>::new());
+    assert_eq!(hosts(1).await, ["b.example"]);
+    assert_eq!(hosts(2).await, ["a.example:8443", "b.example"]);
     assert_eq!(due(bench, "b.example", 100).await, [waiting(1), waiting(3)]);
     assert_eq!(due(bench, "b.example", 2).await, [waiting(1)]);
 });
