@@ -10,6 +10,9 @@ export const stop = () => at.stop();
 /** Where people are sent. */
 export const HOSTS = [at.origin, FONTS];
 
+/** A request that the provider has to refuse: not to show a page to somebody whom it does not know. */
+const SILENT = { authorizationUrl: `${at.origin}/auth?prompt=none`, scope: 'openid' };
+
 /** Keeps the browser at the page that leads to the provider. */
 const stay = (context) => context.route(`${at.origin}/auth?**`, (route) => route.fulfill({ status: 204 }));
 
@@ -52,7 +55,7 @@ const states = {
     return page;
   },
   async 'oauth refused by the provider'(context) {
-    const page = await open(context, await mailLink(at, { more: { scope: 'openid unheard-of' } }));
+    const page = await open(context, await mailLink(at, { more: SILENT }));
     await goOn(page);
     await shows(page, `${NAME} is not connected`);
     return page;
@@ -72,7 +75,7 @@ const states = {
     return page;
   },
   async 'oauth answered already'(context) {
-    const page = await open(context, await mailLink(at, { more: { scope: 'openid unheard-of' } }));
+    const page = await open(context, await mailLink(at, { more: SILENT }));
     await goOn(page);
     await shows(page, `${NAME} is not connected`);
     await page.reload();

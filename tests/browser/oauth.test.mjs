@@ -66,9 +66,9 @@ test('who goes to the provider comes back to a page that says it is connected, a
   const page = await open(context, to, { heading: 'Connect Mail' });
   const text = (await page.locator('body').innerText()).replaceAll(/\s+/g, ' ');
   for (const wanted of [
-    'Acme Travel asks you, Ann Lee, for access to your account.',
+    'Acme Travel asks you, Ann Lee, for access to your account at 127.0.0.1.',
     'What is asked for openid offline_access',
-    'You sign in at 127.0.0.1, and agree there. Keyfob stores it encrypted.',
+    'You sign in at 127.0.0.1, and agree there: Keyfob never sees your password. What it gets instead is stored encrypted. The AI agents of Acme Travel can use it, but never see it.',
   ]) assert.ok(text.includes(wanted), `${wanted}: ${text}`);
   await goOn(page);
   await agree(page, somebody());
