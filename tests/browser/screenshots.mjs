@@ -18,6 +18,9 @@ const DOCUMENTED = {
   'connect-refused-phone': ['refused', 'phone', 'light'],
   'connect-done-phone': ['connected, and on the way', 'phone', 'light'],
   'connect-expired-phone': ['expired', 'phone', 'light'],
+  'connect-oauth-phone': ['oauth form', 'phone', 'light'],
+  'connect-oauth-onward-phone': ['oauth onward', 'phone', 'light'],
+  'connect-oauth-failed-phone': ['oauth provider does not answer', 'phone', 'light'],
 };
 
 function everything() {
