@@ -20,7 +20,7 @@ run: ## build in release mode and serve on the embedded database
 	target/release/keyfob serve
 
 demo: ## build in release mode and show the main job end to end on a throwaway instance
-	$(CARGO) build --release -p keyfob
+	$(CARGO) build --release -p keyfob -p keyfob-testkit
 	bash tests/demo.sh target/release/keyfob
 
 test: ## install what the tests need where it is missing, then run every test
@@ -40,8 +40,8 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	$(TEST) --workspace --locked
 	$(call heading,service tests on PostgreSQL)
 	KEYFOB_TEST_DATABASE=postgres $(TEST) --locked -p keyfob-server
-	$(call heading,the binary)
-	$(CARGO) build --locked -p keyfob
+	$(call heading,the binaries)
+	$(CARGO) build --locked -p keyfob -p keyfob-testkit
 	$(call heading,published clients on SQLite)
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh sqlite
 	$(call heading,published clients on PostgreSQL)

@@ -6,12 +6,15 @@ set -euo pipefail
 [ $# = 1 ] || { echo "usage: tests/demo.sh BINARY" >&2; exit 2; }
 [ -x "$1" ] || { echo "tests/demo.sh: no binary at $1: cargo build -p keyfob" >&2; exit 1; }
 bin=$(realpath "$1")
+testkit=$(dirname "$bin")/keyfob-testkit
+[ -x "$testkit" ] || { echo "tests/demo.sh: no binary at $testkit: cargo build -p keyfob-testkit" >&2; exit 1; }
 
 # Nothing of the caller's own Keyfob may get in.
 for name in "${!KEYFOB_@}"; do unset "$name"; done
 
 work=$(mktemp -d)
 server=
+provider=
 finish() {
   local status=$?
   trap '' INT TERM HUP
@@ -19,6 +22,7 @@ finish() {
     kill -TERM "$server" 2>/dev/null || true
     wait "$server" 2>/dev/null || true
   fi
+  if [ -n "$provider" ]; then kill "$provider" 2>/dev/null || true; fi
   if [ "$status" != 0 ] && [ -s "$work/log" ]; then
     { echo "--- the server's log, last 50 lines:"; tail -n 50 "$work/log"; } >&2
   fi
@@ -48,9 +52,9 @@ run() {
 field() { tr -d '\n' <<<"$2" | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p'; }
 need() { [[ $2 =~ $1 ]] || fail "expected $3, got: $2"; }
 
-heading "Start a server on the embedded database"
-export HOME=$work KEYFOB_DATA_DIR=$work/data KEYFOB_LISTEN=127.0.0.1:0
-echo '$ export KEYFOB_DATA_DIR=$(mktemp -d) KEYFOB_LISTEN=127.0.0.1:0'
+heading "Start a server on the embedded database; it may reach a provider on this machine"
+export HOME=$work KEYFOB_DATA_DIR=$work/data KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_EGRESS_ALLOW=127.0.0.1
+echo '$ export KEYFOB_DATA_DIR=$(mktemp -d) KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_EGRESS_ALLOW=127.0.0.1'
 echo '$ keyfob serve &'
 # It is looked into before the server may have made it.
 : >"$work/log"
@@ -160,6 +164,71 @@ run 'keyfob connection verify "$ANN" "$WEATHER"'
 need '^authenticated$' "$answer" "that it is connected"
 run 'keyfob connection list "$ANN"'
 if grep -rq wx-live-4711 "$work"; then fail "the key is stored or logged in the clear"; fi
+
+heading "An OAuth provider for tests: its tokens live for two seconds, and a refresh token works once"
+# It says where it listens in its first line.
+printf '{"accessTokenLife":2,"autoApprove":true}' >"$work/options"
+: >"$work/provider"
+echo '$ keyfob-testkit provider --client demo:demo-secret --options <(echo '"'"'{"accessTokenLife":2,"autoApprove":true}'"'"') &'
+"$testkit" provider --client demo:demo-secret --options "$work/options" >"$work/provider" 2>&1 &
+provider=$!
+PROVIDER=
+for ((try = 0; try < 200; try += 1)); do
+  PROVIDER=$(sed -n '1s#^\(http://.*\)$#\1#p' "$work/provider")
+  [ -z "$PROVIDER" ] || break
+  kill -0 "$provider" 2>/dev/null || fail "the provider ended before it listened"
+  sleep 0.05
+done
+[ -n "$PROVIDER" ] || fail "the provider did not listen within 10 s"
+echo "\$ PROVIDER=$PROVIDER"
+
+heading "Ann's mail, by OAuth, as the backend"
+export KEYFOB_TOKEN=$backend_token
+echo "\$ export KEYFOB_TOKEN=(the backend key's token)"
+CONFIG='{"clientId":"demo","clientSecret":"demo-secret","authorizationUrl":"'$PROVIDER'/authorize","tokenUrl":"'$PROVIDER'/token","revokeUrl":"'$PROVIDER'/revoke","scope":"mail.read"}'
+echo '$ CONFIG={"clientId":"demo","clientSecret":(hidden),"authorizationUrl":"$PROVIDER/authorize","tokenUrl":"$PROVIDER/token","revokeUrl":"$PROVIDER/revoke","scope":"mail.read"}'
+run 'keyfob secret create --kind personal --type oauth --name Mail --description "To find your tickets" --config-file - <<<"$CONFIG"'
+MAIL=$answer
+echo "\$ MAIL=$MAIL"
+run 'keyfob connection authenticate "$ANN" "$MAIL"'
+LINK=$answer
+echo "\$ LINK=$LINK"
+
+heading "Ann opens the link, goes on to the provider, which agrees at once, and comes back"
+PROOF=$(curl -sS -b "$HOME/ann" "$LINK" | sed -n 's/.*name="proof" value="\([^"]*\)".*/\1/p')
+echo '$ PROOF=(what the form holds)'
+run 'curl -sS -b "$HOME/ann" --data-urlencode "proof=$PROOF" -d do=continue "$LINK" | tee "$HOME/onward" | grep -E "<h1>"'
+need 'On to 127\.0\.0\.1' "$answer" "the way to the provider"
+ONWARD=$(sed -n 's/.*content="0; url=\([^"]*\)".*/\1/p' "$HOME/onward" | sed 's/&#38;/\&/g; s/&amp;/\&/g')
+echo '$ ONWARD=(where that page leads)'
+run 'curl -sS -L -b "$HOME/ann" "$ONWARD" | grep -E "<h1>"'
+need 'Mail is connected' "$answer" "that it is connected"
+
+heading "The backend gets a token, and another one after the first has ended; the agent gets none"
+run 'keyfob connection mint "$ANN" "$MAIL"'
+FIRST=$answer
+accepts() { curl -sS -o "$HOME/answer" -w '%{http_code}' -H "Authorization: Bearer $1" "$PROVIDER/userinfo"; }
+[ "$(accepts "$FIRST")" = 200 ] || fail "the provider refuses the token"
+echo "... until it has ended"
+for ((try = 0; try < 200; try += 1)); do
+  [ "$(accepts "$FIRST")" = 200 ] || break
+  sleep 0.05
+done
+run 'keyfob connection mint "$ANN" "$MAIL"'
+[ "$answer" != "$FIRST" ] || fail "the token is the one that has ended"
+[ "$(accepts "$answer")" = 200 ] || fail "the provider refuses the new token"
+SECOND=$answer
+if KEYFOB_TOKEN=$agent_token keyfob connection mint "$ANN" "$MAIL" >"$work/answer" 2>&1; then fail "the agent got a token"; fi
+
+heading "It was renewed, and no refresh token was used twice: the provider's ledger"
+run 'curl -sS "$PROVIDER/control/ledger" | grep -oE "\"(reuses|refreshes)\":[0-9]+"'
+need '"reuses":0' "$answer" "that no refresh token was used twice"
+
+heading "The backend takes it away; nobody gets a token any more"
+run 'keyfob connection revoke "$ANN" "$MAIL" 2>&1'
+run 'keyfob connection verify "$ANN" "$MAIL" 2>/dev/null'
+need '^unauthenticated$' "$answer" "that it is not connected any more"
+if grep -rqF -e "$FIRST" -e "$SECOND" "$work/data" "$work/log"; then fail "a token is stored or logged in the clear"; fi
 
 heading "Stop the server"
 kill -TERM "$server"

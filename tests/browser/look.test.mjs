@@ -2,15 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { HOSTS, OAUTH_STATES, stop } from './oauth-states.mjs';
 import { APP, STATES } from './states.mjs';
 import { barriers, close, inBrowser } from './support.mjs';
 
-after(close);
+after(async () => {
+  stop();
+  await close();
+});
 
-/** A state may be one that is answered with a status of 4xx, which Chromium reports. */
-const ANSWERED = [/^Failed to load resource: the server responded with a status of 4\d\d/];
+/** A state may be one that is answered with a status of 4xx, or of 502, which Chromium reports. */
+const ANSWERED = [/^Failed to load resource: the server responded with a status of (4\d\d|502)/];
 
-for (const [state, lead] of Object.entries(STATES)) {
+for (const [state, lead] of Object.entries({ ...STATES, ...OAUTH_STATES })) {
   test(`${state}: no barriers, nothing to scroll sideways, and large enough to touch`, () => inBrowser(async (context) => {
     const page = await lead(context);
     for (const width of [320, 360, 1280]) {
@@ -25,5 +29,5 @@ for (const [state, lead] of Object.entries(STATES)) {
         assert.ok(height >= 44, `${height} pixels high: ${await target.evaluate((it) => it.outerHTML)}`);
       }
     }
-  }, { hosts: [APP], errors: ANSWERED }));
+  }, { hosts: [APP, ...HOSTS], errors: ANSWERED }));
 }

@@ -2,21 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { account, app, button, close, inBrowser, link, shows, submit, typed, url } from './support.mjs';
+import { message, popup } from './opener.mjs';
+import { account, app, button, close, inBrowser, link, shows, submit, typed } from './support.mjs';
 
 after(close);
-
-/** Opens a link from a page at `origin`, as a program does that wants to know how it went. */
-async function popup(context, origin, { url: address }) {
-  const opener = await context.newPage();
-  await opener.goto(origin);
-  const [page] = await Promise.all([context.waitForEvent('page'), opener.evaluate((to) => void open(to, 'connect', 'popup,width=480,height=720'), address)]);
-  const told = async () => {
-    await opener.waitForFunction(() => told.length > 0);
-    return opener.evaluate(() => told);
-  };
-  return { page, told, opener };
-}
 
 /** Connects, and waits until the window has closed itself. */
 async function connect(page) {
@@ -27,8 +16,6 @@ async function connect(page) {
 }
 
 const KEPT = /Failed to execute 'postMessage'.* does not match the recipient window's origin/;
-
-const message = (secretId, error, error_description) => [{ origin: url, data: { type: 'oauth', params: { error, error_description, secretId } } }];
 
 test('a page whose origin is registered is told, and the window closes', async () => {
   const { origin } = await app();

@@ -14,7 +14,7 @@ case ${1:-} in
   *) say "usage: tests/browser/run.sh sqlite|postgres [COMMAND [ARGUMENT...]]"; exit 2 ;;
 esac
 if [ $# = 0 ]; then
-  tests=("$here"/{connect,ended,opener}.test.mjs)
+  tests=("$here"/{connect,ended,opener,oauth,oauth-opener}.test.mjs)
   # How the page looks does not depend on the database.
   if [ "$database" = sqlite ]; then tests+=("$here/look.test.mjs"); fi
   # One file after the other: each has a browser of its own, and a machine has few cores.
@@ -84,7 +84,8 @@ fi
 # --- a fresh server; at `debug`, because nothing secret may be in the log at any level people use ---
 # The log is looked into before the server may have made it.
 : >"$work/server.log"
-KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
+# The provider of the OAuth tests is on this machine.
+KEYFOB_EGRESS_ALLOW=127.0.0.1 KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
 server=$!
 address=
 for ((try = 0; try < 600; try += 1)); do

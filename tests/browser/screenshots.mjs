@@ -2,10 +2,12 @@
 // every state on a phone and a desktop, in light and dark. Run it with tests/browser/run.sh (see tests/README.md).
 
 import { join } from 'node:path';
+import { HOSTS, OAUTH_STATES, stop } from './oauth-states.mjs';
 import { APP, STATES } from './states.mjs';
 import { close, inBrowser } from './support.mjs';
 
 const [directory, all] = process.argv.slice(2);
+const ALL = { ...STATES, ...OAUTH_STATES };
 const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
 
 /** State, size and colours. */
@@ -16,17 +18,21 @@ const DOCUMENTED = {
   'connect-refused-phone': ['refused', 'phone', 'light'],
   'connect-done-phone': ['connected, and on the way', 'phone', 'light'],
   'connect-expired-phone': ['expired', 'phone', 'light'],
+  'connect-oauth-phone': ['oauth form', 'phone', 'light'],
+  'connect-oauth-onward-phone': ['oauth onward', 'phone', 'light'],
+  'connect-oauth-failed-phone': ['oauth provider does not answer', 'phone', 'light'],
 };
 
 function everything() {
-  const views = Object.keys(STATES).flatMap((state) => Object.keys(SIZES).flatMap((size) => [[state, size, 'light'], [state, size, 'dark']]));
+  const views = Object.keys(ALL).flatMap((state) => Object.keys(SIZES).flatMap((size) => [[state, size, 'light'], [state, size, 'dark']]));
   return Object.fromEntries(views.map((view) => [view.join(' ').replaceAll(/\W+/g, '-'), view]));
 }
 
 for (const [name, [state, size, colorScheme]] of Object.entries(all ? everything() : DOCUMENTED)) {
   await inBrowser(async (context) => {
-    const page = await STATES[state](context);
+    const page = await ALL[state](context);
     await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true });
-  }, { viewport: SIZES[size], colorScheme, hosts: [APP], errors: [/./] });
+  }, { viewport: SIZES[size], colorScheme, hosts: [APP, ...HOSTS], errors: [/./] });
 }
+stop();
 await close();

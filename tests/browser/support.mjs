@@ -66,13 +66,29 @@ export async function link({ owner, type = 'bearer', contact = 'Ann Lee', creden
 /** What `verify` says of the link's credential now. */
 export const verified = async ({ post }) => (await post('verify')).status;
 
-/** Lets the link's time run out: the server's clock cannot be moved from outside. */
-export async function expire({ secret }) {
+/** Runs a statement in the server's database; its rows, with `|` between columns. */
+async function inDatabase(sql) {
   const run = promisify(execFile);
-  const sql = `UPDATE authentication SET expires_at = created_at WHERE secret_id = '${secret}'`;
   const postgres = process.env.KEYFOB_DATABASE_URL;
-  if (postgres) await run('psql', [postgres, '-Xqc', sql]);
-  else await run('sqlite3', ['-cmd', '.timeout 10000', `${env('KEYFOB_DATA_DIR')}/keyfob.db`, sql]);
+  const { stdout } = postgres
+    ? await run('psql', [postgres, '-XqtAc', sql])
+    : await run('sqlite3', ['-cmd', '.timeout 10000', `${env('KEYFOB_DATA_DIR')}/keyfob.db`, sql]);
+  return stdout.split('\n').filter((row) => row !== '');
+}
+
+/** Lets the link's time run out: the server's clock cannot be moved from outside. */
+export const expire = ({ secret }) => inDatabase(`UPDATE authentication SET expires_at = created_at WHERE secret_id = '${secret}'`);
+
+/** How the tries to connect the link's credential ended, in their order, as the audit trail has them. */
+export const tries = ({ secret }) => inDatabase(`SELECT result FROM event WHERE action = 'connection.connect' AND object_id = '${secret}' ORDER BY created_at, id`);
+
+/** Waits until `condition` holds, for at most 20 s. */
+export async function until(what, condition) {
+  const end = performance.now() + 20_000;
+  while (!(await condition())) {
+    assert.ok(performance.now() < end, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 // --- the browser ---

@@ -16,6 +16,8 @@ esac
 bin=$(realpath -m "${KEYFOB_BIN:-$here/../../target/debug/keyfob}")
 postgres=${KEYFOB_TEST_POSTGRES_URL:-}
 [ -x "$bin" ] || die "no binary at $bin: cargo build -p keyfob"
+testkit=$(dirname "$bin")/keyfob-testkit
+[ -x "$testkit" ] || die "no binary at $testkit: cargo build -p keyfob-testkit"
 [ -f "$here/node_modules/.installed" ] || die "no npm packages: bash tests/install.sh test"
 [ -f "$here/.venv/.installed" ] || die "no PyPI packages: bash tests/install.sh test"
 if [ "$database" = postgres ] && [ -z "$postgres" ]; then
@@ -28,6 +30,7 @@ for name in "${!KEYFOB_@}" "${!SENDBLUE_@}"; do unset "$name"; done
 work=$(mktemp -d)
 data=$work/data
 server=
+provider=
 name=keyfob_clients_$$_$RANDOM
 created=
 
@@ -50,6 +53,7 @@ finish() {
   local status=$?
   trap '' INT TERM HUP
   stop_server || true
+  if [ -n "$provider" ]; then kill "$provider" 2>/dev/null || true; fi
   if [ "$status" != 0 ] && [ -s "$work/server.log" ]; then
     { echo "--- the server's log, last 100 lines:"; tail -n 100 "$work/server.log"; echo "---"; } >&2
   fi
@@ -73,12 +77,27 @@ if [ "$database" = postgres ]; then
   on_database=(--database-url "$KEYFOB_DATABASE_URL")
 fi
 
+# --- a scripted OAuth provider, which says where it listens in its first line ---
+KEYFOB_PROVIDER_CLIENT=app:CANARY234567CANA-client
+: >"$work/provider.out"
+"$testkit" provider --client "$KEYFOB_PROVIDER_CLIENT" --auto-approve >"$work/provider.out" 2>"$work/provider.log" &
+provider=$!
+KEYFOB_PROVIDER=
+for ((try = 0; try < 200; try += 1)); do
+  KEYFOB_PROVIDER=$(sed -n '1s#^\(http://.*\)$#\1#p' "$work/provider.out")
+  [ -z "$KEYFOB_PROVIDER" ] || break
+  kill -0 "$provider" 2>/dev/null || die "the provider ended before it listened: $(cat "$work/provider.log")"
+  sleep 0.05
+done
+[ -n "$KEYFOB_PROVIDER" ] || die "the provider did not say where it listens within 10 s"
+export KEYFOB_PROVIDER KEYFOB_PROVIDER_CLIENT
+
 # --- a fresh server; at `debug`, because nothing secret may be in the log at any level people use ---
 # The log is looked into before the server may have made it.
 : >"$work/server.log"
 # People reach the pages at an address of their own, as behind a proxy that ends TLS: links must begin with it.
 export KEYFOB_PUBLIC_URL=https://keyfob.example.com
-KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
+KEYFOB_EGRESS_ALLOW=127.0.0.1 KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_DATA_DIR=$data KEYFOB_LOG=debug "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
 server=$!
 address=
 for ((try = 0; try < 600; try += 1)); do

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use keyfob_api::{
-    connection::{Authentication, Connect, ContactSecret, Verified},
+    connection::{Authentication, Connect, ContactSecret, Minted, Verified},
     revocation::Revocation,
 };
 use keyfob_client::Connected;
@@ -81,7 +81,12 @@ Whoever has the link can use it, once, for 15 minutes: send it to the contact, a
     #[command(after_help = "\
 The value is never an argument, as others can see those, and the shell keeps them:
   keyfob connection connect CONTACT @ci --value-stdin < token.txt
-  keyfob connection connect CONTACT @mail --username ann --value-stdin      asks for the password")]
+  keyfob connection connect CONTACT @mail --username ann --value-stdin      asks for the password
+
+An OAuth grant that another program has obtained is JSON, of which only the access token is required:
+  keyfob connection connect CONTACT @mail --grant-stdin < grant.json
+where grant.json is {\"accessToken\":\"…\",\"refreshToken\":\"…\",\"expiresAt\":1775394000000,\"scopes\":[\"read\"]}.
+Keyfob renews it from then on: that program must not use the refresh token any more.")]
     Connect {
         #[command(flatten)]
         of: Of,
@@ -89,8 +94,31 @@ The value is never an argument, as others can see those, and the shell keeps the
         #[arg(long, value_name = "NAME")]
         username: Option<String>,
         /// Read the value from stdin, without the line break at its end
-        #[arg(long, required = true)]
+        #[arg(long, required_unless_present = "grant_stdin")]
         value_stdin: bool,
+        /// Read a grant from stdin, for a secret of type oauth
+        #[arg(long, conflicts_with_all = ["value_stdin", "username"])]
+        grant_stdin: bool,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Have a contact's tokens renewed at the provider now, and print how it stands after that
+    #[command(after_help = "\
+Tokens are renewed by themselves before they end: this is for those that were seen to be refused. A
+connection that works goes on to work if the provider does not answer.")]
+    Refresh {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Print a token of what a contact has connected
+    #[command(after_help = "\
+It is a fresh access token, or, of a secret of type jwt, a token that is signed just now. If the contact has
+to connect it first, a link is said on stderr. Whoever has the token can use it: pipe it to where it is needed.")]
+    Mint {
+        #[command(flatten)]
+        of: Of,
         #[command(flatten)]
         at: Where,
     },
@@ -131,11 +159,20 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
                 client.authenticate_connection(&of.contact, &of.secret, link.return_url()).await?;
             show_link(&link, at.json)
         }
-        Command::Connect { of, username, value_stdin: _, at } => {
+        Command::Connect { of, username, value_stdin: _, grant_stdin, at } => {
             // Before anyone is asked to paste a value.
             let client = at.remote.client()?;
-            let id = client.connect(&of.contact, &of.secret, &handed(username)?).await?;
+            let handed = if grant_stdin { grant()? } else { handed(username)? };
+            let id = client.connect(&of.contact, &of.secret, &handed).await?;
             Ok(output::print_changed(&id, "connected", at.json)?)
+        }
+        Command::Refresh { of, at } => {
+            let client = at.remote.client()?;
+            show_verified(&client.refresh_connection(&of.contact, &of.secret).await?, at.json)
+        }
+        Command::Mint { of, at } => {
+            let client = at.remote.client()?;
+            show_minted(&client.mint_connection(&of.contact, &of.secret).await?, at.json)
         }
         Command::Revoke { of, at } => {
             let id = at.remote.client()?.revoke_connection(&of.contact, &of.secret).await?;
@@ -156,6 +193,21 @@ fn handed(username: Option<String>) -> Result<Connect, Failure> {
             Connect { username: Some(username.into()), password: value, ..Connect::default() }
         }
     })
+}
+
+/// The grant that comes on stdin. What is wrong with it is not said in the reader's words, which repeat what
+/// they read.
+fn grant() -> Result<Connect, Failure> {
+    let text = input::stdin_value()?;
+    let wrong = |line: usize, column: usize| {
+        Failure::Usage(format!(
+            "no grant came on stdin: it is a JSON object with \"accessToken\" and, if there are any, \"refreshToken\", \"expiresAt\" (unix milliseconds) and \"scopes\" (line {line}, column {column} is something else)"
+        ))
+    };
+    let grant: Connect = serde_json::from_str(text.expose_secret())
+        .map_err(|error| wrong(error.line(), error.column()))?;
+    let is_other = grant.value.is_some() || grant.username.is_some() || grant.password.is_some();
+    if grant.access_token.is_none() || is_other { Err(wrong(1, 1)) } else { Ok(grant) }
 }
 
 fn show_list(secrets: &[ContactSecret], json: bool) -> Result<(), Failure> {
@@ -206,4 +258,12 @@ pub(crate) fn show_link(link: &Authentication, json: bool) -> Result<(), Failure
         return Ok(output::print_json(link)?);
     }
     Ok(output::print(&output::plain(link.url.expose_secret()))?)
+}
+
+/// Prints a token.
+pub(crate) fn show_minted(minted: &Minted, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(output::print_json(minted)?);
+    }
+    Ok(output::print(&output::plain(minted.token.expose_secret()))?)
 }

@@ -4,6 +4,9 @@ use std::{fmt, io, process::ExitCode};
 
 use keyfob_client::Error;
 use keyfob_server::vault::OpenError;
+use secrecy::ExposeSecret;
+
+use crate::output;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -49,8 +52,11 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(text) => f.write_str(text),
             Self::Failed(error) => write!(f, "{error:#}"),
-            Self::Refused(error @ Error::Api { status, .. }) => {
+            Self::Refused(error @ Error::Api { status, body }) => {
                 write!(f, "{error}")?;
+                if let Some(url) = &body.url {
+                    write!(f, "\nto connect it: {}", output::plain(url.expose_secret()))?;
+                }
                 match status.as_u16() {
                     401 => f.write_str(
                         " (is KEYFOB_TOKEN the token of a live key, and --run-as, if given, a direct child of its account?)",

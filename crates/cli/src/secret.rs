@@ -6,7 +6,7 @@ use keyfob_client::SecretQuery;
 use serde_json::json;
 
 use crate::{
-    connection::{LinkArgs, show_link, show_verified},
+    connection::{LinkArgs, show_link, show_minted, show_verified},
     failure::Failure,
     list_args::ListArgs,
     output,
@@ -100,6 +100,23 @@ it first, or replace it with `keyfob secret update`.")]
         #[command(flatten)]
         at: Where,
     },
+    /// Have the tokens of a shared secret renewed at the provider now, and print how it stands after that
+    Refresh {
+        /// The secret: its id, @alias or '(name)'
+        secret: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Print a token of a shared secret
+    #[command(after_help = "\
+It is a fresh access token, or, of a secret of type jwt, a token that is signed just now. Whoever has it can
+use it: pipe it to where it is needed.")]
+    Mint {
+        /// The secret: its id, @alias or '(name)'
+        secret: String,
+        #[command(flatten)]
+        at: Where,
+    },
     /// Take the value of a shared secret away
     Revoke {
         /// The secret: its id, @alias or '(name)'
@@ -153,6 +170,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Authenticate { secret, link, at } => {
             let client = at.remote.client()?;
             show_link(&client.authenticate_secret(&secret, link.return_url()).await?, at.json)
+        }
+        Command::Refresh { secret, at } => {
+            show_verified(&at.remote.client()?.refresh_secret(&secret).await?, at.json)
+        }
+        Command::Mint { secret, at } => {
+            show_minted(&at.remote.client()?.mint_secret(&secret).await?, at.json)
         }
         Command::Revoke { secret, at } => {
             let id = at.remote.client()?.revoke_secret(&secret).await?;

@@ -1,7 +1,7 @@
 //! What contacts have connected, and the one value of shared secrets. A contact is named by its id, a secret
 //! by its id, as `@alias`, or as `(name)`.
 
-use keyfob_api::connection::{Authentication, Connect, ContactSecret, Verified};
+use keyfob_api::connection::{Authentication, Connect, ContactSecret, Minted, Verified};
 use reqwest::Method;
 use serde_json::json;
 
@@ -48,6 +48,18 @@ impl Client {
         self.change(&["v1", "contact", contact, "secret", at, "connect"], value).await
     }
 
+    /// Has a contact's tokens renewed at the provider now; how it stands after that. A connection that works
+    /// goes on to work if the provider does not answer.
+    pub async fn refresh_connection(&self, contact: &str, at: &str) -> Result<Verified, Error> {
+        self.act(&["v1", "contact", contact, "secret", at, "refresh"], None).await
+    }
+
+    /// A token of what a contact has connected: an access token, or one that was signed just now. Where a
+    /// person has to do something first, the error's body has a `url` for them.
+    pub async fn mint_connection(&self, contact: &str, at: &str) -> Result<Minted, Error> {
+        self.act(&["v1", "contact", contact, "secret", at, "mint"], None).await
+    }
+
     /// Takes a contact's value of a secret away; the secret's id.
     pub async fn revoke_connection(&self, contact: &str, at: &str) -> Result<String, Error> {
         self.change(&["v1", "contact", contact, "secret", at, "revoke"], &Empty {}).await
@@ -65,6 +77,16 @@ impl Client {
         return_url: Option<&str>,
     ) -> Result<Authentication, Error> {
         self.act(&["v1", "secret", at, "authenticate"], return_url).await
+    }
+
+    /// Has the tokens of a shared secret renewed at the provider now; how it stands after that.
+    pub async fn refresh_secret(&self, at: &str) -> Result<Verified, Error> {
+        self.act(&["v1", "secret", at, "refresh"], None).await
+    }
+
+    /// A token of a shared secret: an access token, or one that was signed just now.
+    pub async fn mint_secret(&self, at: &str) -> Result<Minted, Error> {
+        self.act(&["v1", "secret", at, "mint"], None).await
     }
 
     /// Takes the value of a shared secret away; its id.

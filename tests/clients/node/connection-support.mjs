@@ -27,8 +27,12 @@ const unescaped = (html) => html.replaceAll(/&#(\d+);/g, (_, code) => String.fro
 export class Browser {
   #cookie;
 
-  async #go(link, init) {
-    const answer = await fetch(url + pathOf(link), {
+  #go(link, init) {
+    return this.#at(pathOf(link), init);
+  }
+
+  async #at(path, init) {
+    const answer = await fetch(url + path, {
       ...init, redirect: 'error', headers: { accept: 'text/html', ...(this.#cookie && { cookie: this.#cookie }) },
     });
     assert.match(answer.headers.get('content-type'), /^text\/html/);
@@ -44,6 +48,14 @@ export class Browser {
 
   open(link) {
     return this.#go(link);
+  }
+
+  /** Comes back from a provider. */
+  back(address) {
+    const { pathname, search, searchParams } = new URL(address);
+    assert.ok(address.startsWith(`${env('KEYFOB_PUBLIC_URL')}/secrets/oauth/callback?`), address);
+    for (const name of ['code', 'state']) seen(searchParams.get(name));
+    return this.#at(pathname + search);
   }
 
   /** Opens a link, fills in its form and presses a button of it. */

@@ -84,10 +84,11 @@ test('the Python of connect works, and Ann can do as she is asked', async () => 
 });
 
 test('the commands of connect work, and Ann can do as she is asked', async () => {
-  const [account, code, ...more] = blocks('connect', 'sh');
+  const [account, code, oauth, ...more] = blocks('connect', 'sh');
   assert.equal(more.length, 0);
   run('bash', ['-eu'], account, { shows: /https:\/\/app\.acme\.example/ });
   const said = run('bash', ['-eu'], code, PLEASE);
   assert.match(said, /unauthenticated.*Weather API/);
   await annOpens(said);
+  run('bash', ['-eu'], oauth, { shows: /^sec_\w+\nsec_\w+$/m });
 });

@@ -27,6 +27,7 @@ mod ledger;
 mod leftovers;
 mod limits;
 mod load;
+mod oauth;
 mod outage;
 mod secret;
 mod secret_input;
