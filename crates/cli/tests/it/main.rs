@@ -28,6 +28,8 @@ mod leftovers;
 mod limits;
 mod load;
 mod outage;
+mod refresh_storm;
+mod refresh_suite;
 mod secret;
 mod secret_input;
 mod start;

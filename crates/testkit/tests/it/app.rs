@@ -13,6 +13,7 @@ pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// A client that follows no redirect and keeps no connection.
 pub(crate) fn http() -> reqwest::Client {
+    #[expect(clippy::disallowed_methods, reason = "a test is a caller")]
     let builder = reqwest::Client::builder().no_proxy().redirect(Policy::none());
     builder.pool_max_idle_per_host(0).build().unwrap()
 }
