@@ -158,8 +158,13 @@ impl StormReport {
         let mut lost_otherwise = Vec::new();
         for Loss { family, reason } in &seen.losses {
             if !(is_explained(*family) && reason.contains("lost")) {
-                lost_otherwise.push(format!("{family}: {reason}"));
+                let sent = refreshes.tell(*family);
+                lost_otherwise.push(format!("{family}: {reason}; it was sent at {sent}"));
             }
+        }
+        if !lost_otherwise.is_empty() {
+            let moments: Vec<_> = kills.iter().map(|kill| kill.as_millis()).collect();
+            lost_otherwise.push(format!("nodes were killed at {moments:?}"));
         }
         let told: BTreeSet<_> = seen.losses.iter().map(|loss| loss.family).collect();
         let dead = ledger.families().iter().filter(|(_, family)| family.death.is_some());
@@ -276,10 +281,20 @@ impl<'a> Refreshes<'a> {
         let of_family = self.by_token.range((id, 0)..=(id, u32::MAX));
         let mut again = of_family.filter(|(_, sent)| sent.len() > 1);
         let (Some((_, sent)), None) = (again.next(), again.next()) else { return false };
-        let [first, _] = sent[..] else { return false };
-        let is_done = first.status == Some(200);
-        let died = |kill: &Moment| *kill >= first.at && kill.since(first.at) <= ON_ITS_WAY;
-        is_done && kills.iter().any(died)
+        let [unheard @ .., _] = &sent[..] else { return false };
+        let is_done = unheard.first().is_some_and(|first| first.status == Some(200));
+        // Whoever asked once more may have died of it too.
+        let died =
+            |at: Moment| kills.iter().any(|&kill| kill >= at && kill.since(at) <= ON_ITS_WAY);
+        is_done && unheard.iter().all(|request| died(request.at))
+    }
+
+    /// When the family's last refresh token was sent, and what the provider decided, for people.
+    fn tell(&self, id: FamilyId) -> String {
+        let last = self.by_token.range((id, 0)..=(id, u32::MAX)).next_back();
+        let sent = last.map(|(_, sent)| &sent[..]).unwrap_or_default().iter();
+        let told = sent.map(|request| format!("{} {:?}", request.at.as_millis(), request.status));
+        told.collect::<Vec<_>>().join(", ")
     }
 
     /// The milliseconds between the refreshes of each grant, one after the other.
