@@ -177,6 +177,19 @@ pub fn plan(
     tx.execute(plan, &params).map(drop)
 }
 
+/// Makes a grant one that is kept alive, if it is not: only when it is asked for, until it is planned.
+pub fn begin(tx: &mut WriteTx<'_>, holder: &Holder, host: &str) -> Result<(), StoreError> {
+    let begin = sql!(
+        refresh,
+        "INSERT INTO refresh (account_id, contact_id, secret_id, host, fence, failures)
+         VALUES ($1, $2, $3, $4, 1, 0)
+         ON CONFLICT (account_id, contact_id, secret_id) DO NOTHING"
+    );
+    let params: [&dyn Bind; 4] =
+        [&holder.account.as_str(), &holder.contact_column(), &holder.secret.as_str(), &host];
+    tx.execute(begin, &params).map(drop)
+}
+
 /// Takes the lease of a grant that was read as `seen`, until `until`, and notes that a request may be out
 /// there from `now` on. `None` if somebody else has it, or had it since: of any number of concurrent calls
 /// exactly one gets the lease, whose number it is.

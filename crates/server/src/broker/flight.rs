@@ -51,20 +51,28 @@ impl Drop for Place {
 impl Broker {
     /// Has a grant renewed as far as `wish` says, or waits for the renewal that is under way; how it went.
     pub(super) async fn keep_alive(&self, holder: &Holder, wish: Wish) -> Renewal {
-        let mut landing = self.board(holder, wish);
-        let landed = tokio::time::timeout(PATIENCE, landing.wait_for(Option::is_some)).await;
-        let ended = landed.ok().and_then(|renewal| renewal.ok().and_then(|it| it.clone()));
-        ended.unwrap_or(Renewal::Waiting)
+        let landed = async {
+            loop {
+                let mut landing = self.board(holder, &wish);
+                let ended = landing.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+                match ended {
+                    // The background job does not wait for another node, but a caller does.
+                    Some(Renewal::Waiting) if !matches!(wish, Wish::Ahead) => {}
+                    ended => return ended.unwrap_or(Renewal::Waiting),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, landed).await.unwrap_or(Renewal::Waiting)
     }
 
-    fn board(&self, holder: &Holder, wish: Wish) -> Landing {
+    fn board(&self, holder: &Holder, wish: &Wish) -> Landing {
         let mut flights = self.inner.flights.all();
         if let Some(landing) = flights.get(holder) {
             return landing.clone();
         }
         let (ended, landing) = watch::channel(None);
         flights.insert(holder.clone(), landing.clone());
-        let place = Place { broker: self.clone(), holder: holder.clone() };
+        let (place, wish) = (Place { broker: self.clone(), holder: holder.clone() }, wish.clone());
         tokio::spawn(async move {
             let renewal = place.broker.renew(&place.holder, &wish).await;
             // Before it is told: whoever asks from now on begins anew.

@@ -101,8 +101,9 @@ impl Broker {
                 Look::Elsewhere => tokio::time::sleep(LOOK_EVERY).await,
                 Look::Ready(_) => {
                     let Some(lease) = self.lease(holder, wish).await? else { continue };
+                    let asked_at = self.inner.clock.now();
                     let answer = self.ask_for_tokens(&lease).await;
-                    if let Some(renewal) = self.settle(Arc::new(lease), answer).await? {
+                    if let Some(renewal) = self.settle(Arc::new(lease), asked_at, answer).await? {
                         return Ok(renewal);
                     }
                 }
@@ -159,16 +160,15 @@ impl Broker {
         let (now, broker) = (self.now()?, self.clone());
         let (holder, wish) = (holder.clone(), wish.clone());
         self.write(move |tx| {
-            let Look::Ready(mut held) = broker.look(tx, &holder, &wish, now)? else {
+            let Look::Ready(held) = broker.look(tx, &holder, &wish, now)? else {
                 return Ok(tx.commit_unaudited(None));
             };
-            if held.refresh.is_none() {
+            let Some(before) = held.refresh.clone() else {
+                // Looked at anew before it is asked for: others may have made the row, and renewed, meanwhile.
                 let host = provider::token_host(&held.config, held.grant.as_ref());
-                refresh::plan(tx, &holder, &host.unwrap_or_default(), None)?;
-                held.refresh = refresh::find(tx, &holder)?;
-            }
-            let planned = held.refresh.clone();
-            let before = planned.ok_or_else(|| Error::internal("what was planned is not there"))?;
+                refresh::begin(tx, &holder, &host.unwrap_or_default())?;
+                return Ok(tx.commit_unaudited(None));
+            };
             let fence = refresh::lease(tx, &before, now, now.plus(LEASE))?;
             let lease = |fence| Lease { held: *held, fence, since: now, before };
             Ok(tx.commit_unaudited(fence.map(lease)))

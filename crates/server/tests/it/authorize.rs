@@ -323,7 +323,7 @@ async fn clients_prove_who_they_are_in_every_way() {
             options.clients.push(Client::public("public"));
             options.clients.push(Client::signing(
                 "signing",
-                keyfob_testkit::Algorithm::Es256,
+                keyfob_testkit::Algorithm::ES256,
                 PUBLIC_KEY,
             ));
         })

@@ -72,6 +72,18 @@ async fn fail(bench: &Bench, of: Holder, fence: i64, unanswered_since: Option<i6
     bench.change(move |tx| refresh::fail(tx, &of, fence, &failed)).await.unwrap()
 }
 
+on_both!(what_is_kept_alive_already_does_not_begin_anew, async |bench| {
+    some_grants(bench).await;
+    let begin = |of: Holder| bench.change(move |tx| refresh::begin(tx, &of, "new.example.com"));
+    begin(holder(Some(1), 1)).await.unwrap();
+    assert_eq!(find(bench, holder(Some(1), 1)).await, Some(planned(Some(1), 1, 30)));
+    begin(holder(None, 1)).await.unwrap();
+    let begun = find(bench, holder(None, 1)).await.unwrap();
+    let expected = Refresh { host: "new.example.com".into(), ..planned(None, 1, 0) };
+    assert_eq!(begun, Refresh { due_at: None, ..expected });
+    assert!(lease(bench, begun, 20).await.is_some());
+});
+
 on_both!(grants_are_due_in_the_order_of_their_time, async |bench| {
     some_grants(bench).await;
     assert_eq!(due(bench, 9, 10).await, []);
