@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail};
 
 /// What to type.
 pub(crate) const USAGE: &str = "\
-usage: bench [totp_code] [peers] [memory] [contacts] [waiters] [options]
-All five sections by default.
+usage: bench [totp_code] [peers] [memory] [contacts] [waiters] [refresh_storm] [refresh_sweep] [options]
+All seven sections by default.
   --seconds N          seconds of one totp_code sample (2); a sample of peers takes five times that
   --pairs N            pairs of a totp_code mode (5)
   --rounds N           rounds of peers (3)
@@ -15,14 +15,17 @@ All five sections by default.
   --memory-stored N    secrets stored for memory (1000000)
   --contacts N         contacts, with three connections each, that contacts compares with 1000 (1000000)
   --waiters N          callers waiting at once (10000)
+  --storm-seconds N    how long each storm of refresh_storm lasts (300)
+  --grants N           grants that are due at once in refresh_sweep (100000)
   --auth pair|bearer   how the calls authenticate: sb-api-key-id and sb-api-secret-key, or a bearer token (pair)
   --without-peers      do not run the section peers
-  --without-postgres   leave the PostgreSQL modes out of totp_code
+  --without-postgres   leave the PostgreSQL modes out of totp_code and of the refresh sections
   --keyfob PATH        the binary under test (beside this one)
   --out DIR            where the results go (bench/results)";
 
 /// The sections, in the order in which they run.
-pub(crate) const SECTIONS: [&str; 5] = ["totp_code", "peers", "memory", "contacts", "waiters"];
+pub(crate) const SECTIONS: [&str; 7] =
+    ["totp_code", "peers", "memory", "contacts", "waiters", "refresh_storm", "refresh_sweep"];
 
 /// How the calls authenticate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +47,8 @@ pub(crate) struct Args {
     pub(crate) memory_stored: usize,
     pub(crate) contacts: usize,
     pub(crate) waiters: usize,
+    pub(crate) storm_seconds: u64,
+    pub(crate) grants: usize,
     pub(crate) auth: Auth,
     pub(crate) postgres: bool,
     pub(crate) keyfob: Option<PathBuf>,
@@ -63,6 +68,8 @@ impl Args {
             memory_stored: 1_000_000,
             contacts: 1_000_000,
             waiters: 10_000,
+            storm_seconds: 300,
+            grants: 100_000,
             auth: Auth::Pair,
             postgres: true,
             keyfob: None,
@@ -81,6 +88,8 @@ impl Args {
                 "--memory-stored" => args.memory_stored = number(&word, &value()?)?,
                 "--contacts" => args.contacts = number(&word, &value()?)?,
                 "--waiters" => args.waiters = number(&word, &value()?)?,
+                "--storm-seconds" => args.storm_seconds = number(&word, &value()?)?,
+                "--grants" => args.grants = number(&word, &value()?)?,
                 "--auth" => {
                     args.auth = match value()?.as_str() {
                         "pair" => Auth::Pair,

@@ -74,17 +74,22 @@ async fn write(store: &Store, filler: &Arc<Filler>, numbers: Vec<usize>) -> Resu
 }
 
 /// What the rows are made with.
-struct Filler {
-    account: AccountId,
-    key: DataKey,
+pub(crate) struct Filler {
+    pub(crate) account: AccountId,
+    pub(crate) key: DataKey,
     secrets: Vec<SecretId>,
-    random: Numbers,
+    pub(crate) random: Numbers,
     /// When the first contact is made, so that the last is made by now.
     first: i64,
 }
 
 impl Filler {
-    async fn new(setup: &Setup, store: &Store, count: usize, secrets: &[String]) -> Result<Self> {
+    pub(crate) async fn new(
+        setup: &Setup,
+        store: &Store,
+        count: usize,
+        secrets: &[String],
+    ) -> Result<Self> {
         let find = store.read(|tx| {
             let account = account::find_first(tx)?.map(|account| account.id);
             let key = account.as_ref().map(|account| data_key::find_newest(tx, account));
@@ -114,7 +119,7 @@ impl Filler {
         Ok(contact.id.to_string())
     }
 
-    fn contact(&self, number: usize, now: Timestamp) -> Contact {
+    pub(crate) fn contact(&self, number: usize, now: Timestamp) -> Contact {
         Contact {
             id: ContactId::generate(now, &self.random),
             name: format!("Contact {number}"),
@@ -157,7 +162,7 @@ impl Filler {
 
 /// Numbers that anybody can guess: what they seal is made up, and goes with the run.
 #[derive(Default)]
-struct Numbers(AtomicU64);
+pub(crate) struct Numbers(AtomicU64);
 
 impl Random for Numbers {
     fn fill(&self, bytes: &mut [u8]) {

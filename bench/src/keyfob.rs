@@ -98,8 +98,20 @@ impl Setup {
         }
     }
 
+    /// The same, reaching providers on this machine.
+    pub(crate) fn reaching_loopback(mut self) -> Self {
+        self.variables.push(("KEYFOB_EGRESS_ALLOW", "127.0.0.1".to_owned()));
+        self
+    }
+
+    /// The token of a new key of role `backend`.
+    pub(crate) async fn token(&self) -> Result<String> {
+        let key = self.new_key().await?;
+        Ok(key["token"].as_str().context("the new key has no token")?.to_owned())
+    }
+
     /// Makes a key of role `backend`, straight on the database.
-    pub(crate) async fn key(&self) -> Result<Headers> {
+    async fn new_key(&self) -> Result<Value> {
         let data = self.data();
         let mut words = vec!["key", "create", "--role", "backend", "--name", "bench", "--json"];
         let data = data.to_str().context("the folder's name is not text")?;
@@ -107,8 +119,13 @@ impl Setup {
         if let Some(url) = &self.database_url {
             words.extend(["--database-url", url]);
         }
-        let key: Value = serde_json::from_str(&output(self.command(&words)).await?)
-            .context("keyfob key create --json printed no JSON")?;
+        serde_json::from_str(&output(self.command(&words)).await?)
+            .context("keyfob key create --json printed no JSON")
+    }
+
+    /// The headers of a new key of role `backend`.
+    pub(crate) async fn key(&self) -> Result<Headers> {
+        let key = self.new_key().await?;
         let part = |name: &str| {
             key[name]
                 .as_str()
@@ -128,6 +145,11 @@ impl Setup {
 }
 
 impl Keyfob {
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// The server as something to put under load: codes of random ids.
     pub(crate) fn subject(
         &self,

@@ -1,4 +1,4 @@
-//! Measures Keyfob: codes per second against a bare server and against its peers, memory, start-up, many contacts and waiting callers.
+//! Measures Keyfob: codes per second against a bare server and against its peers, memory, start-up, many contacts, waiting callers, and grants that are refreshed.
 //!
 //! See `bench/README.md`.
 
@@ -7,6 +7,7 @@ mod clock;
 mod contacts;
 mod context;
 mod fill;
+mod grants;
 mod http;
 mod keyfob;
 mod memory;
@@ -14,6 +15,8 @@ mod number;
 mod peers;
 mod postgres;
 mod process;
+mod refresh_storm;
+mod refresh_sweep;
 mod report;
 mod sample;
 mod totp_code;
@@ -117,6 +120,8 @@ async fn section(context: &Context, name: &str) -> Result<Section> {
         "memory" => memory::run(context).await,
         "contacts" => contacts::run(context).await,
         "waiters" => waiters::run(context).await,
+        "refresh_storm" => refresh_storm::run(context).await,
+        "refresh_sweep" => refresh_sweep::run(context).await,
         other => bail!("no section {other}"),
     }
 }

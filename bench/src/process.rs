@@ -80,6 +80,11 @@ impl Server {
         anyhow!("{} {what}; its last output:{tail}", self.name)
     }
 
+    /// `kill -9`, and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.with_context(|| format!("{} cannot be killed", self.name))
+    }
+
     /// Asks the server to end, and kills it if it does not.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let asked = Command::new("kill")

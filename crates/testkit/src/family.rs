@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
+use crate::{clock::Moment, ledger::InFlight};
 
 /// Names a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,6 +75,8 @@ pub struct Family {
     pub refreshes: u32,
     /// How often a used refresh token was used again, not counting uses that the grace period allows.
     pub reuses: u32,
+    /// Requests in flight at once that carried one of its refresh tokens.
+    pub in_flight: InFlight,
     /// Set when it is dead; none of its tokens is valid then.
     pub death: Option<Death>,
 }
@@ -145,6 +147,7 @@ impl Families {
                 generation: 0,
                 refreshes: 0,
                 reuses: 0,
+                in_flight: InFlight::default(),
                 death: None,
             },
         );

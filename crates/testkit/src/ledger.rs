@@ -52,12 +52,12 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    fn enter(&mut self) {
+    pub(crate) fn enter(&mut self) {
         self.now += 1;
         self.highest = self.highest.max(self.now);
     }
 
-    fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.now = self.now.saturating_sub(1);
     }
 }
@@ -141,6 +141,9 @@ impl Ledger {
     pub(crate) fn enter(&mut self, request: Request) -> Line {
         self.in_flight.enter();
         self.in_flight_at.entry(request.endpoint).or_default().enter();
+        if let Some(family) = self.refreshed(&request) {
+            family.in_flight.enter();
+        }
         self.requests.push(request);
         Line { resets: self.resets, index: self.requests.len() - 1 }
     }
@@ -153,9 +156,18 @@ impl Ledger {
     pub(crate) fn leave(&mut self, line: Line) {
         let Some(request) = self.line(line) else { return };
         request.in_flight = false;
-        let endpoint = request.endpoint;
+        let request = request.clone();
         self.in_flight.leave();
-        self.in_flight_at.entry(endpoint).or_default().leave();
+        self.in_flight_at.entry(request.endpoint).or_default().leave();
+        if let Some(family) = self.refreshed(&request) {
+            family.in_flight.leave();
+        }
+    }
+
+    /// The family that a request wants refreshed.
+    fn refreshed(&mut self, request: &Request) -> Option<&mut Family> {
+        let is_refresh = request.grant_type.as_deref() == Some("refresh_token");
+        self.families.all.get_mut(&request.family.filter(|_| is_refresh)?)
     }
 
     pub(crate) fn reset(&mut self) {

@@ -48,6 +48,7 @@ mod seconds;
 mod seen;
 mod serve;
 mod state;
+pub mod suite;
 mod token;
 
 pub use client::{AuthMethod, Client, PublicKey};

@@ -1,4 +1,6 @@
-//! `keyfob-testkit`: the provider as a process, driven over HTTP.
+//! `keyfob-testkit`: the provider as a process, driven over HTTP, and the suite that judges brokers.
+
+mod judge;
 
 use std::{fs, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -18,6 +20,8 @@ struct Cli {
 enum Command {
     /// Run the provider until it is ended; prints its address, and what it is like as a line of JSON
     Provider(ProviderArgs),
+    /// Judge a broker that speaks Keyfob's API; ends with status 1 if a check fails
+    Suite(judge::SuiteArgs),
 }
 
 #[derive(Args)]
@@ -38,9 +42,12 @@ struct ProviderArgs {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Provider(args) = Cli::parse().command;
-    match run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match Cli::parse().command {
+        Command::Provider(args) => run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Suite(args) => judge::run(args).await,
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             let _unheard = writeln!(std::io::stderr(), "keyfob-testkit: {error}");
             ExitCode::FAILURE

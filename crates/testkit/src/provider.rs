@@ -204,6 +204,11 @@ impl Provider {
         self.shared.look(|state| state.ledger.clone())
     }
 
+    /// Looks at the ledger as it is, without a copy of it. `look` must not call the provider.
+    pub fn look<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
+        self.shared.look(|state| look(&state.ledger))
+    }
+
     /// Whether it would take this access token now.
     #[must_use]
     pub fn is_valid(&self, access_token: &str) -> bool {

@@ -29,6 +29,8 @@ mod limits;
 mod load;
 mod oauth;
 mod outage;
+mod refresh_storm;
+mod refresh_suite;
 mod secret;
 mod secret_input;
 mod start;

@@ -196,6 +196,9 @@ pub(super) fn shared_holder(usable: &Usable) -> Holder {
 impl Broker {
     /// The holder's grant; `None` if there is none, or if its account may not use the secret any more.
     pub(super) fn held(&self, tx: &mut ReadTx<'_>, holder: &Holder) -> Result<Option<Held>, Error> {
+        // Before the value: a transaction sees what others commit meanwhile. Read later, this could be how a
+        // newer value is kept alive, and its number would give a lease for an old refresh token.
+        let refresh = refresh::find(tx, holder)?;
         let keeper = keeper(&holder.account);
         let at = SecretRef::Id(holder.secret.clone());
         let usable = match self.usable(tx, &keeper, refreshes(holder), &at) {
@@ -213,7 +216,6 @@ impl Broker {
             Some(value) => Some(self.open_grant(tx, &permit, value)?),
             None => None,
         };
-        let refresh = refresh::find(tx, holder)?;
         let Usable { secret, config, .. } = usable;
         Ok(Some(Held { holder: holder.clone(), place, grant, config, secret, refresh }))
     }

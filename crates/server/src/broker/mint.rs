@@ -16,11 +16,14 @@ use super::{
     connection::{find_contact, told},
     credential,
     grant::{Held, shared_holder},
-    renewal::Need,
+    renewal::{Need, Renewal},
     secret::SECRET,
     usable::Usable,
 };
 use crate::error::Error;
+
+/// How often it is looked for a token: one that lives for a second may end while the machine is busy.
+const LOOKS: u32 = 3;
 
 /// A token, and when it ends.
 pub struct Minted {
@@ -66,18 +69,26 @@ impl Broker {
         contact: Option<ContactId>,
         at: &SecretRef,
     ) -> Result<Minted, Error> {
-        if let Source::Due(holder, need) = self.find_source(caller, contact.as_ref(), at).await? {
-            self.keep_alive(&holder, need).await;
-        }
-        match self.take_token(caller, contact.as_ref(), at).await? {
-            Source::Token(minted) => Ok(minted),
-            Source::Due(..) | Source::Late => Err(Error::ProviderLate),
-            Source::Person { secret, why, can_connect } => {
-                let link = NewLink { contact, secret, return_url: None };
-                let url = if can_connect { self.recent_link(caller, link).await? } else { None };
-                Err(Error::AuthorizationRequired { message: why, url })
+        for _ in 0..LOOKS {
+            let mut renewal = Renewal::Fresh;
+            let source = self.find_source(caller, contact.as_ref(), at).await?;
+            if let Source::Due(holder, need) = source {
+                renewal = self.keep_alive(&holder, need).await;
+            }
+            match self.take_token(caller, contact.as_ref(), at).await? {
+                Source::Token(minted) => return Ok(minted),
+                Source::Person { secret, why, can_connect } => {
+                    let link = NewLink { contact, secret, return_url: None };
+                    let url =
+                        if can_connect { self.recent_link(caller, link).await? } else { None };
+                    return Err(Error::AuthorizationRequired { message: why, url });
+                }
+                // It has ended between two looks.
+                Source::Due(..) | Source::Late if renewal == Renewal::Fresh => {}
+                Source::Due(..) | Source::Late => break,
             }
         }
+        Err(Error::ProviderLate)
     }
 
     async fn find_source(

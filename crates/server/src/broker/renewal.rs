@@ -109,8 +109,9 @@ impl Broker {
                 Look::Ready => {
                     let begun = Instant::now();
                     let Some(lease) = self.lease(holder, need).await? else { continue };
+                    let asked_at = self.inner.clock.now();
                     let answer = self.ask_for_tokens(&lease, begun).await;
-                    if let Some(renewal) = self.settle(Arc::new(lease), answer).await? {
+                    if let Some(renewal) = self.settle(Arc::new(lease), asked_at, answer).await? {
                         return Ok(renewal);
                     }
                 }

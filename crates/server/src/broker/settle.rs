@@ -32,14 +32,15 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 impl Broker {
-    /// Stores what the provider said. `None` if things have to be looked at anew.
+    /// Stores what the provider said to what it was asked at `asked_at`. `None` if things have to be looked at anew.
     pub(super) async fn settle(
         &self,
         lease: Arc<Lease>,
+        asked_at: Timestamp,
         answer: Answer,
     ) -> Result<Option<Renewal>, Error> {
         match answer {
-            Answer::Tokens(tokens) => self.settle_tokens(lease, tokens).await.map(Some),
+            Answer::Tokens(tokens) => self.settle_tokens(lease, asked_at, tokens).await.map(Some),
             Answer::Refused(refused) if refused.is_dead_grant() && !lease.held.is_of_client() => {
                 self.settle_dead(lease, &refused).await
             }
@@ -67,13 +68,20 @@ impl Broker {
 
     /// Nobody else has these tokens, and the old ones may be of no use any more: storing them is tried for
     /// as long as a database may need to come back.
-    async fn settle_tokens(&self, lease: Arc<Lease>, tokens: Tokens) -> Result<Renewal, Error> {
+    /// Their life is counted from when they were asked for: an answer may be on its way for longer than they
+    /// are renewed ahead of their end.
+    async fn settle_tokens(
+        &self,
+        lease: Arc<Lease>,
+        asked_at: Timestamp,
+        tokens: Tokens,
+    ) -> Result<Renewal, Error> {
         let now = self.now()?;
         let Held { grant, config, .. } = &lease.held;
         let assumed = provider::assumed_lifetime(config);
         let renewed = match grant {
-            Some(grant) => grant.renewed(tokens, now, assumed),
-            None => Grant::obtained(tokens, now, assumed),
+            Some(grant) => grant.renewed(tokens, asked_at, assumed),
+            None => Grant::obtained(tokens, asked_at, assumed),
         };
         let (broker, renewed) = (self.clone(), Arc::new(renewed));
         let stored = self.persist(move |tx| broker.store_tokens(tx, &lease, &renewed, now)).await;

@@ -17,3 +17,4 @@ mod refresh;
 mod register;
 mod revoke;
 mod style;
+mod suite;
