@@ -126,6 +126,9 @@ fn obtained(access: &str, refresh: &str, then: Timestamp) -> Grant {
         token_url: None,
         revoke_url: None,
         client: None,
+        method: None,
+        resource: None,
+        imported: None,
     }
 }
 
