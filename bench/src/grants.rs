@@ -86,7 +86,7 @@ fn store_one(tx: &mut WriteTx<'_>, filler: &Filler, new: &New) -> Result<(), Sto
     let row = connection_row(&contact.id, &new.secret);
     let IssuedGrant { access_token, refresh_token, .. } = &new.grant;
     let bytes = obtained(access_token, refresh_token, now.minus(HOUR)).to_bytes();
-    let value = filler.key.seal("connection", &row, "value", &bytes, &filler.random);
+    let value = filler.key.seal("connection", &row, "grant", &bytes, &filler.random);
     let holder = Holder {
         account: filler.account.clone(),
         contact: Some(contact.id.clone()),
@@ -128,6 +128,7 @@ fn obtained(access: &str, refresh: &str, then: Timestamp) -> Grant {
         client: None,
         method: None,
         resource: None,
+        source: None,
         imported: None,
     }
 }

@@ -47,6 +47,8 @@ pub struct Grant {
     pub method: Option<AuthMethod>,
     /// What it is for (RFC 8707), where that was told: each refresh says it again.
     pub resource: Option<String>,
+    /// What the provider was found out by where it was obtained, if it was.
+    pub source: Option<String>,
     /// What the refresh token that it came with is known by, where it came from elsewhere: who sends the same
     /// import again must not put what is used up in the place of what it was renewed to.
     pub imported: Option<String>,
@@ -79,6 +81,7 @@ impl Grant {
             client: None,
             method: None,
             resource: None,
+            source: None,
             imported: None,
         }
     }
@@ -110,6 +113,7 @@ impl Grant {
             client: self.client.clone(),
             method: self.method,
             resource: self.resource.clone(),
+            source: self.source.clone(),
             imported: self.imported.clone(),
         }
     }
@@ -186,6 +190,7 @@ impl Grant {
             token_url: text("tokenUrl"),
             revoke_url: text("revokeUrl"),
             client: fields.object("client").and_then(client),
+            source: text("source"),
             imported: text("imported"),
             method: fields.text("tokenEndpointAuthMethod").and_then(AuthMethod::parse),
             resource: text("resource"),
@@ -211,6 +216,7 @@ impl Grant {
             ("tokenUrl", text(&self.token_url)),
             ("revokeUrl", text(&self.revoke_url)),
             ("client", client),
+            ("source", text(&self.source)),
             ("imported", text(&self.imported)),
             ("tokenEndpointAuthMethod", self.method.map(|method| method.as_str().into())),
             ("resource", text(&self.resource)),

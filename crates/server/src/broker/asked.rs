@@ -38,6 +38,8 @@ pub(super) struct Request {
     revocation_endpoint: Option<Url>,
     /// What the tokens are for (RFC 8707), if the provider wants to know.
     pub(super) resource: Option<String>,
+    /// What the provider was found out by, if it was.
+    source: Option<String>,
     /// Who must have answered, and whether the answer must say so (RFC 9207).
     pub(super) issuer: Option<String>,
     pub(super) is_issuer_told: bool,
@@ -104,6 +106,7 @@ struct Text<'a> {
     token_endpoint: &'a Url,
     revocation_endpoint: &'a Option<Url>,
     resource: &'a Option<String>,
+    source: &'a Option<String>,
     issuer: &'a Option<String>,
     is_issuer_told: bool,
     client: Option<RegisteredText<'a>>,
@@ -129,6 +132,7 @@ impl Request {
             token_endpoint: provider.token_endpoint.clone(),
             revocation_endpoint: provider.revocation_endpoint.clone(),
             resource: provider.resource.clone(),
+            source: provider.source.clone(),
             issuer: provider.issuer.clone(),
             is_issuer_told: provider.is_issuer_told,
             client,
@@ -146,7 +150,8 @@ impl Request {
 
     /// The client that asked; its secrets may have been replaced since.
     pub(super) fn client(&self, config: &Config) -> Result<Client, Incomplete> {
-        provider::client(config, self.registered().as_ref(), self.method())
+        let to = (&self.token_endpoint, self.source.as_deref());
+        provider::client_for(config, self.registered().as_ref(), self.method(), to)
     }
 
     /// The grant, with where it comes from.
@@ -157,6 +162,7 @@ impl Request {
             client: self.registered(),
             method: self.method(),
             resource: self.resource.clone(),
+            source: self.source.clone(),
             ..grant
         }
     }
@@ -166,7 +172,7 @@ impl Request {
     }
 
     fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let Self { token_endpoint, revocation_endpoint, resource, issuer, .. } = self;
+        let Self { token_endpoint, revocation_endpoint, resource, source, issuer, .. } = self;
         let client = self.client.as_ref().map(|Registered { id, secret }| RegisteredText {
             id,
             secret: secret.as_ref().map(ExposeSecret::expose_secret),
@@ -175,6 +181,7 @@ impl Request {
             token_endpoint,
             revocation_endpoint,
             resource,
+            source,
             issuer,
             is_issuer_told: self.is_issuer_told,
             client,

@@ -5,7 +5,7 @@ use keyfob_core::secret::SecretType;
 use serde_json::{Map, Value};
 
 use super::{
-    config::short,
+    config::{BOUND, short},
     syntax::{is_host_pattern, is_private_key, is_text, is_token, is_url_or_none},
 };
 use crate::error::Error;
@@ -118,7 +118,7 @@ fn rules(secret_type: SecretType) -> [Rules; 3] {
 /// Refuses a config that a secret of this type cannot use. The error names the key, and repeats no value.
 pub(super) fn check(config: &Map<String, Value>, secret_type: SecretType) -> Result<(), Error> {
     let rules = rules(secret_type);
-    for (name, value) in config {
+    for (name, value) in config.iter().filter(|(name, _)| *name != BOUND) {
         let mut known = ALL_TYPES.iter().chain(rules.iter().copied().flatten());
         let rule = known.find(|(known, _)| known == name).map(|(_, rule)| *rule);
         let wrong = match rule {

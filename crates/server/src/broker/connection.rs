@@ -65,8 +65,13 @@ impl Broker {
             }
             let secret = usable.secret.id.clone();
             let mut event = told(&caller, now, Action::ConnectionConnect, &contact.id, &secret);
-            if broker.is_imported(tx, &caller, &contact, &usable, &handed, now)? {
+            if let Some(grant) =
+                broker.imported_before(tx, (&caller, &contact, &usable), &handed, now)?
+            {
                 event.result = "repeated";
+                if let Some(grant) = grant {
+                    broker.store_grant(tx, &caller, &contact, &usable, &grant, now)?;
+                }
                 return Ok(tx.commit(event, secret));
             }
             broker.store_connection(tx, &caller, &contact, &usable, &handed, now)?;
@@ -76,24 +81,22 @@ impl Broker {
     }
 
     /// Whether this very grant was handed over before and works: a caller whose answer was lost sends it again,
-    /// and what it holds may be used up by now.
-    fn is_imported(
+    /// and what it holds may be used up by now. What it was renewed to stays; if it is for another place now, it
+    /// is what is to be stored.
+    fn imported_before(
         &self,
         tx: &mut ReadTx<'_>,
-        caller: &Caller,
-        contact: &Contact,
-        usable: &Usable,
+        (caller, contact, usable): (&Caller, &Contact, &Usable),
         handed: &Handed,
         now: Timestamp,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Option<Grant>>, Error> {
         if usable.secret_type != SecretType::OAuth {
-            return Ok(false);
+            return Ok(None);
         }
         let given = credential::grant(handed, &usable.config, now)?;
         let there = self.held(tx, &holder(caller, contact, usable))?;
         let works = there.filter(|there| there.place.broken().is_none());
-        let there = works.and_then(|there| there.grant?.imported);
-        Ok(there.is_some() && there == given.imported)
+        Ok(works.and_then(|there| there.grant).and_then(|there| credential::again(there, &given)))
     }
 
     /// Stores what was handed over for a secret that may be used. Contact and secret are held.

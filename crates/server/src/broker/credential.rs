@@ -164,6 +164,20 @@ pub(super) fn grant_in(
     Ok(Grant { refresh_token_expires_at: end, ..grant })
 }
 
+/// Whether `given` was imported before, as `there`; if it is for another place now, `there` for that place.
+pub(super) fn again(there: Grant, given: &Grant) -> Option<Option<Grant>> {
+    if given.imported.is_none() || there.imported != given.imported {
+        return None;
+    }
+    let is_same = there.token_url == given.token_url && there.revoke_url == given.revoke_url;
+    let moved = |there| Grant {
+        token_url: given.token_url.clone(),
+        revoke_url: given.revoke_url.clone(),
+        ..there
+    };
+    Some((!is_same).then(|| moved(there)))
+}
+
 /// A token of which nothing is known but what it says itself.
 pub(super) fn token_alone(token: &str, now: Timestamp) -> Result<Grant, Error> {
     let token = token.into();

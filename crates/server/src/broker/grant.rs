@@ -29,6 +29,10 @@ use super::{
 };
 use crate::error::{Damaged, Error};
 
+/// What a grant is sealed as, though it is in the column of values: what somebody has stored as a value, which
+/// may be any text, never opens as a grant, which says where it is sent.
+pub(super) const GRANT: &str = "grant";
+
 /// The row that a grant is in.
 #[derive(Clone)]
 pub(super) enum Place {
@@ -48,6 +52,8 @@ pub(super) struct Held {
     pub(super) config: Config,
     /// The secret, as it says itself what it is.
     pub(super) secret: Secret,
+    /// Whether it, all that it stands for, and the grant are of one account.
+    pub(super) is_of_one_account: bool,
     /// How it is kept alive, if it is.
     pub(super) refresh: Option<Refresh>,
 }
@@ -216,8 +222,10 @@ impl Broker {
             Some(value) => Some(self.open_grant(tx, &permit, value)?),
             None => None,
         };
-        let Usable { secret, config, .. } = usable;
-        Ok(Some(Held { holder: holder.clone(), place, grant, config, secret, refresh }))
+        let Usable { secret, config, is_of_one_account, .. } = usable;
+        let is_of_one_account = is_of_one_account && secret.account == holder.account;
+        let holder = holder.clone();
+        Ok(Some(Held { holder, place, grant, config, secret, is_of_one_account, refresh }))
     }
 
     /// The grant in the row that `permit` was given for.
@@ -227,18 +235,24 @@ impl Broker {
         permit: &Permit,
         value: &Sealed,
     ) -> Result<Grant, Error> {
-        let bytes = self.inner.keyring.open(tx, permit, "value", value)?;
-        // A value whose secret came to something else when it was stored may be a token alone.
-        let text = || std::str::from_utf8(&bytes).ok();
-        let alone = || credential::token_alone(text()?, Timestamp::from_millis(0)).ok();
-        let found = Grant::parse(&bytes).or_else(alone);
         let damaged = || Damaged {
             table: permit.table(),
             row: permit.row().to_owned(),
             column: "value",
             source: OpenError,
         };
-        Ok(found.ok_or_else(damaged)?)
+        match self.inner.keyring.open(tx, permit, GRANT, value) {
+            Ok(bytes) => Ok(Grant::parse(&bytes).ok_or_else(damaged)?),
+            // A value whose secret came to something else when it was stored is a token, and says nothing more.
+            Err(error) if error.is_damage() && permit.table() == SECRET => {
+                let bytes = self.inner.keyring.open(tx, permit, "value", value)?;
+                let text = std::str::from_utf8(&bytes).ok();
+                let start = Timestamp::from_millis(0);
+                let alone = text.and_then(|text| credential::token_alone(text, start).ok());
+                Ok(alone.ok_or_else(damaged)?)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A grant as it is stored at its holder.
@@ -254,7 +268,7 @@ impl Broker {
             None => (SECRET, holder.secret.to_string()),
         };
         let random = &*self.inner.random;
-        Ok(key.seal(table, &row, "value", &grant.to_bytes(), random))
+        Ok(key.seal(table, &row, GRANT, &grant.to_bytes(), random))
     }
 
     /// A holder's grant, sealed, as it is queued to be revoked at its provider, with what of the secret is needed

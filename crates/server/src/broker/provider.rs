@@ -74,6 +74,8 @@ pub(super) struct Provider {
     pub(super) is_issuer_told: bool,
     /// What tokens are for, if it wants to know (RFC 8707).
     pub(super) resource: Option<String>,
+    /// What it was found out by, if its token endpoint was.
+    pub(super) source: Option<String>,
     pub(super) client: Client,
     /// The same client, if Keyfob has registered it (RFC 7591).
     pub(super) registered: Option<GrantClient>,
@@ -113,6 +115,12 @@ impl Broker {
         Ok(provider(config, server, registered, method, resource)?)
     }
 
+    /// What a config's provider says of itself.
+    pub(super) async fn discovered(&self, config: &Config) -> Result<Discovered, NotDiscovered> {
+        let (issuer, resource) = named(config);
+        self.discover(issuer, resource).await
+    }
+
     async fn discover(
         &self,
         issuer: Option<Url>,
@@ -140,6 +148,10 @@ fn provider(
         None if is_device => None,
         named => named.or_else(|| server?.authorization_endpoint.clone()),
     };
+    let token_endpoint =
+        or("tokenUrl", |server| Some(&server.token_endpoint)).ok_or_else(|| missing("tokenUrl"))?;
+    let source = source(config).filter(|_| endpoint(config, "tokenUrl").is_none());
+    let to = (&token_endpoint, source.as_deref());
     let told = server.map(|server| server.issuer.clone());
     let is_told = server.map(|server| server.authorization_response_iss_parameter_supported);
     Ok(Provider {
@@ -147,13 +159,13 @@ fn provider(
         device_authorization_endpoint: or("deviceAuthorizationUrl", |server| {
             server.device_authorization_endpoint.as_ref()
         }),
-        token_endpoint: or("tokenUrl", |server| Some(&server.token_endpoint))
-            .ok_or_else(|| missing("tokenUrl"))?,
+        token_endpoint: token_endpoint.clone(),
         revocation_endpoint: or("revokeUrl", |server| server.revocation_endpoint.as_ref()),
         issuer: told.or_else(|| config.text("issuer").map(str::to_owned)),
         is_issuer_told: is_told.unwrap_or_default(),
         resource,
-        client: client(config, registered.as_ref(), method)?,
+        client: client_for(config, registered.as_ref(), method, to)?,
+        source,
         registered,
         method,
     })
@@ -162,6 +174,11 @@ fn provider(
 /// The server and the resource that a config names, to be found out about.
 fn named(config: &Config) -> (Option<Url>, Option<Url>) {
     (endpoint(config, "issuer"), endpoint(config, "resourceUrl"))
+}
+
+/// What a provider is found out by.
+pub(super) fn source(config: &Config) -> Option<String> {
+    config.text("issuer").or_else(|| config.text("resourceUrl")).map(str::to_owned)
 }
 
 /// Whether a config says all that a person needs to connect.
@@ -202,6 +219,13 @@ pub(super) fn check_connectable(config: &Config) -> Result<(), Incomplete> {
     }
     if !is_discovered && !has("authorizationUrl") && !has("deviceAuthorizationUrl") {
         return Err(missing("authorizationUrl"));
+    }
+    if has("resourceUrl") && !has("issuer") && !has("tokenUrl") && config.has_credentials() {
+        // Whoever answers at the resource would be told the secret.
+        return Err(Incomplete(
+            "\"config.issuer\" is missing: a client's secret is only sent to a provider that the config names"
+                .into(),
+        ));
     }
     // Where there is none, one may be registered.
     if is_discovered && config.text("clientId").is_none() {
@@ -274,9 +298,28 @@ pub(super) fn assumed_lifetime(config: &Config) -> Option<Duration> {
     config.number("expiresInSeconds").map(Duration::from_secs)
 }
 
+/// The client, as it proves itself at an endpoint: one that was registered there, or else the config's, whose
+/// credentials go to no other provider than they were given for. `source` is what the endpoint was found out by.
+pub(super) fn client_for(
+    config: &Config,
+    registered: Option<&GrantClient>,
+    preferred: Option<AuthMethod>,
+    (url, source): (&Url, Option<&str>),
+) -> Result<Client, Incomplete> {
+    let client = client(config, registered, preferred)?;
+    let is_config_s = registered.is_none() && (!client.secrets.is_empty() || client.key.is_some());
+    if is_config_s && !config.may_send_to(url, source) {
+        let host = url.host_str().unwrap_or_default();
+        return Err(Incomplete(format!(
+            "the client's secret was given for another provider than {host}: store it anew, if it is for this one"
+        )));
+    }
+    Ok(client)
+}
+
 /// The client: one that was registered, or else the config's. `preferred` is how it proves itself, unless the
 /// config says otherwise.
-pub(super) fn client(
+fn client(
     config: &Config,
     registered: Option<&GrantClient>,
     preferred: Option<AuthMethod>,

@@ -15,15 +15,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyfob_core::{crypto::Sealed, oauth::Form, time::Timestamp};
+use keyfob_core::{
+    crypto::Sealed,
+    oauth::{Form, Grant},
+    time::Timestamp,
+};
 use keyfob_store::{
     WriteTx,
     refresh::{self, Holder, Refresh},
 };
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
+use url::Url;
 
-use super::{Broker, grant::Held, provider};
+use super::{Broker, Config, grant::Held, provider};
 use crate::{
     error::Error,
     oauth::{Answer, Failure, TokenEndpoint},
@@ -174,17 +179,39 @@ impl Broker {
         Ok(refresh::find(tx, holder)?)
     }
 
+    /// Where a grant is renewed, and what that was found out by. One that was imported for a provider that only
+    /// says itself where that is, has it found out.
+    async fn renewed_at(
+        &self,
+        config: &Config,
+        grant: Option<&Grant>,
+    ) -> Result<(Url, Option<String>), provider::Incomplete> {
+        match provider::token_endpoint(config, grant) {
+            Ok(url) => Ok((url, grant.and_then(|grant| grant.source.clone()))),
+            Err(incomplete) if provider::source(config).is_none() => Err(incomplete),
+            Err(incomplete) if grant.is_some_and(|grant| grant.token_url.is_some()) => {
+                Err(incomplete)
+            }
+            Err(_) => {
+                let found = self.discovered(config).await;
+                let found = found.map_err(|why| provider::Incomplete(why.to_string()))?;
+                Ok((found.server.token_endpoint.clone(), provider::source(config)))
+            }
+        }
+    }
+
     /// Asks the provider for new tokens, if there is enough left of the lease.
     async fn ask_for_tokens(&self, lease: &Lease, begun: Instant) -> Answer {
         let Held { config, grant, .. } = &lease.held;
         let incomplete = |error: provider::Incomplete| Answer::Failed(Failure::not_sent(error.0));
-        let url = match provider::token_endpoint(config, grant.as_ref()) {
-            Ok(url) => url,
+        let (url, source) = match self.renewed_at(config, grant.as_ref()).await {
+            Ok(at) => at,
             Err(error) => return incomplete(error),
         };
         let registered = grant.as_ref().and_then(|grant| grant.client.as_ref());
         let preferred = grant.as_ref().and_then(|grant| grant.method);
-        let client = match provider::client(config, registered, preferred) {
+        let to = (&url, source.as_deref());
+        let client = match provider::client_for(config, registered, preferred, to) {
             Ok(client) => client,
             Err(error) => return incomplete(error),
         };

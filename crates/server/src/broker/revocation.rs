@@ -81,7 +81,12 @@ impl Broker {
                 None => Known::Never(Outcome::Unsupported, NO_ENDPOINT.into()),
             });
         };
-        let client = match provider::client(&config, grant.client.as_ref(), None) {
+        let client = match provider::client_for(
+            &config,
+            grant.client.as_ref(),
+            grant.method,
+            (&url, grant.source.as_deref()),
+        ) {
             Ok(client) => client,
             Err(incomplete) => {
                 let problem = problem.unwrap_or_else(|| incomplete.to_string());

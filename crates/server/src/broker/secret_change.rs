@@ -13,6 +13,7 @@ use super::{
     Broker, Given,
     config::Config,
     credential,
+    grant::GRANT,
     meta::{self, MetaChange},
     secret::SECRET,
     secret_ref::{LONGEST_ALIAS, is_alias},
@@ -108,7 +109,7 @@ impl Broker {
         let secret_type = change.secret_type.unwrap_or(before.secret_type);
         let config = self.config_after(tx, permit, &before, secret_type, &change.config)?;
         let after = Secret { kind, secret_type, config, ..before.clone() };
-        let kept = self.value_after(tx, permit, &after, &change.value, now)?;
+        let kept = self.value_after(tx, permit, (&before, &after), &change.value, now)?;
         let ValueKept { value, expires_at, scopes, broken } = kept;
         Ok(Secret {
             alias: said.alias.over(before.alias),
@@ -131,7 +132,7 @@ impl Broker {
         &self,
         tx: &mut ReadTx<'_>,
         permit: &Permit,
-        after: &Secret,
+        (before, after): (&Secret, &Secret),
         given: &Given<SecretString>,
         now: Timestamp,
     ) -> Result<ValueKept, Error> {
@@ -141,6 +142,9 @@ impl Broker {
                 message: "Personal secrets cannot have a value".into(),
             }),
             (Kind::Personal, _) | (_, Given::Null) => Ok(ValueKept::default()),
+            (Kind::Shared, Given::Absent) if self.is_other_kind(tx, permit, before, after) => {
+                Ok(ValueKept::default())
+            }
             (Kind::Shared, Given::Absent) => Ok(ValueKept::of(after)),
             (Kind::Shared, Given::Value(value)) => {
                 let usable = self.follow(tx, after.clone(), permit.clone());
@@ -156,6 +160,22 @@ impl Broker {
         }
     }
 
+    /// Whether the value is a grant, and the secret none of type oauth any more.
+    fn is_other_kind(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        before: &Secret,
+        after: &Secret,
+    ) -> bool {
+        let mut comes_to_oauth = |secret: &Secret| {
+            let usable = self.follow(tx, secret.clone(), permit.clone());
+            usable.is_ok_and(|usable| usable.secret_type == SecretType::OAuth)
+        };
+        let is_changed = before.secret_type != after.secret_type || before.config != after.config;
+        after.value.is_some() && is_changed && comes_to_oauth(before) && !comes_to_oauth(after)
+    }
+
     /// A grant that is given to a shared secret. One that was given before stays what it was renewed to.
     fn grant_after(
         &self,
@@ -165,14 +185,16 @@ impl Broker {
         (value, usable): (&SecretString, &Usable),
         now: Timestamp,
     ) -> Result<ValueKept, Error> {
-        let grant = credential::grant_in(value, &usable.config, now)?;
+        let mut grant = credential::grant_in(value, &usable.config, now)?;
         if let (Some(there), None, Some(_)) = (&after.value, &after.broken, &grant.imported) {
             let there = self.open_grant(tx, permit, there);
-            if there.is_ok_and(|there| there.imported == grant.imported) {
-                return Ok(ValueKept::of(after));
+            match there.ok().and_then(|there| credential::again(there, &grant)) {
+                Some(None) => return Ok(ValueKept::of(after)),
+                Some(Some(moved)) => grant = moved,
+                None => {}
             }
         }
-        let value = Some(self.seal_secret(tx, after, "value", &grant.to_bytes())?);
+        let value = Some(self.seal_secret(tx, after, GRANT, &grant.to_bytes())?);
         let (expires_at, scopes) = (grant.ends_at(), grant.scope.clone());
         Ok(ValueKept { value, expires_at, scopes, broken: None })
     }
@@ -200,9 +222,36 @@ impl Broker {
             }
             Given::Value(given) => {
                 let stored = self.open_config(tx, permit, before.config.as_ref())?;
-                let config = given.unmasked(stored.as_ref())?;
+                let mut config = given.unmasked(stored.as_ref())?;
                 config.check(secret_type)?;
+                if given.keeps_secrets() {
+                    config.bind_as(stored.as_ref());
+                } else {
+                    config.unbind();
+                    let sealed = self.seal_secret(tx, before, "config", &config.to_bytes()?)?;
+                    let config_now = Some(sealed);
+                    let now = Secret { secret_type, config: config_now, ..before.clone() };
+                    self.bind_client(tx, permit, now, &mut config);
+                }
                 self.seal_secret(tx, before, "config", &config.to_bytes()?).map(Some)
+            }
+        }
+    }
+
+    /// Binds the client's credentials, which were just given, to the provider that the secret comes to now; to
+    /// none, if it leads nowhere.
+    fn bind_client(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        secret: Secret,
+        config: &mut Config,
+    ) {
+        if config.has_credentials() {
+            match self.follow(tx, secret, permit.clone()) {
+                Ok(usable) if usable.secret_type != SecretType::OAuth => {}
+                Ok(usable) => config.bind(&usable.config),
+                Err(_) => config.bind(&Config::default()),
             }
         }
     }

@@ -20,7 +20,7 @@ use super::{
     Broker, Caller, SecretRef,
     authentication::{Link, NOT_AUTHENTICABLE},
     credential::{self, Handed},
-    grant::{Held, keeper, shared_holder},
+    grant::{Held, keeper},
     secret::SECRET,
     usable::Usable,
 };
@@ -82,7 +82,9 @@ impl Broker {
         now: Timestamp,
     ) -> Result<SecretId, Error> {
         let Usable { secret, config, .. } = usable;
-        let holder = shared_holder(usable);
+        // At the secret itself, whatever it stands for has.
+        let (account, id) = (secret.account.clone(), secret.id.clone());
+        let holder = Holder { account, contact: None, secret: id };
         let held = secret::touch(tx, &secret.account, &secret.id, now)?.ok_or(Error::NotFound)?;
         let value = Some(self.seal_grant(tx, &holder, grant)?);
         let (expires_at, scopes) = (grant.ends_at(), grant.scope.clone());

@@ -46,6 +46,10 @@ pub(super) struct Trial {
 impl Held {
     /// Where the token is tried, if the config says so.
     pub(super) fn trial(&self) -> Option<Trial> {
+        // Where it is tried is for the account to say whose token it is, and for nobody else.
+        if !self.is_of_one_account {
+            return None;
+        }
         let given = self.config.text("validateUrl")?;
         let known = [SLACK, ATLASSIAN].into_iter().find(|(name, _)| *name == given);
         let url = Url::parse(known.map_or(given, |(_, url)| url)).ok()?;

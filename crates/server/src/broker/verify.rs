@@ -251,8 +251,14 @@ impl Broker {
             return self.verify_grant(tx, shared_holder(usable), verified, now).map(Some);
         }
         let Some(Shared { permit, value, .. }) = &usable.shared else { return Ok(None) };
-        let value = self.open_text(tx, permit, "value", value)?;
-        let checked = credential::check(&value, usable.secret_type, &usable.config, now);
+        let text = match self.open_text(tx, permit, "value", value) {
+            Err(error) if error.is_damage() && self.open_grant(tx, permit, value).is_ok() => {
+                let why = "its value is of another type: give it a new one";
+                return Ok(Some(Found::of(verified.but(Status::Unauthenticated, why))));
+            }
+            text => text?,
+        };
+        let checked = credential::check(&text, usable.secret_type, &usable.config, now);
         Ok(Some(Found::of(match checked.map_err(Unusable::into_text) {
             Ok(()) => verified,
             Err(why) => verified.but(Status::Unauthenticated, why),

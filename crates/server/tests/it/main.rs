@@ -44,7 +44,6 @@ mod egress;
 mod egress_guard;
 mod egress_tls;
 mod errors;
-mod hostile;
 mod isolation;
 mod key;
 mod limits;

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{CREDENTIALS, Config};
+use super::{CREDENTIALS, Config, bound::BOUND};
 use crate::error::Error;
 
 /// What stands for a sensitive value that is set. Sent back, it keeps the value.
@@ -16,14 +16,8 @@ const SENSITIVE: [&str; 6] = ["secret", "pass", "token", "key", "private", "cred
 const NOT_SENSITIVE: [&str; 5] =
     ["tokenUrl", "secretId", "tokenEndpointAuthMethod", "clientKeyId", "clientKeyAlgorithm"];
 /// Where a client's secrets, and what they obtain, are sent.
-const ENDPOINTS: [&str; 6] = [
-    "tokenUrl",
-    "revokeUrl",
-    "deviceAuthorizationUrl",
-    "authorizationUrl",
-    "issuer",
-    "resourceUrl",
-];
+pub(super) const ENDPOINTS: [&str; 5] =
+    ["tokenUrl", "revokeUrl", "deviceAuthorizationUrl", "issuer", "resourceUrl"];
 /// What says so in their place.
 const STANDS_FOR: [&str; 6] = ["template", "parameters", "reference", "secretId", "id", "params"];
 /// More of a path to a value is not repeated.
@@ -34,7 +28,7 @@ impl Config {
     pub(in crate::broker) fn masked(&self) -> Map<String, Value> {
         let mask =
             |(name, value): (&String, &Value)| (name.clone(), masked(value, is_sensitive(name)));
-        self.0.iter().map(mask).collect()
+        self.0.iter().filter(|(name, _)| *name != BOUND).map(mask).collect()
     }
 
     /// The same with each mask that came back replaced by what `before` holds there.
@@ -53,13 +47,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether it has a mask in the place of a client's secret.
+    pub(in crate::broker) fn keeps_secrets(&self) -> bool {
+        let is_kept = |value: &Value| value.as_str() == Some(MASK);
+        CREDENTIALS.iter().filter_map(|name| self.0.get(*name)).any(|value| {
+            is_kept(value) || value.as_array().is_some_and(|list| list.iter().any(is_kept))
+        })
+    }
+
     /// Where this config would have secrets sent that are kept from `before`, and `before` did not: whoever may
     /// change where they go must not get to see them that way. `None` if none is kept, or none goes elsewhere.
     fn moves_kept_secrets(&self, before: &Self) -> Option<&'static str> {
-        let is_kept = |value: &Value| value.as_str() == Some(MASK);
-        let keeps = CREDENTIALS.iter().filter_map(|name| self.0.get(*name)).any(|value| {
-            is_kept(value) || value.as_array().is_some_and(|list| list.iter().any(is_kept))
-        });
         let host = |config: &Self, name: &str| {
             let url = config.text(name).and_then(|text| Url::parse(text).ok());
             url.map(|url| url.origin().ascii_serialization())
@@ -69,7 +67,7 @@ impl Config {
         let stands_for_another = |name: &&&str| self.0.get(**name) != before.0.get(**name);
         let moved = ENDPOINTS.iter().find(leads_away);
         let moved = moved.or_else(|| STANDS_FOR.iter().find(stands_for_another));
-        moved.filter(|_| keeps).copied()
+        moved.filter(|_| self.keeps_secrets()).copied()
     }
 }
 

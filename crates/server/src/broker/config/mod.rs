@@ -1,6 +1,7 @@
 //! `config`: how a secret is used. It may hold secrets itself, so it is sealed as a whole, and goes out
 //! only with what looks sensitive masked (contract/contacts-and-secrets, sections 3.3, 9 (W17) and 11).
 
+mod bound;
 mod mask;
 
 use std::fmt;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::mask::is_set;
-pub(super) use self::mask::short;
+pub(super) use self::{bound::BOUND, mask::short};
 use super::{config_rule, template};
 use crate::error::Error;
 
@@ -134,6 +135,7 @@ impl Config {
             for name in CREDENTIALS {
                 self.take_out(name);
             }
+            self.bind_as(Some(over));
         }
         for name in OVERRIDES.into_iter().chain(CREDENTIALS) {
             if let Some(value) = said(&name) {
