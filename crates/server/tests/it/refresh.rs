@@ -1,6 +1,6 @@
 //! Renewing grants: exactly once, and never so that one is lost that the provider still holds.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use keyfob_testkit::{Cause, Endpoint, Fault};
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn a_token_that_is_about_to_end_is_renewed_before_it_is_handed_out() {
     let (scene, grant) = Scene::connected().await;
     assert_eq!(scene.token().await, grant.access_token);
     // A tenth of its life is left, which is a minute.
-    scene.app.clock.advance(LIFE - Duration::from_secs(61));
+    scene.outlive_but(Duration::from_secs(61));
     assert_eq!(scene.token().await, grant.access_token);
     scene.app.clock.advance_seconds(1);
     let token = scene.token().await;
@@ -33,7 +33,7 @@ async fn of_many_callers_at_once_one_asks_and_all_get_its_token() {
     let backend = scene.app.backend();
     let calls = (0..50).map(|_| scene.call(&backend, "mint").into_future());
     let answers = futures_util::future::join_all(calls).await;
-    let tokens: std::collections::BTreeSet<_> =
+    let tokens: BTreeSet<_> =
         answers.into_iter().map(|answer| answer.ok()["token"].to_string()).collect();
     assert_eq!(tokens.len(), 1);
     assert_eq!(scene.asked(), 1);
@@ -51,7 +51,7 @@ async fn callers_of_two_nodes_have_one_renewal_together() {
         let callers = [&here, &there];
         let calls = (0..20).map(|n| scene.call(callers[n % 2], "mint").into_future());
         let answers = futures_util::future::join_all(calls).await;
-        let tokens: std::collections::BTreeSet<_> =
+        let tokens: BTreeSet<_> =
             answers.into_iter().map(|answer| answer.ok()["token"].to_string()).collect();
         assert_eq!((tokens.len(), scene.asked()), (1, round));
     }
@@ -189,7 +189,7 @@ async fn a_provider_that_names_a_time_is_left_alone_until_then() {
 #[tokio::test]
 async fn a_token_that_still_lives_is_handed_out_while_the_provider_is_away() {
     let (scene, grant) = Scene::connected().await;
-    scene.app.clock.advance(LIFE - Duration::from_secs(30));
+    scene.outlive_but(Duration::from_secs(30));
     scene.provider.script(Endpoint::Token, Fault::unavailable(Duration::from_secs(5))).always();
     assert_eq!(scene.token().await, grant.access_token);
     assert_eq!(scene.token().await, grant.access_token);
@@ -341,11 +341,9 @@ async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
     scene.provider.release();
     assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));
     assert_eq!(scene.token().await, newer);
-    let results = scene.renewals().await.into_iter().map(|(result, _)| result);
-    assert_eq!(
-        std::collections::BTreeSet::from_iter(results),
-        ["discarded", "ok"].map(str::to_owned).into()
-    );
+    let renewals = scene.renewals().await;
+    let results: BTreeSet<_> = renewals.iter().map(|(result, _)| result.as_str()).collect();
+    assert_eq!(results, ["discarded", "ok"].into());
     assert!(scene.provider.ledger().family(grant.family).unwrap().death.is_none());
 }
 

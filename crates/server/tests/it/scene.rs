@@ -122,6 +122,11 @@ impl Scene {
         self.app.clock.advance(LIFE);
     }
 
+    /// Moves the clock on until tokens of [`LIFE`] have only this left.
+    pub(crate) fn outlive_but(&self, left: Duration) {
+        self.app.clock.advance(LIFE.checked_sub(left).unwrap());
+    }
+
     /// How often the token endpoint was asked.
     pub(crate) fn asked(&self) -> usize {
         self.provider.ledger().at(Endpoint::Token).count()
