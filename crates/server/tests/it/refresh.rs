@@ -9,7 +9,6 @@ use crate::{
     app::TestApp,
     connection::path,
     scene::{LIFE, Scene},
-    secret,
 };
 
 #[tokio::test]
@@ -98,9 +97,7 @@ async fn an_answer_without_expires_in_ends_with_its_jwt_or_after_the_configured_
     scene.provider.change(|options| options.jwt_access_tokens = false);
     scene.outlive();
     assert_eq!(ends(&scene).await, 3600, "an hour where nobody says anything");
-    let mut config = crate::scene::config(&scene.provider);
-    config["expiresInSeconds"] = json!(90);
-    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.configure(&json!({"expiresInSeconds": 90})).await.ok();
     scene.app.clock.advance_seconds(3600);
     assert_eq!(ends(&scene).await, 90);
 }
@@ -222,25 +219,6 @@ async fn only_a_grant_that_the_provider_has_ended_is_broken_and_nobody_asks_agai
     assert_eq!(scene.verify().await["status"], "authenticated");
 }
 
-/// Somebody was faster: what the provider says is of tokens that are not there any more.
-#[tokio::test]
-async fn a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing() {
-    let (scene, _) = Scene::connected().await;
-    scene.outlive();
-    scene.provider.script(Endpoint::Token, Fault::HoldBefore);
-    scene.provider.script(Endpoint::Token, Fault::false_invalid_grant());
-    let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
-    scene.until_asked(1).await;
-    scene.provider.clear_script();
-    let newer = scene.import(LIFE).await;
-    let family = scene.provider.was_issued(&newer.access_token).unwrap().family;
-    assert!(scene.provider.withdraw(family));
-    scene.provider.release();
-    let _ = call.await.unwrap();
-    assert_eq!(scene.verify().await["status"], "authenticated");
-    assert_eq!(scene.token().await, newer.access_token);
-}
-
 /// A provider that answered a request whose sender had died keeps nothing of it back if it tolerates that.
 #[tokio::test]
 async fn after_a_lost_answer_the_old_token_is_sent_once_more() {
@@ -326,27 +304,6 @@ async fn new_tokens_wait_for_a_database_that_is_busy() {
     assert_eq!(scene.provider.ledger().refreshes(grant.family), 1);
 }
 
-/// A node that stood still for longer than its lease must not overwrite what a later one has stored.
-#[tokio::test]
-async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
-    let (mut scene, grant) =
-        Scene::connected_with(|options| options.reuse_grace = Duration::from_hours(1)).await;
-    let there = scene.app.on_another_node(scene.app.backend()).await;
-    scene.outlive();
-    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
-    let late = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
-    scene.until_asked(1).await;
-    scene.app.clock.advance_seconds(31);
-    let newer = scene.token_of(&there).await;
-    scene.provider.release();
-    assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));
-    assert_eq!(scene.token().await, newer);
-    let renewals = scene.renewals().await;
-    let results: BTreeSet<_> = renewals.iter().map(|(result, _)| result.as_str()).collect();
-    assert_eq!(results, ["discarded", "ok"].into());
-    assert!(scene.provider.ledger().family(grant.family).unwrap().death.is_none());
-}
-
 #[tokio::test]
 async fn a_renewal_that_is_asked_for_never_harms_what_works() {
     let (scene, grant) = Scene::connected().await;
@@ -373,9 +330,7 @@ async fn a_client_secret_is_replaced_without_a_gap() {
         options.clients[0].secrets = vec!["app-secret".into(), "next-secret".into()];
     })
     .await;
-    let mut config = crate::scene::config(&scene.provider);
-    config["clientSecrets"] = json!(["next-secret"]);
-    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.configure(&json!({"clientSecrets": ["next-secret"]})).await.ok();
     scene.outlive();
     scene.token().await;
     assert!(scene.provider.retire_secret("app", "app-secret"));
@@ -396,6 +351,31 @@ async fn a_client_that_is_refused_breaks_no_grant() {
     assert!(verified["reason"].as_str().unwrap().contains("invalid_client"), "{verified}");
     scene.app.clock.advance_seconds(301);
     scene.token().await;
+}
+
+/// Providers repeat what they were sent.
+#[tokio::test]
+async fn a_client_secret_that_the_provider_repeats_is_told_to_nobody() {
+    let (scene, _) = Scene::connected().await;
+    scene.configure(&json!({"tokenEndpointAuthMethod": "client_secret_basic"})).await.ok();
+    scene.outlive();
+    let body = r#"{"error":"server_trouble","error_description":"no client with app-secret here"}"#;
+    scene.provider.script(Endpoint::Token, Fault::status(400, "application/json", body));
+    scene.call(&scene.app.backend(), "mint").await.error(503, "provider_unavailable");
+    let verified = scene.verify().await;
+    let reason = verified["reason"].as_str().unwrap();
+    assert!(reason.contains("server_trouble") && !reason.contains("app-secret"), "{reason}");
+    let told = scene.renewals().await;
+    assert!(told.iter().all(|(_, why)| !why.contains("app-secret")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_renewal_for_a_contact_who_is_not_verified_is_refused_before_anybody_is_asked() {
+    let (scene, _) = Scene::connected().await;
+    let contact = format!("/api/v1/contact/{}/update", scene.contact);
+    scene.app.backend().post(contact, json!({"verifiedAt": null})).await.ok();
+    scene.call(&scene.app.backend(), "refresh").await.error(409, "conflict");
+    assert_eq!(scene.asked(), 0);
 }
 
 #[tokio::test]
