@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use keyfob_testkit::{Cause, Endpoint, Fault, IssuedGrant};
 
 use crate::{
+    database::Database,
     provider::Jobs,
     rival::Rival,
     scene::{LIFE, Scene},
@@ -41,6 +42,34 @@ async fn what_another_node_stores_while_the_lease_is_taken_is_handed_out_and_not
     assert_eq!(call.await.unwrap().ok()["token"], newer.access_token);
     assert_eq!(scene.asked(), 0);
     assert_eq!(scene.renewals().await, []);
+}
+
+/// The grant and its lease are two rows: with the old grant and the new lease, the used token would be sent.
+#[tokio::test]
+async fn no_lease_is_taken_for_a_grant_that_was_read_before_another_node_stored_a_newer_one() {
+    let (scene, _, newer) = with_newer().await;
+    scene.outlive();
+    let mint = || tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+    let (call, rival) = match scene.app.database() {
+        // Nobody commits between two reads of the one writer: it begins when the other is done.
+        Database::Sqlite(_) => {
+            let rival = Rival::begin(&scene.app, STORE).await;
+            (mint(), rival)
+        }
+        // The other one commits while the unit waits to read the lease: nobody reads a locked table.
+        Database::Postgres { .. } => {
+            let unread = format!("LOCK TABLE refresh IN ACCESS EXCLUSIVE MODE; {STORE}");
+            let held = scene.app.hold_writers().await;
+            let call = mint();
+            scene.app.until_depth(1).await;
+            let rival = Rival::begin(&scene.app, &unread).await;
+            drop(held);
+            (call, rival)
+        }
+    };
+    rival.commit_when_in_the_way(&scene.app).await;
+    assert_eq!(call.await.unwrap().ok()["token"], newer.access_token);
+    assert_eq!(scene.asked(), 0);
 }
 
 /// The row that leases are taken of is made by one of the two.

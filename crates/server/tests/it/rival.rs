@@ -16,12 +16,12 @@ pub(crate) struct Rival {
 
 impl Rival {
     /// Runs statements that both databases understand.
-    pub(crate) async fn begin(app: &TestApp, sql: &'static str) -> Self {
+    pub(crate) async fn begin(app: &TestApp, sql: &str) -> Self {
         let (commit, may_commit) = mpsc::channel();
         let (written, has_written) = mpsc::channel();
-        let database = app.database().clone();
+        let (database, sql) = (app.database().clone(), sql.to_owned());
         let thread = std::thread::spawn(move || {
-            database.transaction(sql, move || {
+            database.transaction(&sql, move || {
                 written.send(()).unwrap();
                 may_commit.recv().unwrap();
             });
