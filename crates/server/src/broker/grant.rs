@@ -338,17 +338,12 @@ fn find_place(
     secret: &Secret,
 ) -> Result<Option<(Place, Permit)>, Error> {
     let action = refreshes(holder);
-    Ok(match &holder.contact {
-        Some(contact) => {
-            let found = connection::find(tx, &holder.account, contact, &holder.secret)?;
-            let object = Object::Connection(contact, &holder.secret);
-            let permit = keeper.decide(action, object)?;
-            let is_grant = |it: &Connection| it.value_type == SecretType::OAuth;
-            found.filter(is_grant).map(|connection| (Place::Connection(connection), permit))
-        }
-        None => {
-            let permit = keeper.decide(action, Object::Secret(&holder.secret))?;
-            Some((Place::Secret(secret.clone()), permit))
-        }
-    })
+    let Some(contact) = &holder.contact else {
+        let permit = keeper.decide(action, Object::Secret(&holder.secret))?;
+        return Ok(Some((Place::Secret(secret.clone()), permit)));
+    };
+    let found = connection::find(tx, &holder.account, contact, &holder.secret)?;
+    let permit = keeper.decide(action, Object::Connection(contact, &holder.secret))?;
+    let is_grant = |it: &Connection| it.value_type == SecretType::OAuth;
+    Ok(found.filter(is_grant).map(|connection| (Place::Connection(connection), permit)))
 }

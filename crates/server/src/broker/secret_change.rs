@@ -148,14 +148,12 @@ impl Broker {
             (Kind::Shared, Given::Absent) => Ok(ValueKept::of(after)),
             (Kind::Shared, Given::Value(value)) => {
                 let usable = self.follow(tx, after.clone(), permit.clone());
-                match usable.ok().filter(|usable| usable.secret_type == SecretType::OAuth) {
-                    Some(usable) => self.grant_after(tx, permit, after, (value, &usable), now),
-                    None => {
-                        let value = value.expose_secret().as_bytes();
-                        let value = Some(self.seal_secret(tx, after, "value", value)?);
-                        Ok(ValueKept { value, ..ValueKept::default() })
-                    }
+                if let Some(usable) = usable.ok().filter(|it| it.secret_type == SecretType::OAuth) {
+                    return self.grant_after(tx, permit, after, (value, &usable), now);
                 }
+                let value = value.expose_secret().as_bytes();
+                let value = Some(self.seal_secret(tx, after, "value", value)?);
+                Ok(ValueKept { value, ..ValueKept::default() })
             }
         }
     }

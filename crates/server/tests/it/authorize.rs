@@ -94,54 +94,6 @@ async fn a_person_agrees_at_the_provider_and_the_agent_can_use_it() {
 }
 
 #[tokio::test]
-async fn a_shared_secret_is_connected_the_same_way() {
-    let scene = Scene::new().await;
-    let body = json!({"type": "oauth", "name": "Team mail", "config": config(&scene.provider)});
-    let id = secret::create(&scene.app.backend(), body).await;
-    let call = scene.app.agent().post(secret::path(&id, "authenticate"), json!({}));
-    let link = format!("/connect/{}", state(&call.await.ok()["url"]));
-    let mut browser = Browser::new(&scene.app);
-    let back = agree(&go_on(&mut browser, &link).await).await;
-    shows(&browser.open(&back).await, 200, &["Team mail is connected"]);
-    for _ in 0..3 {
-        let call = scene.app.backend().post(secret::path(&id, "mint"), json!({}));
-        let token = call.await.ok()["token"].as_str().unwrap().to_owned();
-        assert!(scene.provider.is_valid(&token));
-        scene.outlive();
-    }
-    let call = scene.app.agent().post(secret::path(&id, "verify"), json!({}));
-    assert_eq!(call.await.ok()["status"], "authenticated");
-}
-
-/// A link never replaces what everybody uses, but what is of no use any more.
-#[tokio::test]
-async fn a_shared_grant_that_has_ended_is_connected_anew() {
-    let scene = Scene::new().await;
-    let grant = scene.provider.issue_grant("app", LIFE).unwrap();
-    let value = json!({
-        "accessToken": grant.access_token, "refreshToken": grant.refresh_token,
-        "accessTokenExpiresAt": grant.expires_at.as_millis(),
-    });
-    let body =
-        json!({"type": "oauth", "value": value.to_string(), "config": config(&scene.provider)});
-    let id = secret::create(&scene.app.backend(), body).await;
-    let call = async |action| scene.app.backend().post(secret::path(&id, action), json!({})).await;
-    assert_eq!(call("mint").await.ok()["token"], grant.access_token);
-    call("authenticate").await.error(409, "already_connected");
-    scene.outlive();
-    assert!(scene.provider.is_valid(call("mint").await.ok()["token"].as_str().unwrap()));
-    assert!(scene.provider.withdraw(grant.family));
-    scene.outlive();
-    let error = call("mint").await.error(409, "authorization_required");
-    let link = format!("/connect/{}", state(&error["url"]));
-    assert_eq!(call("verify").await.ok()["status"], "unauthenticated");
-    let mut browser = Browser::new(&scene.app);
-    let back = agree(&go_on(&mut browser, &link).await).await;
-    shows(&browser.open(&back).await, 200, &["is connected"]);
-    assert!(scene.provider.is_valid(call("mint").await.ok()["token"].as_str().unwrap()));
-}
-
-#[tokio::test]
 async fn a_client_has_its_own_tokens_without_a_person() {
     let scene = Scene::new().await;
     let mut config = config(&scene.provider);
@@ -269,11 +221,23 @@ async fn an_answer_that_comes_too_late_changes_nothing_and_is_told() {
     assert_eq!(scene.token().await, before.access_token);
 }
 
+/// A server that answers for another one mixes them up (RFC 9207).
 #[tokio::test]
 async fn an_answer_from_another_issuer_is_refused() {
     let scene = Scene::new().await;
+    scene.configure(&json!({"issuer": "https://other.example.com"})).await.ok();
     let (mut browser, back) = connect(&scene).await;
-    // Without metadata nobody knows who the issuer is: what it says of itself is taken.
+    assert!(back.contains("&iss="), "{back}");
+    shows(&browser.open(&back).await, 400, &["Mail is not connected", "Nothing was stored"]);
+    assert_eq!(results(&scene).await.pop().unwrap().0, "failed");
+    assert_eq!(scene.asked(), 0, "the code is not sent");
+}
+
+/// Without metadata, and where the config does not say it, what the answer says of itself is taken.
+#[tokio::test]
+async fn an_issuer_that_nobody_can_know_is_taken() {
+    let scene = Scene::new().await;
+    let (mut browser, back) = connect(&scene).await;
     assert!(back.contains("&iss="), "{back}");
     shows(&browser.open(&back).await, 200, &["Mail is connected"]);
 }
@@ -306,6 +270,22 @@ async fn a_grant_that_nobody_waits_for_any_more_is_queued_to_be_revoked() {
     assert_eq!(verified["status"], "unauthenticated");
     let queued = scene.app.database().number("SELECT count(*) FROM revocation");
     assert_eq!(queued, 1);
+}
+
+/// To many providers it is the same grant as that which is connected: both would end.
+#[tokio::test]
+async fn a_grant_that_comes_too_late_is_not_revoked_beside_a_connection_that_works() {
+    let scene = Scene::new().await;
+    let before = scene.import(100 * LIFE).await;
+    let (browser, back) = connect(&scene).await;
+    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+    let call = tokio::spawn(browser.caller.get(&back).into_future());
+    scene.until_asked(1).await;
+    scene.app.clock.advance_seconds(900);
+    scene.provider.release();
+    shows(&call.await.unwrap(), 410, &["This link has expired"]);
+    assert_eq!(scene.app.database().number("SELECT count(*) FROM revocation"), 0);
+    assert_eq!(scene.token().await, before.access_token);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::{
 
 use postgres::{Client, NoTls};
 
+#[derive(Clone)]
 pub(crate) enum Database {
     Sqlite(PathBuf),
     Postgres {
@@ -75,6 +76,23 @@ impl Database {
         match self {
             Self::Sqlite(path) => sqlite(path).execute_batch(sql).unwrap(),
             Self::Postgres { .. } => on(&self.url(), |client| client.batch_execute(sql).unwrap()),
+        }
+    }
+
+    /// [`Database::execute`] in one transaction, which is committed when `wait` ends.
+    pub(crate) fn transaction(&self, sql: &str, wait: impl FnOnce() + Send) {
+        match self {
+            Self::Sqlite(path) => {
+                let conn = sqlite(path);
+                conn.execute_batch(&format!("BEGIN IMMEDIATE; {sql}")).unwrap();
+                wait();
+                conn.execute_batch("COMMIT").unwrap();
+            }
+            Self::Postgres { .. } => on(&self.url(), |client| {
+                client.batch_execute(&format!("BEGIN; {sql}")).unwrap();
+                wait();
+                client.batch_execute("COMMIT").unwrap();
+            }),
         }
     }
 

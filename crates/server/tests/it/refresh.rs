@@ -1,6 +1,6 @@
 //! Renewing grants: exactly once, and never so that one is lost that the provider still holds.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use keyfob_testkit::{Cause, Endpoint, Fault};
 use serde_json::json;
@@ -9,7 +9,6 @@ use crate::{
     app::TestApp,
     connection::path,
     scene::{LIFE, Scene},
-    secret,
 };
 
 #[tokio::test]
@@ -17,7 +16,7 @@ async fn a_token_that_is_about_to_end_is_renewed_before_it_is_handed_out() {
     let (scene, grant) = Scene::connected().await;
     assert_eq!(scene.token().await, grant.access_token);
     // A tenth of its life is left, which is a minute.
-    scene.app.clock.advance(LIFE - Duration::from_secs(61));
+    scene.outlive_but(Duration::from_secs(61));
     assert_eq!(scene.token().await, grant.access_token);
     scene.app.clock.advance_seconds(1);
     let token = scene.token().await;
@@ -33,7 +32,7 @@ async fn of_many_callers_at_once_one_asks_and_all_get_its_token() {
     let backend = scene.app.backend();
     let calls = (0..50).map(|_| scene.call(&backend, "mint").into_future());
     let answers = futures_util::future::join_all(calls).await;
-    let tokens: std::collections::BTreeSet<_> =
+    let tokens: BTreeSet<_> =
         answers.into_iter().map(|answer| answer.ok()["token"].to_string()).collect();
     assert_eq!(tokens.len(), 1);
     assert_eq!(scene.asked(), 1);
@@ -51,7 +50,7 @@ async fn callers_of_two_nodes_have_one_renewal_together() {
         let callers = [&here, &there];
         let calls = (0..20).map(|n| scene.call(callers[n % 2], "mint").into_future());
         let answers = futures_util::future::join_all(calls).await;
-        let tokens: std::collections::BTreeSet<_> =
+        let tokens: BTreeSet<_> =
             answers.into_iter().map(|answer| answer.ok()["token"].to_string()).collect();
         assert_eq!((tokens.len(), scene.asked()), (1, round));
     }
@@ -98,9 +97,7 @@ async fn an_answer_without_expires_in_ends_with_its_jwt_or_after_the_configured_
     scene.provider.change(|options| options.jwt_access_tokens = false);
     scene.outlive();
     assert_eq!(ends(&scene).await, 3600, "an hour where nobody says anything");
-    let mut config = crate::scene::config(&scene.provider);
-    config["expiresInSeconds"] = json!(90);
-    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.configure(&json!({"expiresInSeconds": 90})).await.ok();
     scene.app.clock.advance_seconds(3600);
     assert_eq!(ends(&scene).await, 90);
 }
@@ -189,7 +186,7 @@ async fn a_provider_that_names_a_time_is_left_alone_until_then() {
 #[tokio::test]
 async fn a_token_that_still_lives_is_handed_out_while_the_provider_is_away() {
     let (scene, grant) = Scene::connected().await;
-    scene.app.clock.advance(LIFE - Duration::from_secs(30));
+    scene.outlive_but(Duration::from_secs(30));
     scene.provider.script(Endpoint::Token, Fault::unavailable(Duration::from_secs(5))).always();
     assert_eq!(scene.token().await, grant.access_token);
     assert_eq!(scene.token().await, grant.access_token);
@@ -220,25 +217,6 @@ async fn only_a_grant_that_the_provider_has_ended_is_broken_and_nobody_asks_agai
     let grant = scene.import(LIFE).await;
     assert_eq!(scene.token().await, grant.access_token);
     assert_eq!(scene.verify().await["status"], "authenticated");
-}
-
-/// Somebody was faster: what the provider says is of tokens that are not there any more.
-#[tokio::test]
-async fn a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing() {
-    let (scene, _) = Scene::connected().await;
-    scene.outlive();
-    scene.provider.script(Endpoint::Token, Fault::HoldBefore);
-    scene.provider.script(Endpoint::Token, Fault::false_invalid_grant());
-    let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
-    scene.until_asked(1).await;
-    scene.provider.clear_script();
-    let newer = scene.import(LIFE).await;
-    let family = scene.provider.was_issued(&newer.access_token).unwrap().family;
-    assert!(scene.provider.withdraw(family));
-    scene.provider.release();
-    let _ = call.await.unwrap();
-    assert_eq!(scene.verify().await["status"], "authenticated");
-    assert_eq!(scene.token().await, newer.access_token);
 }
 
 /// A provider that answered a request whose sender had died keeps nothing of it back if it tolerates that.
@@ -341,26 +319,6 @@ async fn the_life_of_new_tokens_begins_when_they_were_asked_for() {
     assert_eq!(minted["expiresAt"].as_i64().unwrap() / 1000, end);
 }
 
-/// A node that stood still for longer than its lease must not overwrite what a later one has stored.
-#[tokio::test]
-async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
-    let (mut scene, grant) =
-        Scene::connected_with(|options| options.reuse_grace = Duration::from_hours(1)).await;
-    let there = scene.app.on_another_node(scene.app.backend()).await;
-    scene.outlive();
-    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
-    let late = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
-    scene.until_asked(1).await;
-    scene.app.clock.advance_seconds(31);
-    let newer = scene.token_of(&there).await;
-    scene.provider.release();
-    assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));
-    assert_eq!(scene.token().await, newer);
-    // Two nodes wrote at the same moment of a clock that stands: which event is the first is not said.
-    assert!(scene.renewals().await.iter().any(|(result, _)| result == "discarded"));
-    assert!(scene.provider.ledger().family(grant.family).unwrap().death.is_none());
-}
-
 #[tokio::test]
 async fn a_renewal_that_is_asked_for_never_harms_what_works() {
     let (scene, grant) = Scene::connected().await;
@@ -387,9 +345,7 @@ async fn a_client_secret_is_replaced_without_a_gap() {
         options.clients[0].secrets = vec!["app-secret".into(), "next-secret".into()];
     })
     .await;
-    let mut config = crate::scene::config(&scene.provider);
-    config["clientSecrets"] = json!(["next-secret"]);
-    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.configure(&json!({"clientSecrets": ["next-secret"]})).await.ok();
     scene.outlive();
     scene.token().await;
     assert!(scene.provider.retire_secret("app", "app-secret"));
@@ -410,6 +366,31 @@ async fn a_client_that_is_refused_breaks_no_grant() {
     assert!(verified["reason"].as_str().unwrap().contains("invalid_client"), "{verified}");
     scene.app.clock.advance_seconds(301);
     scene.token().await;
+}
+
+/// Providers repeat what they were sent.
+#[tokio::test]
+async fn a_client_secret_that_the_provider_repeats_is_told_to_nobody() {
+    let (scene, _) = Scene::connected().await;
+    scene.configure(&json!({"tokenEndpointAuthMethod": "client_secret_basic"})).await.ok();
+    scene.outlive();
+    let body = r#"{"error":"server_trouble","error_description":"no client with app-secret here"}"#;
+    scene.provider.script(Endpoint::Token, Fault::status(400, "application/json", body));
+    scene.call(&scene.app.backend(), "mint").await.error(503, "provider_unavailable");
+    let verified = scene.verify().await;
+    let reason = verified["reason"].as_str().unwrap();
+    assert!(reason.contains("server_trouble") && !reason.contains("app-secret"), "{reason}");
+    let told = scene.renewals().await;
+    assert!(told.iter().all(|(_, why)| !why.contains("app-secret")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_renewal_for_a_contact_who_is_not_verified_is_refused_before_anybody_is_asked() {
+    let (scene, _) = Scene::connected().await;
+    let contact = format!("/api/v1/contact/{}/update", scene.contact);
+    scene.app.backend().post(contact, json!({"verifiedAt": null})).await.ok();
+    scene.call(&scene.app.backend(), "refresh").await.error(409, "conflict");
+    assert_eq!(scene.asked(), 0);
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! The background job that renews grants before anybody waits for it.
 
 use keyfob_testkit::{Endpoint, Fault};
-use serde_json::json;
 
 use crate::{
-    connection::path,
-    scene::{LIFE, Scene},
+    connection::{connect, verified_contact},
+    scene::{LIFE, Scene, tokens},
 };
 
 #[tokio::test]
@@ -22,20 +21,22 @@ async fn the_background_job_renews_what_will_end_before_anybody_waits_for_it() {
     assert_eq!(scene.asked(), 1);
 }
 
-#[tokio::test]
-async fn a_provider_is_asked_for_a_few_at_a_time_by_the_job() {
+/// A scene with forty contacts whose grants are due.
+async fn with_forty_due() -> Scene {
     let scene = Scene::new().await;
     let backend = scene.app.backend();
     for _ in 0..40 {
-        let contact = crate::connection::verified_contact(&backend).await;
+        let contact = verified_contact(&backend).await;
         let grant = scene.provider.issue_grant("app", LIFE).unwrap();
-        let body = json!({
-            "accessToken": grant.access_token, "refreshToken": grant.refresh_token,
-            "expiresAt": grant.expires_at.as_millis(),
-        });
-        backend.post(path(&contact, &scene.secret, "connect"), body).await.ok();
+        connect(&backend, &contact, &scene.secret, tokens(&grant)).await.ok();
     }
     scene.outlive();
+    scene
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_for_a_few_at_a_time_by_the_job() {
+    let scene = with_forty_due().await;
     scene.provider.script(Endpoint::Token, Fault::HoldBefore).times(8);
     scene.app.broker().renew_due().await.unwrap();
     scene.until_asked(8).await;
@@ -47,4 +48,18 @@ async fn a_provider_is_asked_for_a_few_at_a_time_by_the_job() {
     let ledger = scene.provider.ledger();
     assert_eq!(ledger.highest_in_flight(Endpoint::Token), 8);
     assert_eq!((ledger.at(Endpoint::Token).count(), ledger.reuses()), (40, 0));
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_what_is_under_way_and_begins_nothing_more() {
+    let scene = with_forty_due().await;
+    scene.provider.script(Endpoint::Token, Fault::HoldBefore).times(8);
+    scene.app.broker().renew_due().await.unwrap();
+    scene.until_asked(8).await;
+    // The stop is polled first.
+    let release = async { scene.provider.release() };
+    futures_util::future::join(scene.app.broker().finish_requests(), release).await;
+    let renewals = scene.renewals().await;
+    assert_eq!(renewals, vec![("ok".to_owned(), String::new()); 8]);
+    assert_eq!(scene.asked(), 8);
 }

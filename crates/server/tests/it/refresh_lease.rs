@@ -1,7 +1,8 @@
 //! The lease of a renewal: who has it, for how long, and what its holder may still do.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use keyfob_server::clock::Clock;
 use keyfob_testkit::{Endpoint, Fault};
 use serde_json::json;
 
@@ -104,4 +105,21 @@ async fn tokens_that_come_after_the_connection_was_revoked_are_queued_to_be_revo
     assert!(scene.app.open_connection(&scene.contact, &scene.secret).await.is_none());
     let discarded = scene.renewals().await.into_iter().any(|(result, _)| result == "discarded");
     assert!(discarded);
+}
+
+/// A lease for a day would be one of a clock that was ahead by as much.
+#[tokio::test]
+async fn a_lease_that_a_clock_ahead_has_left_behind_holds_nobody_up() {
+    let (mut scene, grant) = Scene::connected().await;
+    let now = scene.app.clock.now();
+    scene.app.clock.advance(Duration::from_hours(24));
+    scene.provider.script(Endpoint::Token, Fault::HoldBefore);
+    let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
+    scene.until_asked(1).await;
+    scene.app.restart().await;
+    call.abort();
+    scene.app.clock.set(now.plus(LIFE));
+    assert!(scene.provider.is_valid(&scene.token().await));
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 1);
+    scene.provider.release();
 }

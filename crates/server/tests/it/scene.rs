@@ -52,6 +52,15 @@ pub(crate) fn config(provider: &Provider) -> Value {
     })
 }
 
+/// What `connect` takes of a grant.
+pub(crate) fn tokens(grant: &IssuedGrant) -> Value {
+    json!({
+        "accessToken": grant.access_token,
+        "refreshToken": grant.refresh_token,
+        "expiresAt": grant.expires_at.as_millis(),
+    })
+}
+
 impl Scene {
     pub(crate) async fn new() -> Self {
         Self::with(|_| ()).await
@@ -89,14 +98,25 @@ impl Scene {
     /// Gives the contact a grant that the provider has issued.
     pub(crate) async fn import(&self, life: Duration) -> IssuedGrant {
         let grant = self.provider.issue_grant("app", life).unwrap();
-        let body = json!({
-            "accessToken": grant.access_token,
-            "refreshToken": grant.refresh_token,
-            "expiresAt": grant.expires_at.as_millis(),
-            "scopes": ["read", "write"],
-        });
+        let mut body = tokens(&grant);
+        body["scopes"] = json!(["read", "write"]);
         connect(&self.app.backend(), &self.contact, &self.secret, body).await.ok();
         grant
+    }
+
+    /// Makes a shared secret with this value.
+    pub(crate) async fn share(&self, value: &Value) -> String {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let body = json!({"type": "oauth", "value": value, "config": config(&self.provider)});
+        secret::create(&self.app.backend(), body).await
+    }
+
+    /// Sends the secret its config with these changes.
+    pub(crate) fn configure(&self, changes: &Value) -> Call {
+        let mut config = config(&self.provider);
+        let changes = changes.as_object().unwrap().clone();
+        config.as_object_mut().unwrap().extend(changes);
+        secret::update(&self.app.backend(), &self.secret, json!({"config": config}))
     }
 
     pub(crate) fn call(&self, caller: &Caller, action: &str) -> Call {
@@ -120,6 +140,11 @@ impl Scene {
     /// Moves the clock on until tokens of [`LIFE`] have ended.
     pub(crate) fn outlive(&self) {
         self.app.clock.advance(LIFE);
+    }
+
+    /// Moves the clock on until tokens of [`LIFE`] have only this left.
+    pub(crate) fn outlive_but(&self, left: Duration) {
+        self.app.clock.advance(LIFE.checked_sub(left).unwrap());
     }
 
     /// How often the token endpoint was asked.

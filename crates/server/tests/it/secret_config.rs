@@ -1,11 +1,14 @@
 //! The `config` of secrets: what is refused (W18), masked (W17), and kept when a mask comes back.
 
+use keyfob_testkit::Endpoint;
 use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
     contact::refused,
     guard::CANARY,
+    provider::provider,
+    scene::Scene,
     secret::{create, fetch, update},
 };
 
@@ -143,4 +146,18 @@ async fn a_config_that_masks_would_make_too_large_is_refused() {
     config["password"] = json!("********");
     let answer = update(&app.backend(), &id, json!({"config": config})).await;
     refused(answer, "\"config\" must have at most 65536 bytes");
+}
+
+/// Whoever may change a config, but was never told the secret, must not get it sent to them.
+#[tokio::test]
+async fn a_masked_client_secret_is_not_kept_for_another_token_url() {
+    let (scene, _) = Scene::connected().await;
+    let elsewhere = provider().await;
+    let moved = json!({"clientSecret": "********", "tokenUrl": elsewhere.url("/token")});
+    let answer = scene.configure(&moved).await.error(400, "bad_request");
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains("leads elsewhere than before"), "{message}");
+    scene.outlive();
+    assert!(scene.provider.is_valid(&scene.token().await));
+    assert_eq!(elsewhere.ledger().at(Endpoint::Token).count(), 0);
 }

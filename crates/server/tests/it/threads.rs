@@ -27,7 +27,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("HQBase/hqbase#41", "refresh", "of_many_callers_at_once_one_asks_and_all_get_its_token"),
     (
         "Wei-Shaw/sub2api#1382",
-        "refresh",
+        "refresh_race",
         "a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing",
     ),
     // What an answer says, and what it does not.
@@ -136,7 +136,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "Nango: a lock without a number",
-        "refresh",
+        "refresh_race",
         "the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones",
     ),
     (

@@ -3,17 +3,12 @@
 use keyfob_testkit::{Endpoint, Fault};
 use serde_json::{Value, json};
 
-use crate::{
-    scene::{LIFE, Scene, config},
-    secret,
-};
+use crate::scene::{LIFE, Scene};
 
 /// A connected scene whose secret says where tokens are tried.
 async fn tried_at(path: &str) -> Scene {
     let (scene, _) = Scene::connected().await;
-    let mut config = config(&scene.provider);
-    config["validateUrl"] = json!(scene.provider.url(path));
-    secret::update(&scene.app.backend(), &scene.secret, json!({"config": config})).await.ok();
+    scene.configure(&json!({"validateUrl": scene.provider.url(path)})).await.ok();
     scene
 }
 
@@ -66,4 +61,16 @@ async fn any_other_answer_says_nothing_of_the_token() {
     }
     scene.app.clock.advance(LIFE / 2);
     assert_eq!(told(&scene.verify().await), ("authenticated", ""));
+}
+
+/// A token that has ended is refused, which says nothing of a grant that will be renewed.
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_yet_is_not_tried() {
+    let scene = tried_at("/userinfo").await;
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::internal_error()).always();
+    let verified = scene.verify().await;
+    let (status, reason) = told(&verified);
+    assert!(status == "authenticated" && reason.contains("HTTP 500"), "{verified}");
+    assert_eq!(scene.provider.ledger().at(Endpoint::Userinfo).count(), 0);
 }

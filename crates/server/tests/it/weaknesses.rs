@@ -16,7 +16,7 @@ const TABLE: &[(u8, &str, &str)] = &[
     (3, "template", "a_reference_stands_for_a_template_as_its_target_filled_it_in"),
     (3, "template", "a_config_that_its_template_cannot_use_is_refused_and_nothing_changes"),
     (4, "refresh", "of_many_callers_at_once_one_asks_and_all_get_its_token"),
-    (4, "refresh", "a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing"),
+    (4, "refresh_race", "a_refusal_of_tokens_that_were_replaced_meanwhile_breaks_nothing"),
     (5, "refresh", "an_outage_keeps_the_grant_and_is_left_alone_for_a_while"),
     (5, "trial", "a_token_that_is_refused_is_said_so_and_kept"),
     (6, "refresh", "a_token_that_is_about_to_end_is_renewed_before_it_is_handed_out"),

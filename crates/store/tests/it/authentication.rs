@@ -4,6 +4,7 @@ use keyfob_core::id::ContactId;
 use keyfob_store::{
     StoreError, WriteTx,
     authentication::{self, Authentication, Outcome},
+    refresh::Holder,
 };
 
 use crate::{
@@ -55,6 +56,13 @@ async fn some_links(bench: &Bench) {
     for link in links {
         insert(bench, link).await.unwrap();
     }
+}
+
+#[test]
+fn a_link_says_whose_credential_is_handed_over() {
+    let of = |contact| Holder { account: account_id(1), contact, secret: secret_id(1) };
+    assert_eq!(sample(1, Some(2)).holder(), of(Some(contact_id(2))));
+    assert_eq!(sample(1, None).holder(), of(None));
 }
 
 /// Which of links 1 to 6 are withdrawn.
