@@ -29,6 +29,7 @@ mod account_delete;
 mod audit;
 mod authentication;
 mod authorize;
+mod client_secret;
 mod clock;
 mod connect_link;
 mod connect_page;
