@@ -1,8 +1,9 @@
 // Every state of the pages at which people connect at a provider: how a person gets there.
 
 import { agree, caughtAnswer, connect, goOn, mailLink, NAME, toProvider } from './oauth-support.mjs';
-import { cancel, fontless, FONTS, provider } from './provider.mjs';
-import { account, expire, inBrowser, link, noted, open, shows, url } from './support.mjs';
+import { abort, cancel, fontless, FONTS, provider } from './provider.mjs';
+import { deviceLink, openProvider, toCode } from './device-support.mjs';
+import { account, button, expire, inBrowser, link, noted, open, shows, url } from './support.mjs';
 
 const at = await provider();
 /** Ends the provider. */
@@ -88,6 +89,40 @@ const states = {
       return caughtAnswer(await toProvider(other, at, await mailLink(at)), at, 'ann');
     }, { hosts: HOSTS });
     return open(context, { url: back }, { status: 403, heading: 'Open in another browser' });
+  },
+  async 'oauth provider says nothing of itself'(context) {
+    const page = await open(context, await mailLink(at, { credential: { config: { issuer: `${at.origin}/nowhere` } } }));
+    await goOn(page);
+    await shows(page, `${NAME} is not connected`);
+    return page;
+  },
+  async 'device code'(context) {
+    return toCode(context, await deviceLink(at));
+  },
+  async 'device code with long words'(context) {
+    const owner = await account({ name: 'x'.repeat(200) });
+    return toCode(context, await deviceLink(at, { owner, credential: { name: 'y'.repeat(200) } }));
+  },
+  async 'device code that was copied'(context) {
+    await context.grantPermissions(['clipboard-write']);
+    const page = await toCode(context, await deviceLink(at));
+    await button(page, 'Copy the code').click();
+    await page.getByText('Copied.').waitFor();
+    return page;
+  },
+  async 'device code that nobody entered'(context) {
+    at.codeLives.basic = 1;
+    const page = await toCode(context, await deviceLink(at, { client: 'basic' }));
+    await page.getByRole('alert').waitFor();
+    return page;
+  },
+  async 'device code declined at the provider'(context) {
+    const page = await toCode(context, await deviceLink(at));
+    const tab = await openProvider(page);
+    await abort(tab);
+    await tab.close();
+    await shows(page, 'You declined');
+    return page;
   },
   async 'oauth came back with nothing'(context) {
     return open(context, { url: `${url}/secrets/oauth/callback` }, { status: 404, heading: 'This link does not work' });

@@ -1,10 +1,10 @@
 // A person connects at a certified provider, in Chromium; what is connected stays alive, and is revoked.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { after, describe, test } from 'node:test';
+import { expectEachOnce, revoke, somebody, stayAlive } from './alive.mjs';
 import { agree, caughtAnswer, CONNECTED, connect, goOn, inBrowserAt, mailLink, toProvider, works } from './oauth-support.mjs';
-import { cancel, consent, LIFE, login, provider } from './provider.mjs';
+import { cancel, consent, login, provider, TWO_SECRETS } from './provider.mjs';
 import { close, expire, noted, open, REFUSED, shows, tries, until, url, verified } from './support.mjs';
 
 const at = await provider();
@@ -16,47 +16,18 @@ after(async () => {
 const CALLBACK = `${url}/secrets/oauth/callback`;
 const ANSWERED = { errors: [REFUSED] };
 
-/** The person of a test, by whom the provider knows what it has seen of them. */
-const somebody = () => `ann-${randomUUID()}`;
-const answersTo = (person) => at.seen.answers.filter((answer) => answer.person === person);
+const answersTo = (person) => at.answersTo(person);
 const grantOf = (person) => answersTo(person).at(-1).grant;
 
-/** The first of two secrets is one that the client has no more. */
-const OLD = 'one of two secrets';
-
-/** Each renewal was done once, and nothing was refused: a refresh token that is used again ends everything. */
-function expectEachOnce(person) {
-  const answers = answersTo(person);
-  const refused = at.seen.refused.filter(({ client, what }) => client === answers[0].client && !(client === OLD && what === 'invalid_client: invalid secret provided'));
-  assert.deepEqual(refused, []);
-  assert.deepEqual(answers.map(({ type }) => type), ['authorization_code', ...answers.slice(1).map(() => 'refresh_token')]);
-  assert.equal(new Set(answers.map(({ refresh }) => refresh)).size, answers.length, 'each refresh token is another');
-  for (const [one, next] of answers.slice(1).map((next, index) => [answers[index], next])) {
-    // The first moment at which a renewal may come is when a quarter of its life is left.
-    assert.ok(next.at - one.at > LIFE * 0.7, `renewed twice within ${next.at - one.at} ms`);
-  }
-}
-
-/** Waits, using it all the time, until it was renewed so often, and each token that was handed out was good. */
-async function stayAlive(to, person, renewals) {
-  await until(`${renewals} renewals`, async () => {
-    const tokens = await Promise.all(Array.from({ length: 4 }, () => works(at, to)));
-    assert.equal(await verified(to), 'authenticated');
-    assert.ok(new Set(tokens).size <= 2, 'those who ask at once get the same token, or the next');
-    return answersTo(person).length > renewals;
-  });
-  expectEachOnce(person);
-}
-
 describe('what is connected stays connected, whichever way the client proves who it is', { concurrency: true }, () => {
-  for (const client of ['basic', 'post', OLD, 'none', 'a key (ES256)', 'a key (RS256)']) {
+  for (const client of ['basic', 'post', TWO_SECRETS, 'none', 'a key (ES256)', 'a key (RS256)']) {
     test(`client: ${client}`, () => inBrowserAt(at, async (context) => {
       const [to, person] = [await mailLink(at, { client }), somebody()];
       assert.equal(await verified(to), 'unauthenticated');
       await connect(context, at, to, person);
       const { status, scopes } = await to.post('verify');
       assert.deepEqual([status, scopes.toSorted()], ['authenticated', ['offline_access', 'openid']]);
-      await stayAlive(to, person, client === 'basic' ? 4 : 2);
+      await stayAlive(at, to, person, client === 'basic' ? 4 : 2);
     }));
   }
 });
@@ -85,10 +56,7 @@ test('what is revoked is not there for agents at once, and soon is not at the pr
   await connect(context, at, to, person);
   const { access, refresh } = answersTo(person)[0];
   assert.deepEqual([await at.isActive(access), await at.isActive(refresh)], [true, true]);
-  await to.post('revoke');
-  assert.equal(await verified(to), 'unauthenticated');
-  await until('the grant is over at the provider', async () => !(await at.isActive(answersTo(person).at(-1).refresh)));
-  assert.ok(!(await at.accepts(access)));
+  await revoke(at, to, person);
 }));
 
 test('a grant that the person ends at the provider is said to be over, and can be connected anew', () => inBrowserAt(at, async (context) => {
@@ -163,7 +131,7 @@ test('an answer works in no other browser, and once in the one that asked', () =
   await open(context, { url: back }, { heading: CONNECTED });
   await open(context, { url: back }, { status: 410, heading: 'Connected already' });
   await works(at, to);
-  expectEachOnce(person);
+  expectEachOnce(at, person);
 }, ANSWERED));
 
 test('an answer that comes after the link has expired changes nothing', () => inBrowserAt(at, async (context) => {

@@ -13,6 +13,10 @@ export const LIFE = 3000;
 export const FONTS = 'https://fonts.googleapis.com';
 
 const SCOPE = 'openid offline_access';
+/** The grant of devices (RFC 8628, section 3.4). */
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+/** The client with two secrets, of which the first is one that it has no more. */
+export const TWO_SECRETS = 'one of two secrets';
 const REDIRECT_URI = `${url}/secrets/oauth/callback`;
 
 const pem = ({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' });
@@ -31,7 +35,7 @@ function clients() {
   return {
     basic: [{ token_endpoint_auth_method: 'client_secret_basic', client_secret: basic }, { tokenEndpointAuthMethod: 'client_secret_basic', clientSecret: basic }],
     post: [{ token_endpoint_auth_method: 'client_secret_post', client_secret: post }, { clientSecret: post }],
-    'one of two secrets': [{ token_endpoint_auth_method: 'client_secret_post', client_secret: post }, { clientSecret: secret('old'), clientSecrets: [post] }],
+    [TWO_SECRETS]: [{ token_endpoint_auth_method: 'client_secret_post', client_secret: post }, { clientSecret: secret('old'), clientSecrets: [post] }],
     none: [{ token_endpoint_auth_method: 'none', application_type: 'native' }, { tokenEndpointAuthMethod: 'none' }],
     'a key (ES256)': byKey('ES256', es256),
     'a key (RS256)': byKey('RS256', rs256),
@@ -44,32 +48,47 @@ async function sayLess(context, next) {
   if (context.path === '/token' && context.body?.expires_in) context.body.expires_in -= 1;
 }
 
-/** What it saw: each answer of the token endpoint that had tokens, by grant, and with its time; and what was refused. */
+/** What it saw: each answer of the token endpoint that had tokens, by grant, and with its time; what was refused; and the clients that were registered. */
 function watch(provider) {
-  const seen = { answers: [], refused: [] };
+  const seen = { answers: [], refused: [], registered: [] };
   provider.on('grant.success', ({ oidc, body }) => {
     for (const token of [body.access_token, body.refresh_token, body.id_token]) if (token) noted(token);
     const { access_token: access, refresh_token: refresh } = body;
     const { accountId: person, clientId: client, grantId: grant } = oidc.entities.AccessToken;
     seen.answers.push({ at: performance.now(), type: oidc.params.grant_type, person, client, grant, access, refresh });
   });
-  provider.on('grant.error', ({ oidc }, error) => seen.refused.push({ client: oidc.client?.clientId, what: `${error.error}: ${error.error_detail ?? error.error_description}` }));
+  provider.on('grant.error', ({ oidc }, error) => {
+    if (error.error === 'authorization_pending') return;
+    seen.refused.push({ client: oidc.client?.clientId, what: `${error.error}: ${error.error_detail ?? error.error_description}` });
+  });
   provider.on('server_error', (_, error) => seen.refused.push({ what: `server error: ${error.stack}` }));
   provider.on('authorization_code.saved', (code) => noted(code.jti));
+  provider.on('device_authorization.success', (_, body) => {
+    for (const code of [body.device_code, body.user_code]) noted(code);
+  });
+  provider.on('registration_create.success', ({ body }, { clientId }) => {
+    seen.registered.push(clientId);
+    for (const secret of [body.client_secret, body.registration_access_token]) if (secret) noted(secret);
+  });
   return seen;
 }
 
-function configuration(known) {
+function configuration(known, codeLives) {
   return {
     clients: Object.entries(known).map(([client_id, [client]]) => ({
-      client_id, redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code', 'refresh_token'], ...client,
+      client_id, redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT], ...client,
     })),
     pkce: { required: () => true },
     rotateRefreshToken: true,
+    // Also to those who have not asked for `offline_access`: it counts only where a request demands the consent page.
+    issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
     scopes: ['openid', 'offline_access', 'email'],
     claims: { openid: ['sub'], email: ['email'] },
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-    ttl: { AccessToken: LIFE / 1000 + 1, AuthorizationCode: 60, RefreshToken: 3600, Grant: 3600, Session: 3600, Interaction: 3600, IdToken: 60 },
+    ttl: {
+      AccessToken: LIFE / 1000 + 1, AuthorizationCode: 60, RefreshToken: 3600, Grant: 3600, Session: 3600, Interaction: 3600, IdToken: 60,
+      DeviceCode: (_, __, { clientId }) => codeLives[clientId] ?? 600,
+    },
     features: {
       devInteractions: { enabled: true }, deviceFlow: { enabled: true }, registration: { enabled: true },
       revocation: { enabled: true }, introspection: { enabled: true }, userinfo: { enabled: true },
@@ -79,15 +98,16 @@ function configuration(known) {
 }
 
 /**
- * Starts a provider. `config(client)` is what a secret says of it and of one of its clients; `answers.token` and `answers.revocation`, when they are set, are
- * statuses with which those endpoints fail.
+ * Starts a provider. `config(client)` is what a secret says of it and of one of its clients, `deviceConfig(client)` the same where people enter a code; `answers.token` and `answers.revocation`, when they are set, are
+ * statuses with which those endpoints fail; `codeLives` says of clients for how many seconds their codes for devices work.
  */
 export async function provider() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${server.address().port}`;
   const known = clients();
-  const running = new Provider(origin, configuration(known));
+  const codeLives = {};
+  const running = new Provider(origin, configuration(known, codeLives));
   running.use(sayLess);
   const seen = watch(running);
   const answers = {};
@@ -103,7 +123,9 @@ export async function provider() {
     server.close();
     server.closeAllConnections();
   };
-  return { origin, seen, answers, stop, ...calls(origin, running, known) };
+  /** The answers with tokens of this person, the first one first. */
+  const answersTo = (person) => seen.answers.filter((answer) => answer.person === person);
+  return { origin, seen, answersTo, answers, codeLives, stop, ...calls(origin, running, known) };
 }
 
 /** What is asked of a provider in the tests. */
@@ -113,6 +135,10 @@ function calls(origin, running, known) {
     authorizationUrl: `${origin}/auth?prompt=consent`, tokenUrl: `${origin}/token`, revokeUrl: `${origin}/token/revocation`,
     scope: SCOPE, hosts: ['127.0.0.1'], ...more,
   });
+  const deviceConfig = (client) => {
+    const { authorizationUrl, ...rest } = config(client);
+    return { ...rest, deviceAuthorizationUrl: `${origin}/device/auth` };
+  };
   /** Whether an access token works: it is shown to the provider, as the API behind it would. */
   const accepts = async (token) => (await fetch(`${origin}/me`, { headers: { authorization: `Bearer ${token}` } })).status === 200;
   /** Whether a token is active (RFC 7662). */
@@ -123,7 +149,9 @@ function calls(origin, running, known) {
   };
   /** Ends a grant, as a person does at the provider. */
   const withdraw = async (grant) => (await running.Grant.find(grant)).destroy();
-  return { config, accepts, isActive, withdraw };
+  /** Forgets a client that was registered. */
+  const forget = async (client) => running.Client.adapter.destroy(client);
+  return { config, deviceConfig, accepts, isActive, withdraw, forget };
 }
 
 /** Keeps the provider's pages from fetching a font elsewhere. */
@@ -138,6 +166,12 @@ export async function login(page, name = 'ann') {
 
 /** What a person does at the provider's consent page. */
 export const consent = (page) => page.getByRole('button', { name: 'Continue', exact: true }).click();
+
+/** Goes on from the page that shows the code. */
+export const confirmCode = (page) => page.getByRole('button', { name: 'Continue', exact: true }).click();
+
+/** Says no at the page that shows the code. */
+export const abort = (page) => page.getByRole('button', { name: '[ Abort ]' }).click();
 
 /** Says no at either page. */
 export const cancel = (page) => page.getByRole('link', { name: '[ Cancel ]' }).click();

@@ -14,7 +14,7 @@ case ${1:-} in
   *) say "usage: tests/browser/run.sh sqlite|postgres [COMMAND [ARGUMENT...]]"; exit 2 ;;
 esac
 if [ $# = 0 ]; then
-  tests=("$here"/{connect,ended,opener,oauth,oauth-opener}.test.mjs)
+  tests=("$here"/{connect,ended,opener,oauth,oauth-opener,device,discovery}.test.mjs)
   # How the page looks does not depend on the database.
   if [ "$database" = sqlite ]; then tests+=("$here/look.test.mjs"); fi
   # One file after the other: each has a browser of its own, and a machine has few cores.

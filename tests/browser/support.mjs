@@ -52,11 +52,11 @@ const GITHUB = {
   config: { hosts: ['api.github.com'] },
 };
 
-/** A contact, a personal credential and a link for both. `credential` says what is not as for GitHub. */
-export async function link({ owner, type = 'bearer', contact = 'Ann Lee', credential = {}, returnUrl } = {}) {
+/** A contact, a personal credential and a link for both. `credential` says what is not as for GitHub; `secret` is the id of one that is there already. */
+export async function link({ owner, type = 'bearer', contact = 'Ann Lee', credential = {}, secret: known, returnUrl } = {}) {
   const { post } = owner ?? (await account());
   const person = await post('contact/create', { name: contact, verifiedAt: 1 });
-  const secret = await post('secret/create', { ...GITHUB, kind: 'personal', type, ...credential });
+  const secret = known ? { id: known } : await post('secret/create', { ...GITHUB, kind: 'personal', type, ...credential });
   const at = `contact/${person.id}/secret/${secret.id}`;
   const { url: address } = await post(`${at}/authenticate`, { returnUrl });
   noted(new URL(address).pathname.split('/').pop());
@@ -80,7 +80,12 @@ async function inDatabase(sql) {
 export const expire = ({ secret }) => inDatabase(`UPDATE authentication SET expires_at = created_at WHERE secret_id = '${secret}'`);
 
 /** How the tries to connect the link's credential ended, in their order, as the audit trail has them. */
-export const tries = ({ secret }) => inDatabase(`SELECT result FROM event WHERE action = 'connection.connect' AND object_id = '${secret}' ORDER BY created_at, id`);
+export const tries = (to) => results(to, 'connection.connect');
+
+/** What became of the clients that were registered for the link's credential, in their order. */
+export const clients = (to) => results(to, 'secret.connect');
+
+const results = ({ secret }, action) => inDatabase(`SELECT result FROM event WHERE action = '${action}' AND object_id = '${secret}' ORDER BY created_at, id`);
 
 /** Waits until `condition` holds, for at most 20 s. */
 export async function until(what, condition) {
@@ -140,8 +145,8 @@ export async function open(context, { url: address }, { status = 200, heading } 
 }
 
 /** Waits for the page with this heading, as people see it and as screen readers name it. */
-export async function shows(page, heading) {
-  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor({ timeout: 10_000 });
+export async function shows(page, heading, timeout = 10_000) {
+  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor({ timeout });
 }
 
 export const button = (page, name) => page.getByRole('button', { name, exact: true });

@@ -17,6 +17,7 @@ use crate::error::{Error, LinkProblem};
 const STYLE: &str = include_str!("../templates/page.css");
 const CONNECT_SCRIPT: &str = include_str!("../templates/connect.js");
 const DONE_SCRIPT: &str = include_str!("../templates/done.js");
+const WAITING_SCRIPT: &str = include_str!("../templates/waiting.js");
 
 /// A page at which a credential is handed over.
 #[derive(Template)]
@@ -139,6 +140,8 @@ pub(crate) struct Waits {
     /// The provider's host, and its page.
     pub(crate) host: String,
     pub(crate) page: String,
+    /// The page's address, for who types it.
+    pub(crate) address: String,
     pub(crate) user_code: String,
     /// How long the code still works.
     pub(crate) time_left: String,
@@ -267,10 +270,11 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = |text: &str| BASE64.encode(&Sha256::digest(text));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}' 'sha256-{}'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         hash(STYLE),
         hash(CONNECT_SCRIPT),
         hash(DONE_SCRIPT),
+        hash(WAITING_SCRIPT),
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });

@@ -26,6 +26,8 @@ pub struct Waiting {
     pub user_code: String,
     /// Where; the code is in it where the provider says how.
     pub page: Url,
+    /// The same without the code: short, for who types it on another device.
+    pub address: Url,
     /// Until when the code works.
     pub until: Timestamp,
     /// How long until it is worth looking again.
@@ -104,6 +106,7 @@ impl Broker {
         Ok(Some(Waiting {
             shown: shown(tx, open)?,
             until: device.ends_at().min(link.expires_at),
+            address: device.verification_uri.clone(),
             page: device.verification_uri_complete.unwrap_or(device.verification_uri),
             user_code: device.user_code,
             look_after,

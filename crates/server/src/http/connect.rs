@@ -106,18 +106,25 @@ pub(crate) async fn show(
 
 /// The page of a code that is to be entered at the provider.
 fn waits(waiting: Waiting, browser: &Ticket, visit: &Visit, now: Timestamp) -> Response {
-    let Waiting { shown, user_code, page, until, look_after, .. } = waiting;
+    let Waiting { shown, user_code, page, address, until, look_after, .. } = waiting;
     let page = Waits {
         proof: shown.proof(browser, &visit.state),
         name: or(shown.name, "a credential"),
         account: or(shown.account, SOMEBODY),
         host: page.host_str().unwrap_or_default().to_owned(),
         page: page.into(),
+        address: typeable(&address),
         user_code,
         time_left: more_minutes(until.as_millis() - now.as_millis()),
         look_after: look_after.as_secs(),
     };
     page::respond(StatusCode::OK, &page)
+}
+
+/// An address as a person types it: browsers add the scheme.
+fn typeable(address: &Url) -> String {
+    let text = address.as_str();
+    text.strip_prefix("https://").unwrap_or(text).to_owned()
 }
 
 fn kept(broker: &Broker, browser: &Ticket) -> Result<HeaderValue, Error> {

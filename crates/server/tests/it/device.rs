@@ -28,7 +28,7 @@ struct Person {
 #[track_caller]
 fn code(page: &Answer) -> String {
     let text = page.text();
-    let (_, rest) = text.split_once("<code>").unwrap_or_else(|| panic!("{text}"));
+    let (_, rest) = text.split_once("<code translate=\"no\">").unwrap_or_else(|| panic!("{text}"));
     rest.split_once("</code>").unwrap().0.to_owned()
 }
 
@@ -106,11 +106,13 @@ impl Person {
 async fn a_person_enters_a_code_at_the_provider_and_is_connected() {
     let person = Person::new().await;
     let texts = [
-        "content=\"5; url=?waiting\"",
+        "<noscript><meta http-equiv=\"refresh\" content=\"5; url=?waiting\"></noscript>",
+        "data-look-after=\"5\"",
         "Enter this code at 127.0.0.1",
         &format!("href=\"{}", person.provider.url("/device?user_code=")),
         "target=\"_blank\"",
-        "for 10 more minutes",
+        &format!("<strong translate=\"no\">{}</strong>", person.provider.url("/device")),
+        "For <span id=\"time-left\">10 more minutes</span>",
     ];
     shows(&person.page, 200, &texts);
     person.after_a_poll().await;
