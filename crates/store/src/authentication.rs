@@ -211,6 +211,25 @@ pub fn ask(
     Ok(tx.execute(ask, &params)? == 1)
 }
 
+/// Puts off the next poll about the device of this request, and changes what is kept of it. `false` if another
+/// one took its place, its answer has come, or somebody else did.
+pub fn slow_down(
+    tx: &mut WriteTx<'_>,
+    request_state: &TicketHash,
+    request: &Sealed,
+    seen: Timestamp,
+    next: Timestamp,
+) -> Result<bool, StoreError> {
+    let slow_down = sql!(
+        authentication,
+        "UPDATE authentication SET request = $2, poll_at = $4
+         WHERE request_hash = $1 AND poll_at = $3 AND request IS NOT NULL AND outcome IS NULL"
+    );
+    let (state, request) = (request_state.as_bytes(), request.as_bytes());
+    let params: [&dyn Bind; 4] = [&state, &request, &seen.as_millis(), &next.as_millis()];
+    Ok(tx.execute(slow_down, &params)? == 1)
+}
+
 /// What was asked with this state, if nothing was asked since.
 pub fn find_asked(
     tx: &mut ReadTx<'_>,

@@ -18,6 +18,8 @@ pub struct Removal {
     pub account: AccountId,
     /// The one whose child it was.
     pub parent: Option<AccountId>,
+    /// When it was marked.
+    pub deleted_at: Timestamp,
 }
 
 /// Marks an account, and frees its e-mail address. `false` if there is none that is not marked.
@@ -39,16 +41,23 @@ pub fn has_children(tx: &mut ReadTx<'_>, account: &AccountId) -> Result<bool, St
     Ok(tx.one(find, &[&account.as_str()], |row| row.get::<String>(0))?.is_some())
 }
 
-/// Up to `limit` accounts that are being deleted.
-pub fn list(tx: &mut ReadTx<'_>, limit: u32) -> Result<Vec<Removal>, StoreError> {
+/// Up to `limit` accounts that are being deleted, after `after`.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    after: Option<&AccountId>,
+    limit: u32,
+) -> Result<Vec<Removal>, StoreError> {
     let list = sql!(
         account,
-        "SELECT id, parent_id FROM account WHERE deleted_at IS NOT NULL ORDER BY id LIMIT $1"
+        "SELECT id, parent_id, deleted_at FROM account
+         WHERE deleted_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
     );
-    tx.many(list, &[&i64::from(limit)], |row| {
+    let after = after.map_or("", AccountId::as_str);
+    tx.many(list, &[&after, &i64::from(limit)], |row| {
         Ok(Removal {
             account: AccountId::from_stored(&row.get::<String>(0)?),
             parent: row.get::<Option<String>>(1)?.map(|id| AccountId::from_stored(&id)),
+            deleted_at: row.time(2)?,
         })
     })
 }
@@ -117,8 +126,8 @@ macro_rules! some_of {
 }
 
 /// Removes up to `limit` rows of each table whose rows need nothing else done: keys, one-time-password entries,
-/// links, what is remembered of creates, what is kept alive, registered clients, and revocations that have
-/// ended; how many.
+/// links at which nothing was asked of a provider, what is remembered of creates, what is kept alive, registered
+/// clients, and revocations that have ended; how many.
 pub fn remove_some(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
@@ -128,7 +137,7 @@ pub fn remove_some(
         some_of!(key, "key", "id", ""),
         some_of!(totp, "totp", "id", ""),
         some_of!(creation, "creation", "fingerprint", ""),
-        some_of!(authentication, "authentication", "state_hash", ""),
+        some_of!(authentication, "authentication", "state_hash", "AND request_hash IS NULL"),
         some_of!(refresh, "refresh", "contact_id, secret_id", ""),
         some_of!(registration, "registration", "secret_id, issuer", ""),
         some_of!(revocation, "revocation", "id", "AND outcome IS NOT NULL"),
@@ -138,6 +147,16 @@ pub fn remove_some(
         removed += tx.execute(remove, &[&account.as_str(), &i64::from(limit)])?;
     }
     Ok(removed)
+}
+
+/// Removes up to `limit` of an account's links, also of those whose provider may still answer; how many.
+pub fn remove_links(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let remove = some_of!(authentication, "authentication", "state_hash", "");
+    tx.execute(remove, &[&account.as_str(), &i64::from(limit)])
 }
 
 /// Destroys the data keys of an account that nothing belongs to any more, and removes it. `false` if it is not there, or not marked.

@@ -20,7 +20,8 @@ use keyfob_core::{
 use keyfob_store::{
     Event, ReadTx, WriteTx,
     authentication::{self, Authentication, Outcome},
-    connection, revocation, secret,
+    connection, revocation,
+    secret::{self, Secret},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -30,6 +31,7 @@ use super::{
     grant::keeper,
     link::{self, Open, shown},
     provider,
+    usable::Usable,
 };
 use crate::{
     error::{Error, LinkProblem},
@@ -77,7 +79,7 @@ impl Broker {
             Step::Over(returned) => return Ok(returned),
             Step::Exchange(taken) => taken,
         };
-        let Taken { visit, request, config, code } = *taken;
+        let Taken { visit, request, secret, config, code } = *taken;
         let tokens = match self.exchange(&request, &config, &code).await {
             Ok(tokens) => tokens,
             Err(refusal) => {
@@ -91,7 +93,7 @@ impl Broker {
         let assumed = provider::assumed_lifetime(&config);
         let grant = Grant::obtained(tokens, self.now()?, assumed);
         let grant = request.mark(grant);
-        self.store_at_return(visit, grant).await
+        self.store_at_return(visit, (secret, grant), None).await
     }
 
     /// Takes the request, which is over with this answer, whatever it says.
@@ -114,7 +116,8 @@ impl Broker {
             }
             match read(&back.callback, &request) {
                 Ok(code) => {
-                    let taken = Taken { visit, request, config: open.usable.config, code };
+                    let Usable { secret, config, .. } = open.usable;
+                    let taken = Taken { visit, request, secret, config, code };
                     Ok(tx.commit_unaudited(Ok(Step::Exchange(Box::new(taken)))))
                 }
                 Err(No::Denied) => {
@@ -215,19 +218,25 @@ impl Broker {
     }
 
     /// Stores a grant in the name of the person at the link, if everything is still as it was; and revokes it
-    /// if not.
+    /// if not, as the secret says that it was obtained for. Takes the request that it answers along with it, if
+    /// that was not taken before it was sent.
     pub(super) async fn store_at_return(
         &self,
         visit: Visit,
-        grant: Grant,
+        (asked_for, grant): (Secret, Grant),
+        answered: Option<TicketHash>,
     ) -> Result<Returned, Error> {
         let (now, broker) = (self.now()?, self.clone());
         let stored = self.persist(move |tx| {
             let browser = visit.browser.as_ref().ok_or(LinkProblem::OtherBrowser)?.hash();
-            let open = match broker.hold_link(tx, &visit, &browser, now) {
+            let held = broker.hold_link(tx, &visit, &browser, now);
+            if let Some(request) = &answered {
+                authentication::take(tx, request)?;
+            }
+            let open = match held {
                 Ok(open) => open,
                 Err(error @ Error::Link(_)) => {
-                    let event = broker.drop_grant(tx, &visit, &grant, &error, now)?;
+                    let event = broker.drop_grant(tx, &visit, (&asked_for, &grant), &error, now)?;
                     return Ok(tx.commit(event, Err(error)));
                 }
                 Err(error) => return Err(error),
@@ -251,13 +260,13 @@ impl Broker {
         &self,
         tx: &mut WriteTx<'_>,
         visit: &Visit,
-        grant: &Grant,
+        (asked_for, grant): (&Secret, &Grant),
         error: &Error,
         now: Timestamp,
     ) -> Result<Event, Error> {
         let link = authentication::find(tx, &visit.state)?.ok_or(LinkProblem::Unknown)?;
         let holder = link.holder();
-        // The secret may be what went away meanwhile; the grant knows where it came from.
+        // The secret may be what went away meanwhile: then it is as it was when the provider was asked.
         let secret = match secret::account_of(tx, &holder.secret)? {
             Some(account) => secret::find(tx, &account, &holder.secret)?,
             None => None,
@@ -270,7 +279,10 @@ impl Broker {
         };
         if !has_other {
             let value = self.seal_grant(tx, &holder, grant)?;
-            revocation::insert(tx, &self.to_revoke(&holder, secret.as_ref(), value, now))?;
+            revocation::insert(
+                tx,
+                &self.to_revoke(&holder, Some(secret.as_ref().unwrap_or(asked_for)), value, now),
+            )?;
         }
         Ok(refused(&link, &visit.origin, error, now))
     }
@@ -294,6 +306,7 @@ enum Step {
 struct Taken {
     visit: Visit,
     request: Request,
+    secret: Secret,
     config: Config,
     code: SecretString,
 }

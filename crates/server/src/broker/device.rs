@@ -15,7 +15,10 @@ use keyfob_core::{
     ticket::{Ticket, TicketHash},
     time::Timestamp,
 };
-use keyfob_store::authentication::{self, Outcome};
+use keyfob_store::{
+    authentication::{self, Outcome},
+    secret::Secret,
+};
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -60,6 +63,7 @@ enum Look {
 struct Turn {
     request: Request,
     device: Device,
+    secret: Secret,
     config: Config,
     state: TicketHash,
     /// How long it lasts, which is also what the next turn is told by.
@@ -119,7 +123,12 @@ impl Broker {
         let end = at.plus(USABLE_FOR);
         while at < end {
             self.inner.clock.wait_until(at).await;
-            match self.poll(&visit).await {
+            let (broker, visit) = (self.clone(), visit.clone());
+            // A stop waits for the answer, which may have tokens. It has seen this task, or is seen by it.
+            let polled = self.spawn(async move {
+                if broker.is_stopping() { Ok(None) } else { broker.poll(&visit).await }
+            });
+            match polled.await.unwrap_or_else(|error| Err(Error::internal(error))) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => return,
                 Err(error) => {
@@ -196,8 +205,8 @@ impl Broker {
             if !authentication::poll(tx, &visit.state, poll_at, until)? {
                 return Ok(tx.commit_unaudited(Look::Later(until)));
             }
-            let (config, state) = (open.usable.config, asked.request_state);
-            let turn = Turn { request, device, config, state, until };
+            let Usable { secret, config, .. } = open.usable;
+            let turn = Turn { request, device, secret, config, state: asked.request_state, until };
             Ok(tx.commit_unaudited(Look::Turn(Box::new(turn))))
         })
         .await
@@ -252,24 +261,28 @@ impl Broker {
     }
 
     async fn slow_down(&self, visit: &Visit, turn: Turn) -> Result<Timestamp, Error> {
-        let Turn { mut request, mut device, state, .. } = turn;
+        let Turn { mut request, mut device, state, until, .. } = turn;
         device.slow_down();
         let next = self.now()?.plus(device.interval());
         request.device = Some(device);
-        self.keep_request(visit, &state, request, Some(next)).await?;
+        let (broker, link) = (self.clone(), visit.state);
+        self.write(move |tx| {
+            // Where another code was asked for meanwhile, it is not about that one.
+            if let Some(link) = authentication::find(tx, &link)? {
+                let request = broker.seal_request(tx, &link, &request)?;
+                authentication::slow_down(tx, &state, &request, until, next)?;
+            }
+            Ok(tx.commit_unaudited(()))
+        })
+        .await?;
         Ok(next)
     }
 
     async fn settle_agreed(&self, visit: &Visit, turn: Turn, tokens: Tokens) -> Result<(), Error> {
         let assumed = provider::assumed_lifetime(&turn.config);
         let grant = turn.request.mark(Grant::obtained(tokens, self.now()?, assumed));
-        let state = turn.state;
-        self.write(move |tx| {
-            authentication::take(tx, &state)?;
-            Ok(tx.commit_unaudited(()))
-        })
-        .await?;
-        self.store_at_return(visit.clone(), grant).await.map(drop)
+        // In one unit, which is run until the database takes it: the code is used up.
+        self.store_at_return(visit.clone(), (turn.secret, grant), Some(turn.state)).await.map(drop)
     }
 
     async fn settle_denied(&self, visit: &Visit) -> Result<(), Error> {

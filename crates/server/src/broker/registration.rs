@@ -21,6 +21,7 @@ use keyfob_core::{
 use keyfob_store::{
     Event, ReadTx, WriteTx,
     registration::{self, Place, Registration},
+    secret,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ use super::{
     usable::Usable,
 };
 use crate::{
-    error::{Damaged, Error},
+    error::{Damaged, Error, LinkProblem},
     oauth::{Unregistered, register},
 };
 
@@ -49,6 +50,8 @@ const LEASE: Duration = Duration::from_secs(25);
 /// How often those who wait for another visitor look, and how many times: for half a minute.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const MOST_LOOKS: u32 = 300;
+/// A client whose secret does not last for two links is used until so long before its end.
+const SHORT_OF_END: Duration = Duration::from_mins(1);
 /// The largest client as it is stored, in bytes of JSON.
 const LARGEST: usize = 32 * 1024;
 
@@ -66,6 +69,8 @@ struct Stored {
     secret: Option<SecretString>,
     /// In milliseconds since 1970.
     secret_expires_at: Option<i64>,
+    /// In milliseconds since 1970; of clients that were stored before this was, nobody knows.
+    registered_at: Option<i64>,
     method: String,
     redirect_uri: String,
 }
@@ -75,6 +80,7 @@ struct Text<'a> {
     id: &'a str,
     secret: Option<&'a str>,
     secret_expires_at: Option<i64>,
+    registered_at: i64,
     method: &'a str,
     redirect_uri: &'a str,
 }
@@ -156,6 +162,8 @@ impl Broker {
     ) -> Result<Option<Client>, Unable> {
         let (since, at) = (self.now()?, place.clone());
         let leased = self.write(move |tx| {
+            // Held, so that a deletion comes before, or takes the row along.
+            secret::hold(tx, &at.account, &at.secret)?.ok_or(LinkProblem::Withdrawn)?;
             let lease = registration::lease(tx, &at, seen, since, since.plus(LEASE))?;
             Ok(tx.commit_unaudited(lease))
         });
@@ -196,7 +204,7 @@ impl Broker {
         registered: Registered,
     ) -> Result<Option<Client>, Error> {
         let (now, broker, place) = (self.now()?, self.clone(), place.clone());
-        let bytes = to_bytes(&registered, &self.redirect_uri())?;
+        let bytes = to_bytes(&registered, &self.redirect_uri(), now)?;
         let is_kept = self.write(move |tx| {
             let key = broker.inner.keyring.newest(tx, &place.account)?;
             let row = registration_row(&place.secret, &place.issuer);
@@ -263,10 +271,15 @@ impl Broker {
 }
 
 impl Stored {
-    /// The client, if it can be used for all the time that a link is open.
+    /// The client, if it can be used for all the time that a link is open; one that never could be for long is
+    /// used while it can be, as the next one would be no better.
     fn usable(self, redirect_uri: &str, now: Timestamp) -> Option<Client> {
         let end = self.secret_expires_at.map(Timestamp::from_millis);
-        let lasts = end.is_none_or(|end| end > now.plus(USABLE_FOR));
+        let since = self.registered_at.map(Timestamp::from_millis);
+        let lasts = end.is_none_or(|end| {
+            let is_short = since.is_some_and(|since| end < since.plus(2 * USABLE_FOR));
+            end > now.plus(if is_short { SHORT_OF_END } else { USABLE_FOR })
+        });
         let method = AuthMethod::parse(&self.method)?;
         let client = GrantClient { id: self.id, secret: self.secret };
         (lasts && self.redirect_uri == redirect_uri).then_some(Client { client, method })
@@ -289,11 +302,16 @@ fn find_client(
     Ok(None)
 }
 
-fn to_bytes(registered: &Registered, redirect_uri: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn to_bytes(
+    registered: &Registered,
+    redirect_uri: &str,
+    now: Timestamp,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
     let text = Text {
         id: &registered.client_id,
         secret: registered.client_secret.as_ref().map(ExposeSecret::expose_secret),
         secret_expires_at: registered.client_secret_expires_at.map(Timestamp::as_millis),
+        registered_at: now.as_millis(),
         method: registered.method.as_str(),
         redirect_uri,
     };

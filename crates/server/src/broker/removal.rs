@@ -1,7 +1,9 @@
 //! Deleting an account with all that belongs to it. It is gone with the answer: nothing of it can be used any
 //! more. What belongs to it follows in small units, also after a crash; its grants are revoked at their
-//! providers; and only then its data key is destroyed, so that what a database may still hold of removed rows
-//! opens no more.
+//! providers, also those that a provider was just being asked for; and only then its data key is destroyed, so
+//! that what a database may still hold of removed rows opens no more.
+
+use std::time::Duration;
 
 use keyfob_core::{
     id::{AccountId, ContactId},
@@ -25,13 +27,17 @@ const ROWS: u32 = 200;
 const CONTACTS: u32 = 50;
 /// Accounts that are looked up at once.
 const AT_ONCE: u32 = 100;
+/// So long a provider's answer to a request from before the deletion may still bring a grant, which is then
+/// revoked: longer than the slowest request and its lease together.
+const LATE_ANSWERS: Duration = Duration::from_mins(2);
 
 impl Broker {
     /// Deletes a child of the caller's account for good. It must have no child of its own.
     pub async fn delete_account(&self, caller: &Caller, id: &AccountId) -> Result<(), Error> {
         caller.decide(Action::AccountDelete, Object::Account)?;
         let (now, asking, id) = (self.now()?, caller.clone(), id.clone());
-        let child = Removal { account: id.clone(), parent: Some(caller.account().clone()) };
+        let parent = Some(caller.account().clone());
+        let child = Removal { account: id.clone(), parent, deleted_at: now };
         let deleted = self.write(move |tx| {
             account::find_child(tx, asking.account(), &id)?.ok_or(Error::NotFound)?;
             if !removal::begin(tx, &id, now)? {
@@ -39,7 +45,7 @@ impl Broker {
             }
             // After that: whoever makes a child holds the account first.
             if removal::has_children(tx, &id)? {
-                let message = "the account has child accounts: delete those first, and wait until they are gone".into();
+                let message = "the account has child accounts: delete those first, and wait until they are gone, which takes two minutes or more".into();
                 return Err(Error::Conflict { code: "has_children", message });
             }
             let event = asking.event(now, Action::AccountDelete, ACCOUNT, id.to_shared());
@@ -56,12 +62,17 @@ impl Broker {
     /// Goes on with accounts that are being deleted, such as after a crash, or when their grants have been
     /// revoked; how many are gone now.
     pub async fn finish_accounts(&self) -> Result<usize, Error> {
-        let accounts = self.read(|tx| Ok(removal::list(tx, AT_ONCE)?)).await?;
-        let mut gone = 0;
-        for account in accounts {
-            gone += usize::from(self.remove_or_log(&account).await);
+        let (mut gone, mut after) = (0, None);
+        loop {
+            let from = after.clone();
+            let accounts = self.read(move |tx| Ok(removal::list(tx, from.as_ref(), AT_ONCE)?));
+            let accounts = accounts.await?;
+            let Some(last) = accounts.last() else { return Ok(gone) };
+            after = Some(last.account.clone());
+            for account in accounts {
+                gone += usize::from(self.remove_or_log(&account).await);
+            }
         }
-        Ok(gone)
     }
 
     async fn remove_or_log(&self, it: &Removal) -> bool {
@@ -85,7 +96,12 @@ impl Broker {
         // Those that wait are among the rows that follow once they have ended.
         let of = account.clone();
         self.until_none(move |tx, _| removal::remove_some(tx, &of, ROWS)).await?;
-        if is_waiting { Ok(false) } else { self.end_account(it).await }
+        if is_waiting || self.now()? < it.deleted_at.plus(LATE_ANSWERS) {
+            return Ok(false);
+        }
+        let of = account.clone();
+        self.until_none(move |tx, _| removal::remove_links(tx, &of, ROWS)).await?;
+        self.end_account(it).await
     }
 
     async fn remove_contacts(&self, account: &AccountId) -> Result<(), Error> {
@@ -113,11 +129,17 @@ impl Broker {
                 let Some(id) = removal::secret(tx, &of)? else {
                     return Ok(tx.commit_unaudited(None));
                 };
-                if let Some(secret) = secret::hold(tx, &of, &id)? {
-                    broker.queue_shared(tx, &secret, now)?;
-                    deletion::begin(tx, &id)?;
-                    secret::delete(tx, &of, &id)?;
+                match secret::hold(tx, &of, &id) {
+                    Ok(Some(secret)) => broker.queue_shared(tx, &secret, now)?,
+                    Ok(None) => return Ok(tx.commit_unaudited(Some(id))),
+                    // Nobody could ever read it, so it must not keep the account.
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        tracing::warn!(%error, "a damaged secret goes with its account: what it may have is not revoked");
+                    }
+                    Err(error) => return Err(error.into()),
                 }
+                deletion::begin(tx, &id)?;
+                secret::delete(tx, &of, &id)?;
                 Ok(tx.commit_unaudited(Some(id)))
             });
             let Some(id) = begun.await? else { return Ok(()) };
@@ -129,7 +151,7 @@ impl Broker {
         let (now, it) = (self.now()?, it.clone());
         let account = it.account.clone();
         let ended = self.write(move |tx| {
-            let Removal { account, parent } = &it;
+            let Removal { account, parent, .. } = &it;
             // A call that was on its way when the account was deleted may have queued one more.
             if removal::has_revocations(tx, account)? || !removal::end(tx, account)? {
                 return Ok(tx.commit_unaudited(false));

@@ -5,10 +5,14 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{SECRETS, TestApp},
+    authentication::state,
+    authorize::{agree, go_on},
     call::{Caller, Key},
+    connect_page::Browser,
     connection::{connect, path, verified_contact},
-    guard::CANARY,
+    guard::{CANARY, logs},
     provider::{Jobs, config, connected, provider},
+    scene::{self, LIFE, Scene},
     secret,
 };
 
@@ -55,8 +59,9 @@ const TABLES: [&str; 11] = [
     "revocation",
 ];
 
-/// Ends when nothing of the account is left.
+/// Ends when nothing of the account is left, after the time for late answers of providers.
 async fn until_gone(app: &TestApp, child: &str) {
+    app.clock.advance_seconds(120);
     let count = format!("SELECT count(*) FROM account WHERE id = '{child}'");
     let gone = async {
         while app.database().number(&count) != 0 {
@@ -189,6 +194,93 @@ async fn its_grants_are_revoked_at_their_provider_before_its_data_key_is_destroy
     let list = app.backend().get("/api/v1/revocation/list").await.ok();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["status"], Value::from("revoked"));
+}
+
+/// Removes what can be removed, and revokes what can be revoked.
+async fn work(app: &TestApp) {
+    app.broker().finish_accounts().await.unwrap();
+    app.broker().revoke_due().await.unwrap();
+    app.broker().finish_accounts().await.unwrap();
+}
+
+/// Whether everything that a provider has given out is dead, once what is queued was revoked.
+async fn until_dead(scene: &Scene) {
+    let _jobs = Jobs::of(&scene.app);
+    let dead = scene
+        .provider
+        .until(|ledger| ledger.families().values().all(|family| family.death.is_some()));
+    dead.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_out_while_its_account_is_deleted_leaves_nothing_alive() {
+    let scene = Scene::new().await;
+    let child = child(&scene.app).await;
+    let body =
+        json!({"kind": "personal", "type": "oauth", "config": scene::config(&scene.provider)});
+    let id = secret::create(&child.owner, body).await;
+    let contact = verified_contact(&child.owner).await;
+    let grant = scene.provider.issue_grant("app", LIFE).unwrap();
+    let tokens = json!({"accessToken": grant.access_token, "refreshToken": grant.refresh_token,
+        "expiresAt": grant.expires_at.as_millis()});
+    connect(&child.owner, &contact, &id, tokens).await.ok();
+    scene.outlive();
+    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+    let mint = child.owner.post(path(&contact, &id, "mint"), json!({}));
+    let call = tokio::spawn(mint.into_future());
+    scene.until_asked(1).await;
+    delete(&scene.app, &child.id).await;
+    work(&scene.app).await;
+    assert_eq!(rows(&scene.app, "data_key", &child.id), 1);
+    scene.provider.release();
+    call.await.unwrap();
+    until_dead(&scene).await;
+    until_gone(&scene.app, &child.id).await;
+}
+
+#[tokio::test]
+async fn a_code_that_is_exchanged_while_its_account_is_deleted_leaves_nothing_alive() {
+    let scene = Scene::new().await;
+    let child = child(&scene.app).await;
+    let body =
+        json!({"kind": "personal", "type": "oauth", "config": scene::config(&scene.provider)});
+    let id = secret::create(&child.owner, body).await;
+    let contact = verified_contact(&child.owner).await;
+    let made = child.owner.post(path(&contact, &id, "authenticate"), json!({})).await.ok();
+    let mut browser = Browser::new(&scene.app);
+    let link = format!("/connect/{}", state(&made["url"]));
+    let back = agree(&go_on(&mut browser, &link).await).await;
+    scene.provider.script(Endpoint::Token, Fault::HoldAfter);
+    let call = tokio::spawn(browser.caller.get(back).into_future());
+    scene.until_asked(1).await;
+    delete(&scene.app, &child.id).await;
+    work(&scene.app).await;
+    scene.provider.release();
+    assert_eq!(call.await.unwrap().status, 410);
+    until_dead(&scene).await;
+    until_gone(&scene.app, &child.id).await;
+}
+
+#[tokio::test]
+async fn a_damaged_secret_does_not_keep_its_account_nor_what_comes_after() {
+    let app = TestApp::new().await;
+    let child = child(&app).await;
+    let (_, secret) = fill(&child.owner).await;
+    app.database().execute(&format!("UPDATE secret SET kind = 'none' WHERE id = '{secret}'"));
+    delete(&app, &child.id).await;
+    until_gone(&app, &child.id).await;
+    assert!(logs().contains(&format!("secret row {secret}")));
+}
+
+#[tokio::test]
+async fn more_accounts_than_are_looked_up_at_once_are_all_removed() {
+    let app = TestApp::new().await;
+    app.database().execute(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150)
+         INSERT INTO account (id, name, totp_count, created_at, deleted_at)
+             SELECT 'acc_many_' || i, '', 0, 1, 1 FROM n",
+    );
+    assert_eq!(app.broker().finish_accounts().await.unwrap(), 150);
 }
 
 /// As a crash leaves it, right after the answer and in the middle.

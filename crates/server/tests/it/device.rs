@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use keyfob_testkit::{Client, Endpoint, Fault, Options, Provider};
 use serde_json::json;
 
@@ -11,6 +12,7 @@ use crate::{
     call::{Answer, Caller},
     connect_page::{Browser, proof, shows},
     connection::verify,
+    guard::logs,
 };
 
 /// A person who was shown a code.
@@ -210,6 +212,57 @@ async fn an_outage_of_the_provider_ends_nothing() {
     person.approve();
     person.app.clock.advance_seconds(10);
     person.until_connected().await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_poll_that_is_out_and_keeps_the_tokens_that_it_brings() {
+    let person = Person::new().await;
+    person.approve();
+    person.provider.script(Endpoint::Token, Fault::HoldAfter);
+    person.app.clock.waiters(1).await;
+    person.app.clock.advance_seconds(5);
+    person.provider.until(|ledger| ledger.at(Endpoint::Token).count() == 1).await.unwrap();
+    let mut stop = std::pin::pin!(person.app.broker().finish_requests());
+    assert!(stop.as_mut().now_or_never().is_none(), "it did not wait");
+    person.provider.release();
+    stop.await;
+    assert!(person.app.open_connection(&person.contact, &person.secret).await.is_some());
+}
+
+#[tokio::test]
+async fn nothing_is_polled_any_more_after_a_stop() {
+    let person = Person::new().await;
+    person.approve();
+    person.app.clock.waiters(1).await;
+    person.app.broker().finish_requests().await;
+    person.app.clock.advance_seconds(5);
+    person.app.clock.waiters(0).await;
+    person.app.broker().finish_requests().await;
+    assert_eq!(asked(&person.provider, Endpoint::Token), 0);
+}
+
+/// The code is used up: what it brought is stored when the database is back.
+#[tokio::test]
+async fn a_database_that_fails_when_the_tokens_come_loses_none() {
+    let person = Person::new().await;
+    person.approve();
+    person.provider.script(Endpoint::Token, Fault::HoldAfter);
+    person.app.clock.waiters(1).await;
+    person.app.clock.advance_seconds(5);
+    person.provider.until(|ledger| ledger.at(Endpoint::Token).count() == 1).await.unwrap();
+    person.app.database().execute("ALTER TABLE authentication RENAME TO elsewhere");
+    let failures = || logs().matches("new tokens cannot be stored yet").count();
+    let before = failures();
+    person.provider.release();
+    let failed = async {
+        while failures() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), failed).await.unwrap();
+    person.app.database().execute("ALTER TABLE elsewhere RENAME TO authentication");
+    person.until_connected().await;
+    assert_eq!(asked(&person.provider, Endpoint::Token), 1);
 }
 
 #[tokio::test]

@@ -140,18 +140,49 @@ async fn a_client_that_the_provider_does_not_know_any_more_is_replaced_at_the_ne
 }
 
 #[tokio::test]
-async fn a_client_whose_secret_ends_soon_is_registered_anew() {
+async fn a_secret_that_is_deleted_while_its_client_is_registered_leaves_nothing_behind() {
     let (app, provider) = (TestApp::new().await, provider().await);
-    describes(&provider, json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}));
-    let end = app.clock.seconds() + 3600;
-    let registered = |id: &str| {
+    let secret = by_issuer(&app, &provider).await;
+    let (_, link) = link_to(&app, &secret).await;
+    provider.script(Endpoint::Register, Fault::HoldBefore);
+    let mut browser = Browser::new(&app);
+    let visit = tokio::spawn(async move { browser.go_on(&link).await });
+    provider.until(|ledger| ledger.at(Endpoint::Register).count() == 1).await.unwrap();
+    app.backend().post(secret::path(&secret, "delete"), json!({})).await.ok();
+    provider.release();
+    shows(&visit.await.unwrap(), 410, &[]);
+    assert_eq!(asked(&provider, Endpoint::Register), 1);
+    assert_eq!(app.database().number("SELECT count(*) FROM registration"), 0);
+}
+
+/// Registers clients with these ids, whose secrets end in `seconds`.
+fn registers(app: &TestApp, provider: &Provider, ids: [&str; 2], seconds: i64) {
+    describes(provider, json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}));
+    let end = app.clock.seconds() + seconds;
+    for id in ids {
         let body = json!({"client_id": id, "client_secret": "CANARY234567secret",
             "client_secret_expires_at": end, "token_endpoint_auth_method": "client_secret_post"});
-        Fault::status(201, "application/json", &body.to_string())
-    };
-    for id in ["one", "two"] {
-        provider.script(Endpoint::Register, registered(id));
+        let answer = Fault::status(201, "application/json", &body.to_string());
+        provider.script(Endpoint::Register, answer);
     }
+}
+
+#[tokio::test]
+async fn a_client_whose_secret_never_lasts_for_long_is_used_until_a_minute_before_its_end() {
+    let (app, provider) = (TestApp::new().await, provider().await);
+    registers(&app, &provider, ["one", "two"], 600);
+    let secret = by_issuer(&app, &provider).await;
+    assert_eq!(client(&app, &secret).await, "one");
+    app.clock.advance_seconds(539);
+    assert_eq!(client(&app, &secret).await, "one");
+    app.clock.advance_seconds(1);
+    assert_eq!(client(&app, &secret).await, "two");
+}
+
+#[tokio::test]
+async fn a_client_whose_secret_ends_soon_is_registered_anew() {
+    let (app, provider) = (TestApp::new().await, provider().await);
+    registers(&app, &provider, ["one", "two"], 3600);
     let secret = by_issuer(&app, &provider).await;
     assert_eq!(client(&app, &secret).await, "one");
     assert_eq!(client(&app, &secret).await, "one");

@@ -4,6 +4,7 @@ use keyfob_core::{crypto::Sealed, secret::SecretType};
 use keyfob_store::{
     StoreError, WriteTx,
     account::{self, Account},
+    authentication::{self, Authentication},
     contact, creation, data_key, deletion, key,
     removal::{self, Removal},
     revocation::{self, Revocation},
@@ -13,7 +14,7 @@ use crate::{
     bench::Bench,
     sample::{
         self, account_id, at, connection_id, contact_id, creation as create, key as new_key,
-        key_id, sealed, secret_id, store_people,
+        key_id, sealed, secret_id, store_people, ticket_hash,
     },
 };
 
@@ -52,8 +53,10 @@ on_both!(an_account_that_is_marked_is_not_there_for_anybody, async |bench| {
     assert_eq!(bench.change(|tx| account::hold(tx, &account_id(3))).await.unwrap(), None);
     assert!(bench.look(|tx| key::find_any(tx, &key_id(1))).await.is_none());
     assert!(bench.look(|tx| removal::has_children(tx, &account_id(1))).await, "it still is one");
-    let marked = Removal { account: account_id(3), parent: Some(account_id(1)) };
-    assert_eq!(bench.look(|tx| removal::list(tx, 9)).await, [marked]);
+    let (account, parent) = (account_id(3), Some(account_id(1)));
+    let marked = Removal { account, parent, deleted_at: at(9) };
+    assert_eq!(bench.look(|tx| removal::list(tx, None, 9)).await, [marked]);
+    assert_eq!(bench.look(|tx| removal::list(tx, Some(&account_id(3)), 9)).await, []);
     // Its e-mail address is free.
     let another = Account { id: account_id(4), ..child() };
     bench.change(move |tx| account::insert(tx, &another)).await.unwrap();
@@ -75,6 +78,24 @@ on_both!(rows_are_removed_a_few_at_a_time_and_only_those_of_the_account, async |
         assert_eq!(remove().await.unwrap(), expected);
     }
     assert!(bench.look(|tx| key::find_any(tx, &key_id(9))).await.is_some());
+});
+
+on_both!(links_whose_provider_may_still_answer_are_removed_last, async |bench| {
+    store_child(bench).await;
+    let store = bench.change(|tx| {
+        for number in [1, 2] {
+            let of_child =
+                Authentication { account: account_id(3), ..sample::authentication(number, None) };
+            authentication::insert(tx, &of_child)?;
+        }
+        authentication::ask(tx, &ticket_hash(1), &ticket_hash(11), &sealed(1), None)
+    });
+    assert!(store.await.unwrap());
+    let remove = |tx: &mut WriteTx<'_>| removal::remove_some(tx, &account_id(3), 9);
+    assert_eq!(bench.change(remove).await.unwrap(), 1);
+    assert!(bench.look(|tx| authentication::find(tx, &ticket_hash(1))).await.is_some());
+    let remove = |tx: &mut WriteTx<'_>| removal::remove_links(tx, &account_id(3), 9);
+    assert_eq!(bench.change(remove).await.unwrap(), 1);
 });
 
 on_both!(what_needs_more_than_a_statement_is_named, async |bench| {

@@ -81,3 +81,25 @@ on_both!(of_any_number_who_want_to_poll_one_does_each_time, async |bench| {
     assert!(take(bench, 11).await);
     assert!(!poll(15, 20).await, "the answer has come");
 });
+
+on_both!(fewer_polls_are_for_the_code_that_was_polled_and_for_no_newer_one, async |bench| {
+    a_link(bench).await;
+    let slow_down = async |request, seen| {
+        let slow_down = bench.change(move |tx| {
+            let state = ticket_hash(request);
+            authentication::slow_down(tx, &state, &sealed(99), at(seen), at(60))
+        });
+        slow_down.await.unwrap()
+    };
+    assert!(ask(bench, 11, Some(5)).await);
+    assert!(!slow_down(11, 4).await, "it is another one's turn");
+    assert!(slow_down(11, 5).await);
+    let slowed = asked(bench, 11).await.unwrap();
+    assert_eq!((slowed.request, slowed.poll_at), (Some(sealed(99)), Some(at(60))));
+    assert!(ask(bench, 12, Some(60)).await);
+    assert!(!slow_down(11, 60).await);
+    let newer = asked(bench, 12).await.unwrap();
+    assert_eq!((newer.request, newer.poll_at), (Some(sealed(12)), Some(at(60))));
+    assert!(take(bench, 12).await);
+    assert!(!slow_down(12, 60).await, "its answer has come");
+});
