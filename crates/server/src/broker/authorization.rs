@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use keyfob_core::{
     id::ContactId,
     oauth::{
-        Form, Grant, Tokens,
+        Client, Form, Grant, Tokens,
         authorization::{Callback, check_issuer},
     },
     policy::Action,
@@ -30,12 +30,12 @@ use super::{
     asked::Request,
     grant::keeper,
     link::{self, Open, shown},
-    provider,
+    provider::{self, Incomplete},
     usable::Usable,
 };
 use crate::{
     error::{Error, LinkProblem},
-    oauth::{Answer, Failure, TokenEndpoint, refusal},
+    oauth::{Answer, TokenEndpoint, refusal},
 };
 
 /// Where every provider sends people back to, below the public URL. It is what whoever registers a client
@@ -160,28 +160,24 @@ impl Broker {
         config: &Config,
         form: &Form,
     ) -> Result<Tokens, Refusal> {
-        let unreachable =
-            |reason| Refusal { trouble: Trouble::Unreachable, reason, is_unknown_client: false };
-        match self.ask_for(request, config, form).await {
+        let no = |trouble, reason| Refusal { trouble, reason, is_unknown_client: false };
+        let client = request.client(config);
+        let client = client.map_err(|Incomplete(reason)| no(Trouble::Incomplete, reason))?;
+        match self.ask_for(request, &client, form).await {
             Answer::Tokens(tokens) => Ok(tokens),
             Answer::Refused(refused) => Err(Refusal {
                 reason: refusal(&refused),
                 is_unknown_client: refused.is_unknown_client(),
                 trouble: Trouble::Refused(refused.code),
             }),
-            Answer::Failed(failure) => Err(unreachable(failure.problem)),
+            Answer::Failed(failure) => Err(no(Trouble::Unreachable, failure.problem)),
         }
     }
 
     /// What the token endpoint of a request answers.
-    pub(super) async fn ask_for(&self, request: &Request, config: &Config, form: &Form) -> Answer {
-        let client = match request.client(config) {
-            Ok(client) => client,
-            Err(error) => return Answer::Failed(Failure::not_sent(error.to_string())),
-        };
+    pub(super) async fn ask_for(&self, request: &Request, client: &Client, form: &Form) -> Answer {
         let (egress, random) = (&self.inner.egress, &*self.inner.random);
-        let endpoint =
-            TokenEndpoint { egress, url: &request.token_endpoint, client: &client, random };
+        let endpoint = TokenEndpoint { egress, url: &request.token_endpoint, client, random };
         endpoint.ask(form, || self.inner.clock.now(), LIMIT).await
     }
 

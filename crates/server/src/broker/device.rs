@@ -27,7 +27,7 @@ use super::{
     asked::{Device, Request},
     authentication::USABLE_FOR,
     link, provider,
-    provider::{Provider, Unable},
+    provider::{Incomplete, Provider, Unable},
     usable::Usable,
 };
 use crate::{
@@ -110,6 +110,10 @@ impl Broker {
         };
         let device = device(&code, asked_at);
         let poll_at = self.now()?.plus(device.interval());
+        if device.is_over(poll_at) {
+            let reason = "the provider's code ends before the provider may be asked about it";
+            return Err(Unable::Provider(Trouble::Unreachable, reason.into()));
+        }
         let mut request = Request::new(provider, code.device_code);
         request.device = Some(device);
         let state = Ticket::generate(&*self.inner.random).hash();
@@ -159,13 +163,20 @@ impl Broker {
             Look::Later(at) => return Ok(Some(at)),
             Look::Turn(turn) => *turn,
         };
+        let client = match turn.request.client(&turn.config) {
+            Ok(client) => client,
+            Err(Incomplete(reason)) => {
+                self.settle_refused(visit, &turn, reason).await?;
+                return Ok(None);
+            }
+        };
         let mut form = Form::new();
         form.set("grant_type", DEVICE_CODE);
         form.set("device_code", turn.request.proof.expose_secret());
         if let Some(resource) = &turn.request.resource {
             form.set("resource", resource.as_str());
         }
-        let answer = match self.ask_for(&turn.request, &turn.config, &form).await {
+        let answer = match self.ask_for(&turn.request, &client, &form).await {
             Answer::Tokens(tokens) => TokenAnswer::Tokens(tokens),
             Answer::Refused(refused) => TokenAnswer::Refused(refused),
             Answer::Failed(failure) => {

@@ -362,3 +362,19 @@ async fn what_is_kept_of_a_code_is_sealed_and_gone_at_the_end() {
     let behind = person.app.left_behind();
     assert!(memchr::memmem::find(&behind, user_code.as_bytes()).is_none());
 }
+
+#[tokio::test]
+async fn a_code_that_ends_before_it_can_be_asked_about_is_not_shown() {
+    let options = Options { device_code_life: Duration::from_secs(4), ..Options::default() };
+    let provider = Provider::start(options.with_client(Client::public("app"))).await.unwrap();
+    let config = json!({
+        "deviceAuthorizationUrl": provider.url("/device_authorization"),
+        "tokenUrl": provider.url("/token"), "clientId": "app",
+    });
+    let person = Person::at(provider, config).await;
+    shows(&person.page, 502, &["is not connected", "open the link once more"]);
+    assert_eq!(
+        person.until_event("failed").await.as_deref(),
+        Some("the provider's code ends before the provider may be asked about it")
+    );
+}
