@@ -91,7 +91,7 @@ impl Broker {
     async fn fly(&self, holder: &Holder, need: Need) -> Renewal {
         let mut landing = self.board(holder, need);
         let landed = landing.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
-        landed.unwrap_or_else(|| Renewal::Stuck)
+        landed.unwrap_or(Renewal::Stuck)
     }
 
     fn board(&self, holder: &Holder, need: Need) -> Landing {

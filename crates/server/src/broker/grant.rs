@@ -324,17 +324,14 @@ fn find_place(
     secret: &Secret,
 ) -> Result<Option<(Place, Permit)>, Error> {
     let action = refreshes(holder);
-    Ok(match &holder.contact {
-        Some(contact) => {
-            let found = connection::find(tx, &holder.account, contact, &holder.secret)?;
-            let object = Object::Connection(contact, &holder.secret);
-            let permit = keeper.decide(action, object)?;
-            let is_grant = |it: &Connection| it.value_type == SecretType::OAuth;
-            found.filter(is_grant).map(|connection| (Place::Connection(connection), permit))
-        }
-        None => {
-            let permit = keeper.decide(action, Object::Secret(&holder.secret))?;
-            Some((Place::Secret(secret.clone()), permit))
-        }
+    Ok(if let Some(contact) = &holder.contact {
+        let found = connection::find(tx, &holder.account, contact, &holder.secret)?;
+        let object = Object::Connection(contact, &holder.secret);
+        let permit = keeper.decide(action, object)?;
+        let is_grant = |it: &Connection| it.value_type == SecretType::OAuth;
+        found.filter(is_grant).map(|connection| (Place::Connection(connection), permit))
+    } else {
+        let permit = keeper.decide(action, Object::Secret(&holder.secret))?;
+        Some((Place::Secret(secret.clone()), permit))
     })
 }

@@ -144,14 +144,13 @@ impl Broker {
             (Kind::Shared, Given::Absent) => Ok(ValueKept::of(after)),
             (Kind::Shared, Given::Value(value)) => {
                 let usable = self.follow(tx, after.clone(), permit.clone());
-                match usable.ok().filter(|usable| usable.secret_type == SecretType::OAuth) {
-                    Some(usable) => self.grant_after(tx, permit, after, (value, &usable), now),
-                    None => {
-                        let value = value.expose_secret().as_bytes();
-                        let value = Some(self.seal_secret(tx, after, "value", value)?);
-                        Ok(ValueKept { value, ..ValueKept::default() })
-                    }
+                let oauth = usable.ok().filter(|usable| usable.secret_type == SecretType::OAuth);
+                if let Some(usable) = oauth {
+                    return self.grant_after(tx, permit, after, (value, &usable), now);
                 }
+                let value = value.expose_secret().as_bytes();
+                let value = Some(self.seal_secret(tx, after, "value", value)?);
+                Ok(ValueKept { value, ..ValueKept::default() })
             }
         }
     }

@@ -421,8 +421,7 @@ async fn h19_a_configured_issuer_is_checked() {
 #[tokio::test]
 async fn h20_a_changed_token_url_does_not_get_what_is_masked() {
     let (scene, grant) = Scene::connected().await;
-    let mut options = keyfob_testkit::Options::default();
-    options.auto_approve = true;
+    let options = keyfob_testkit::Options { auto_approve: true, ..Default::default() };
     let elsewhere = keyfob_testkit::Provider::start(options).await.unwrap();
     let mut config = config(&scene.provider);
     config["clientSecret"] = json!("********");

@@ -17,7 +17,7 @@ async fn a_token_that_is_about_to_end_is_renewed_before_it_is_handed_out() {
     let (scene, grant) = Scene::connected().await;
     assert_eq!(scene.token().await, grant.access_token);
     // A tenth of its life is left, which is a minute.
-    scene.app.clock.advance(LIFE - Duration::from_secs(61));
+    scene.app.clock.advance(LIFE.saturating_sub(Duration::from_secs(61)));
     assert_eq!(scene.token().await, grant.access_token);
     scene.app.clock.advance_seconds(1);
     let token = scene.token().await;
@@ -189,7 +189,7 @@ async fn a_provider_that_names_a_time_is_left_alone_until_then() {
 #[tokio::test]
 async fn a_token_that_still_lives_is_handed_out_while_the_provider_is_away() {
     let (scene, grant) = Scene::connected().await;
-    scene.app.clock.advance(LIFE - Duration::from_secs(30));
+    scene.app.clock.advance(LIFE.saturating_sub(Duration::from_secs(30)));
     scene.provider.script(Endpoint::Token, Fault::unavailable(Duration::from_secs(5))).always();
     assert_eq!(scene.token().await, grant.access_token);
     assert_eq!(scene.token().await, grant.access_token);
@@ -289,11 +289,11 @@ async fn a_crash_after_the_provider_has_answered_is_seen_by_whoever_comes_next()
         scene.until_asked(1).await;
         scene.app.restart().await;
         call.abort();
-        // As long as the lease lasts, the answer may still come.
+        // As long as the lease lasts, the answer may still come, and for five seconds more be stored.
         let verified = tokio::spawn(scene.call(&scene.app.agent(), "verify").into_future());
         tokio::task::yield_now().await;
         assert_eq!(scene.asked(), 1);
-        scene.app.clock.advance_seconds(30);
+        scene.app.clock.advance_seconds(35);
         assert_eq!(verified.await.unwrap().status, 200);
         assert_eq!(scene.asked(), 2);
         if tolerates {
@@ -351,7 +351,7 @@ async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
     scene.provider.script(Endpoint::Token, Fault::HoldAfter);
     let late = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
     scene.until_asked(1).await;
-    scene.app.clock.advance_seconds(31);
+    scene.app.clock.advance_seconds(35);
     let newer = scene.token_of(&there).await;
     scene.provider.release();
     assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));
@@ -369,6 +369,7 @@ async fn a_renewal_that_is_asked_for_never_harms_what_works() {
     assert_eq!(refreshed["status"], "authenticated");
     let token = scene.token().await;
     assert_ne!(token, grant.access_token);
+    scene.app.clock.advance_seconds(10);
     scene.provider.script(Endpoint::Token, Fault::internal_error());
     assert_eq!(refresh().await["status"], "authenticated");
     assert_eq!(scene.token().await, token);
@@ -379,6 +380,28 @@ async fn a_renewal_that_is_asked_for_never_harms_what_works() {
     assert_eq!(scene.token().await, token);
     scene.outlive();
     assert_eq!(scene.verify().await["status"], "unauthenticated");
+}
+
+/// A caller who asks in a loop must not have the provider asked as often.
+#[tokio::test]
+async fn a_renewal_that_is_asked_for_again_within_ten_seconds_asks_nobody() {
+    let (scene, grant) = Scene::connected().await;
+    let refresh = async || scene.call(&scene.app.backend(), "refresh").await.ok();
+    refresh().await;
+    let token = scene.token().await;
+    scene.app.clock.advance(Duration::from_millis(9_999));
+    assert_eq!(refresh().await["status"], "authenticated");
+    assert_eq!((scene.token().await, scene.asked()), (token, 1));
+    scene.app.clock.advance(Duration::from_millis(1));
+    refresh().await;
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 2);
+    // What is about to end is renewed, whenever it was obtained.
+    scene.provider.change(|options| options.access_token_life = Duration::from_secs(5));
+    scene.app.clock.advance_seconds(10);
+    refresh().await;
+    scene.app.clock.advance_seconds(5);
+    refresh().await;
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 4);
 }
 
 #[tokio::test]
