@@ -122,6 +122,7 @@ fn obtained(access: &str, refresh: &str, then: Timestamp) -> Grant {
         refresh_token: Some(refresh.into()),
         refresh_token_expires_at: None,
         obtained_at: Some(then),
+        renewed_at: None,
         scope: None,
         token_url: None,
         revoke_url: None,

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use keyfob_server::{
     app::App,
-    broker::{Broker, NewKey, Surroundings},
+    broker::{Broker, NewKey, REQUESTS_OUT, Surroundings},
     clock::SystemClock,
     config::Config,
     egress::Egress,
@@ -34,8 +34,8 @@ use crate::{
     output,
 };
 
-/// File descriptors that are not connections: database, log, listeners.
-const OTHER_FILES: usize = 64;
+/// File descriptors that are not connections: database, log, listeners, and what background jobs ask of providers.
+const OTHER_FILES: usize = 64 + REQUESTS_OUT;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -59,12 +59,17 @@ pub struct Refresh {
 const LONGEST_LEASE: Duration = Duration::from_mins(2);
 /// The same for the pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_hours(2);
+/// Whose lease ran out with a request that was not answered has so long to store new tokens: the database may
+/// have been away, and nobody else may use the old ones meanwhile.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl Refresh {
-    /// Whether somebody may be waiting for the provider at `now`.
+    /// Whether somebody may be waiting for the provider at `now`, or for the database to store its answer.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.leased_until.is_some_and(|until| until > now && until <= now.plus(LONGEST_LEASE))
+        let grace = self.unanswered_since.map_or(Duration::ZERO, |_| GRACE);
+        let lasts = |until: Timestamp| until.plus(grace) > now && until <= now.plus(LONGEST_LEASE);
+        self.leased_until.is_some_and(lasts)
     }
 
     /// Until when it is left alone at `now`, after it failed.
@@ -126,9 +131,11 @@ pub fn find(tx: &mut ReadTx<'_>, holder: &Holder) -> Result<Option<Refresh>, Sto
     tx.one(find, &params, read)
 }
 
-/// Up to `limit` hosts with grants that are due at `now`.
+/// Up to `limit` hosts with grants that are due at `now`, in order, behind the host `after`; an empty one is in
+/// front of all.
 pub fn due_hosts(
     tx: &mut ReadTx<'_>,
+    after: &str,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<String>, StoreError> {
@@ -136,7 +143,7 @@ pub fn due_hosts(
     let hosts = sql!(
         refresh,
         "WITH RECURSIVE hosts (host) AS (
-             SELECT min(host) FROM refresh
+             SELECT min(host) FROM refresh WHERE host > $3
              UNION ALL
              SELECT (SELECT min(host) FROM refresh WHERE host > hosts.host) FROM hosts
              WHERE hosts.host IS NOT NULL
@@ -147,7 +154,23 @@ pub fn due_hosts(
                        WHERE refresh.host = hosts.host AND refresh.due_at <= $1)
          LIMIT $2"
     );
-    tx.many(hosts, &[&now.as_millis(), &i64::from(limit)], |row| row.get(0))
+    tx.many(hosts, &[&now.as_millis(), &i64::from(limit), &after], |row| row.get(0))
+}
+
+/// Whether grants of other accounts than `account` are due at `host`.
+pub fn has_others_due(
+    tx: &mut ReadTx<'_>,
+    host: &str,
+    account: &AccountId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let other = sql!(
+        refresh,
+        "SELECT account_id FROM refresh
+         WHERE host = $1 AND due_at <= $2 AND account_id <> $3 LIMIT 1"
+    );
+    let found = tx.one(other, &[&host, &now.as_millis(), &account.as_str()], |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 /// Up to `limit` grants from `host` that are due at `now` and that nobody is at, the longest due first.
@@ -164,12 +187,14 @@ pub fn list_due(
             columns!(),
             " FROM refresh
              WHERE host = $1 AND due_at <= $2
-               AND (leased_until IS NULL OR leased_until <= $2 OR leased_until > $3)
-             ORDER BY due_at LIMIT $4"
+               AND (leased_until IS NULL OR leased_until > $3 OR (leased_until <= $2
+                    AND (unanswered_since IS NULL OR leased_until <= $4)))
+             ORDER BY due_at LIMIT $5"
         )
     );
     let too_long = now.plus(LONGEST_LEASE).as_millis();
-    tx.many(list, &[&host, &now.as_millis(), &too_long, &i64::from(limit)], read)
+    let grace = now.minus(GRACE).as_millis();
+    tx.many(list, &[&host, &now.as_millis(), &too_long, &grace, &i64::from(limit)], read)
 }
 
 /// Has a grant kept alive that is there, if it is not yet. Of any number of concurrent calls one makes the
@@ -268,12 +293,14 @@ pub fn lease(
          SET fence = fence + 1, leased_until = $6,
              unanswered_since = COALESCE(unanswered_since, $5)
          WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3 AND fence = $4
-           AND (leased_until IS NULL OR leased_until <= $5 OR leased_until > $7)
+           AND (leased_until IS NULL OR leased_until > $7 OR (leased_until <= $5
+                AND (unanswered_since IS NULL OR leased_until <= $8)))
          RETURNING fence"
     );
     let holder = &seen.holder;
     let too_long = now.plus(LONGEST_LEASE).as_millis();
-    let params: [&dyn Bind; 7] = [
+    let grace = now.minus(GRACE).as_millis();
+    let params: [&dyn Bind; 8] = [
         &holder.account.as_str(),
         &holder.contact_column(),
         &holder.secret.as_str(),
@@ -281,6 +308,7 @@ pub fn lease(
         &now.as_millis(),
         &until.as_millis(),
         &too_long,
+        &grace,
     ];
     tx.change(lease, &params, |row| row.get(0))
 }

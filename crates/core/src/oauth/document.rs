@@ -171,7 +171,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Whether a word has only the characters of a scope (RFC 6749 section 3.3).
-pub(super) fn is_scope(word: &str) -> bool {
+fn is_scope(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 

@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 const ASSUMED_LIFE: Duration = Duration::from_hours(1);
 /// An access token is renewed at the latest this long before its end, or a tenth of its life if that is less.
 const LONGEST_MARGIN: Duration = Duration::from_mins(1);
+/// Tokens that live for less are renewed when somebody needs one: nobody's job is to renew a token each second.
+const SHORTEST_AHEAD: Duration = Duration::from_mins(2);
 /// A token does not say that it lives longer than this, or is not believed.
 const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 
@@ -35,6 +37,8 @@ pub struct Grant {
     pub refresh_token_expires_at: Option<Timestamp>,
     /// When the access token was obtained; `None` if it came from elsewhere.
     pub obtained_at: Option<Timestamp>,
+    /// When it was renewed the last time; `None` if it never was.
+    pub renewed_at: Option<Timestamp>,
     /// What was granted, separated by blanks; `None` if the provider never said.
     pub scope: Option<String>,
     /// Where it was obtained, and is renewed.
@@ -75,6 +79,7 @@ impl Grant {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
             obtained_at: Some(now),
+            renewed_at: None,
             scope: tokens.scope,
             token_url: None,
             revoke_url: None,
@@ -107,6 +112,7 @@ impl Grant {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token.or_else(|| self.refresh_token.clone()),
             obtained_at: Some(now),
+            renewed_at: Some(now),
             scope: tokens.scope.or_else(|| self.scope.clone()),
             token_url: self.token_url.clone(),
             revoke_url: self.revoke_url.clone(),
@@ -149,7 +155,8 @@ impl Grant {
     }
 
     /// When the access token is to be renewed without being asked for: with a quarter to a tenth of its
-    /// life left, which of it `random` says. `None` if it cannot be renewed or its end is not known.
+    /// life left, which of it `random` says, so a minute and a half after it was obtained at the earliest.
+    /// `None` if it cannot be renewed, its end is not known, or it lives for less than two minutes.
     ///
     /// A hundred thousand grants that are obtained at once (an import, the first hour after an outage)
     /// must not come due at once each hour from then on: no provider would answer all of them. Drawn
@@ -161,6 +168,9 @@ impl Grant {
         let end = self.access_token_expires_at?;
         let end = self.refresh_token_expires_at.map_or(end, |other| other.min(end));
         let life = self.life(end);
+        if life < SHORTEST_AHEAD {
+            return None;
+        }
         let part = f64::from(random) / (f64::from(u32::MAX) + 1.0);
         Some(end.minus(life / 4).plus((life * 3 / 20).mul_f64(part)))
     }
@@ -186,6 +196,7 @@ impl Grant {
             refresh_token: fields.secret("refreshToken"),
             refresh_token_expires_at: fields.millis("refreshTokenExpiresAt"),
             obtained_at: fields.millis("obtainedAt"),
+            renewed_at: fields.millis("renewedAt"),
             scope: text("scope"),
             token_url: text("tokenUrl"),
             revoke_url: text("revokeUrl"),
@@ -212,6 +223,7 @@ impl Grant {
             ("refreshToken", self.refresh_token.as_ref().map(exposed)),
             ("refreshTokenExpiresAt", time(self.refresh_token_expires_at)),
             ("obtainedAt", time(self.obtained_at)),
+            ("renewedAt", time(self.renewed_at)),
             ("scope", text(&self.scope)),
             ("tokenUrl", text(&self.token_url)),
             ("revokeUrl", text(&self.revoke_url)),
@@ -360,6 +372,7 @@ mod tests {
         before.revoke_url = Some("https://example.com/revoke".into());
         let later = NOW.plus(HOUR);
         let kept = before.renewed(tokens("b", None, Some(HOUR)), later, None);
+        assert_eq!(Grant::parse(&kept.to_bytes()).unwrap().renewed_at, Some(later));
         assert_eq!(kept.refresh_token.as_ref().unwrap().expose_secret(), "CANARY-r");
         assert_eq!(kept.refresh_token_expires_at, before.refresh_token_expires_at);
         assert_eq!(
@@ -367,7 +380,8 @@ mod tests {
             (before.scope.clone(), before.revoke_url.clone())
         );
         assert_eq!(kept.access_token_expires_at, Some(later.plus(HOUR)));
-        assert_eq!(kept.obtained_at, Some(later));
+        assert_eq!((kept.obtained_at, kept.renewed_at), (Some(later), Some(later)));
+        assert_eq!(before.renewed_at, None);
         let unsaid = before.renewed(tokens("b", None, None), later, None);
         assert_eq!(unsaid.access_token_expires_at, Some(later.plus(HOUR)));
         let rotated = before.renewed(tokens("b", Some("r2"), None), later, None);
@@ -406,6 +420,13 @@ mod tests {
         assert!(!grant.can_renew(NOW) && grant.renew_at(0).is_none());
     }
 
+    #[test]
+    fn a_token_that_lives_for_less_than_two_minutes_is_renewed_on_demand_only() {
+        let renew_at = |seconds| grant(Duration::from_secs(seconds)).renew_at(0);
+        assert_eq!((renew_at(1), renew_at(119)), (None, None));
+        assert_eq!(renew_at(120), Some(NOW.plus(Duration::from_secs(90))));
+    }
+
     proptest! {
         #[test]
         fn renewals_spread_from_a_quarter_to_a_tenth_of_the_life(
@@ -414,7 +435,11 @@ mod tests {
             let mut grant = grant(Duration::from_millis(millis));
             grant.refresh_token_expires_at = other.map(|life| NOW.plus(Duration::from_millis(life)));
             let life = i64::try_from(other.unwrap_or(millis).min(millis)).unwrap();
-            let at = grant.renew_at(random).unwrap();
+            let Some(at) = grant.renew_at(random) else {
+                prop_assert!(life < 120_000, "{life}");
+                return Ok(());
+            };
+            prop_assert!(at >= NOW.plus(Duration::from_mins(1)));
             let left = NOW.as_millis() + life - at.as_millis();
             prop_assert!((life / 10..=life / 4).contains(&left), "{left} of {life}");
             prop_assert!(!grant.is_due(at.minus(Duration::from_millis(1))));

@@ -2,11 +2,7 @@
 
 use url::Url;
 
-use super::{
-    AuthMethod,
-    document::{Document, Fields, is_scope},
-    endpoint::is_endpoint,
-};
+use super::{AuthMethod, document::Document, endpoint::is_endpoint};
 
 /// Why a document about a resource or a server is not used. Repeats nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +75,6 @@ pub struct ProtectedResource {
     pub resource: String,
     /// The first of its authorization servers; `None` if it names none.
     pub authorization_server: Option<Url>,
-    /// The scopes that it knows.
-    pub scopes_supported: Vec<String>,
 }
 
 impl ProtectedResource {
@@ -95,11 +89,7 @@ impl ProtectedResource {
         }
         let servers = fields.texts("authorization_servers").unwrap_or_default();
         let server = servers.first().map(|url| endpoint(url, "authorization_servers"));
-        Ok(Self {
-            resource: own.to_owned(),
-            authorization_server: server.transpose()?,
-            scopes_supported: scopes(fields),
-        })
+        Ok(Self { resource: own.to_owned(), authorization_server: server.transpose()? })
     }
 }
 
@@ -123,8 +113,6 @@ pub struct ServerMetadata {
     pub token_endpoint_auth_methods_supported: Option<Vec<AuthMethod>>,
     /// Whether each of its answers says who it is from (RFC 9207).
     pub authorization_response_iss_parameter_supported: bool,
-    /// The scopes that it knows.
-    pub scopes_supported: Vec<String>,
 }
 
 impl ServerMetadata {
@@ -156,7 +144,6 @@ impl ServerMetadata {
                 .map(|words| words.into_iter().filter_map(AuthMethod::parse).collect()),
             authorization_response_iss_parameter_supported: fields
                 .is_true("authorization_response_iss_parameter_supported"),
-            scopes_supported: scopes(fields),
         })
     }
 }
@@ -170,12 +157,6 @@ fn endpoint(text: &str, name: &'static str) -> Result<Url, BadMetadata> {
 fn is_same(one: &Url, other: &Url) -> bool {
     one.origin() == other.origin()
         && one.path().trim_end_matches('/') == other.path().trim_end_matches('/')
-}
-
-fn scopes(fields: Fields<'_>) -> Vec<String> {
-    let scopes = fields.texts("scopes_supported").unwrap_or_default();
-    let scopes = scopes.into_iter().filter(|word| !word.is_empty() && is_scope(word));
-    scopes.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -243,7 +224,7 @@ mod tests {
     #[test]
     fn a_resource_names_its_first_server_and_must_be_the_one_that_was_asked() {
         let parse = |own: &str, server: &str| {
-            let document = json!({"resource": own, "scopes_supported": ["a", "b c"],
+            let document = json!({"resource": own,
                 "authorization_servers": [server, "https://b.example"]});
             let resource = url("https://r.example/mcp");
             ProtectedResource::parse(document.to_string().as_bytes(), &resource)
@@ -251,7 +232,6 @@ mod tests {
         let read = parse("https://R.example:443/mcp/", "https://a.example/x").unwrap();
         assert_eq!(read.authorization_server.unwrap().as_str(), "https://a.example/x");
         assert_eq!(read.resource, "https://R.example:443/mcp/");
-        assert_eq!(read.scopes_supported, ["a"]);
         for other in ["https://r.example", "https://r.example/mcp2", "http://r.example/mcp", "x"] {
             assert_eq!(
                 parse(other, "https://a.example").unwrap_err(),

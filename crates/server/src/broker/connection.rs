@@ -20,7 +20,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     Broker, Caller, SecretRef,
-    credential::{self, Handed},
+    credential::{self, Again, Handed},
     usable::{Usable, find_usable},
     verify::Status,
 };
@@ -65,16 +65,19 @@ impl Broker {
             }
             let secret = usable.secret.id.clone();
             let mut event = told(&caller, now, Action::ConnectionConnect, &contact.id, &secret);
-            if let Some(grant) =
-                broker.imported_before(tx, (&caller, &contact, &usable), &handed, now)?
-            {
+            let again = broker.imported_before(tx, (&caller, &contact, &usable), &handed, now)?;
+            if again.is_some() {
                 event.result = "repeated";
-                if let Some(grant) = grant {
+            }
+            match again {
+                Some(Again::Same) => {}
+                Some(Again::Moved(grant)) => {
                     broker.store_grant(tx, &caller, &contact, &usable, &grant, now)?;
                 }
-                return Ok(tx.commit(event, secret));
+                None => {
+                    broker.store_connection(tx, &caller, &contact, &usable, &handed, now)?;
+                }
             }
-            broker.store_connection(tx, &caller, &contact, &usable, &handed, now)?;
             Ok(tx.commit(event, secret))
         })
         .await
@@ -89,7 +92,7 @@ impl Broker {
         (caller, contact, usable): (&Caller, &Contact, &Usable),
         handed: &Handed,
         now: Timestamp,
-    ) -> Result<Option<Option<Grant>>, Error> {
+    ) -> Result<Option<Again>, Error> {
         if usable.secret_type != SecretType::OAuth {
             return Ok(None);
         }

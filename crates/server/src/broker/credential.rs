@@ -164,18 +164,26 @@ pub(super) fn grant_in(
     Ok(Grant { refresh_token_expires_at: end, ..grant })
 }
 
-/// Whether `given` was imported before, as `there`; if it is for another place now, `there` for that place.
-pub(super) fn again(there: Grant, given: &Grant) -> Option<Option<Grant>> {
+/// A grant that is given again. What it was renewed to stays.
+pub(super) enum Again {
+    /// For the same place.
+    Same,
+    /// For another place now: what is to be stored.
+    Moved(Box<Grant>),
+}
+
+/// What `given` is to `there`, if it is what that was imported as.
+pub(super) fn again(there: Grant, given: &Grant) -> Option<Again> {
     if given.imported.is_none() || there.imported != given.imported {
         return None;
     }
-    let is_same = there.token_url == given.token_url && there.revoke_url == given.revoke_url;
-    let moved = |there| Grant {
-        token_url: given.token_url.clone(),
-        revoke_url: given.revoke_url.clone(),
-        ..there
-    };
-    Some((!is_same).then(|| moved(there)))
+    let (token_url, revoke_url) = (given.token_url.clone(), given.revoke_url.clone());
+    let is_same = there.token_url == token_url && there.revoke_url == revoke_url;
+    Some(if is_same {
+        Again::Same
+    } else {
+        Again::Moved(Box::new(Grant { token_url, revoke_url, ..there }))
+    })
 }
 
 /// A token of which nothing is known but what it says itself.

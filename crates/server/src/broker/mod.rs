@@ -88,6 +88,7 @@ pub use self::{
     creation::Repeat,
     credential::{Handed, Imported},
     given::Given,
+    hosts::REQUESTS_OUT,
     key::{NewKey, Plan as KeyPlan},
     link::{Shown, Visit},
     meta::{MetaChange, MetaFilter},
@@ -165,6 +166,7 @@ impl Broker {
     #[must_use]
     pub fn new(vault: Vault, surroundings: Surroundings, audit: Audit, limits: Limits) -> Self {
         let Surroundings { clock, random, metrics, public_url, egress } = surroundings;
+        let slots = Arc::new(tokio::sync::Semaphore::new(REQUESTS_OUT));
         let inner = Inner {
             store: vault.store,
             keyring: Keyring::new(vault.master),
@@ -173,8 +175,8 @@ impl Broker {
             recent_links: RecentLinks::default(),
             flights: Flights::default(),
             under_way: UnderWay::default(),
-            refreshing: Hosts::default(),
-            revoking: Hosts::default(),
+            refreshing: Hosts::new(Arc::clone(&slots)),
+            revoking: Hosts::new(slots),
             revocations: tokio::sync::Notify::new(),
             public_url,
             egress,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keyfob_core::id::AccountId;
 use keyfob_store::{
     ReadTx, StoreError, connection,
     refresh::{self, Holder, Refresh},
@@ -22,9 +23,11 @@ impl Broker {
     /// Begins to renew what is due, provider by provider; with how many of them. Does not wait.
     pub async fn renew_due(&self) -> Result<usize, Error> {
         let now = self.now()?;
-        let hosts = self.read(move |tx| Ok(refresh::due_hosts(tx, now, HOSTS)?));
+        let after = self.inner.refreshing.after();
+        let hosts = self.read(move |tx| Ok(refresh::due_hosts(tx, &after, now, HOSTS)?)).await?;
+        self.inner.refreshing.looked_up(&hosts);
         let mut begun = 0;
-        for host in hosts.await? {
+        for host in hosts {
             if let Some(asking) = self.inner.refreshing.take(&host, now) {
                 begun += 1;
                 let broker = self.clone();
@@ -39,7 +42,11 @@ impl Broker {
             let (now, host) = (self.now()?, asking.host.clone());
             self.read(move |tx| Ok(refresh::list_due(tx, &host, now, SOME)?)).await
         };
-        asking.work(self, due, |grant| self.renew_ahead(grant)).await;
+        let has_others = async |account: AccountId| {
+            let (now, host) = (self.now()?, asking.host.clone());
+            self.read(move |tx| Ok(refresh::has_others_due(tx, &host, &account, now)?)).await
+        };
+        asking.work(self, due, has_others, |grant| self.renew_ahead(grant)).await;
     }
 
     async fn renew_ahead(&self, grant: Refresh) -> Heard {

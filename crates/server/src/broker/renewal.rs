@@ -6,7 +6,8 @@
 //! provider, for less time than the lease lasts; and puts the new tokens in the place of exactly those that
 //! they were obtained with. What can go wrong in between:
 //!
-//! - The node dies. Its lease ends, and that a request may have been answered is on record: the next one sends
+//! - The node dies. Its lease ends, a few seconds pass in which its tokens could still be stored if it did not
+//!   die but had no database, and that a request may have been answered is on record: the next one sends
 //!   the same refresh token once more, and if the provider says that it was used, says so and ends it.
 //! - The node is late, because it stood still. Its tokens are still taken if the old ones are still there:
 //!   they are newer, whoever has the lease. A failure only counts with the newest lease.
@@ -36,8 +37,13 @@ use crate::{
 
 /// The longest that a provider is waited for.
 const LIMIT: Duration = Duration::from_secs(20);
-/// A lease outlives the slowest request. The clocks of nodes may differ by what is left of it.
+/// How long after a lease was taken its request may still begin.
+const LATEST_START: Duration = Duration::from_secs(5);
+/// A lease outlives the slowest request that begins as late as it may, by five seconds: the clocks of nodes may
+/// differ by that.
 const LEASE: Duration = Duration::from_secs(30);
+/// Who asks for new tokens gets those that are there while they were renewed so lately.
+const JUST_NOW: Duration = Duration::from_secs(10);
 /// How often those who wait for another node look.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -200,7 +206,7 @@ impl Broker {
         }
     }
 
-    /// Asks the provider for new tokens, if there is enough left of the lease.
+    /// Asks the provider for new tokens, if there is enough left of the lease for the slowest answer.
     async fn ask_for_tokens(&self, lease: &Lease, begun: Instant) -> Answer {
         let Held { config, grant, .. } = &lease.held;
         let incomplete = |error: provider::Incomplete| Answer::Failed(Failure::not_sent(error.0));
@@ -216,8 +222,8 @@ impl Broker {
             Err(error) => return incomplete(error),
         };
         // By both clocks: one may be set meanwhile, and the other stand still with the machine.
-        let is_late = self.inner.clock.now().plus(LIMIT) > lease.since.plus(LEASE);
-        if is_late || begun.elapsed() + LIMIT > LEASE {
+        let is_late = self.inner.clock.now() > lease.since.plus(LATEST_START);
+        if is_late || begun.elapsed() > LATEST_START {
             let text = "the database took too long to note that the provider is asked";
             return Answer::Failed(Failure::not_sent(text.into()));
         }
@@ -242,12 +248,21 @@ fn nothing_to_do(
     let is_wanted = match need {
         Need::Due | Need::Soon => held.is_due(now),
         Need::Ahead => turn() || held.is_due(now),
-        Need::Forced(seen) => held.place.value() == seen.as_ref(),
+        Need::Forced(seen) => {
+            held.place.value() == seen.as_ref() && (held.is_due(now) || !is_just_renewed(held, now))
+        }
     };
     if !is_wanted {
         return Some(Renewal::Fresh);
     }
     (!held.can_renew(now)).then_some(Renewal::Nothing)
+}
+
+/// Whether the grant was renewed so lately that nobody gets it renewed once more by asking for it: a provider
+/// must not be asked as often as a caller likes. A time that lies ahead is of a clock that was.
+fn is_just_renewed(held: &Held, now: Timestamp) -> bool {
+    let renewed_at = held.grant.as_ref().and_then(|grant| grant.renewed_at);
+    renewed_at.is_some_and(|at| at.plus(JUST_NOW) > now && at <= now.plus(JUST_NOW))
 }
 
 /// Whether a grant can be renewed now: nobody is at it, and it did not fail just now.

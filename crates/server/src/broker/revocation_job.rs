@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keyfob_core::time::Timestamp;
+use keyfob_core::{id::AccountId, time::Timestamp};
 use keyfob_store::{
     Commit, WriteTx,
     revocation::{self, Leased, Outcome, Waiting},
@@ -46,13 +46,14 @@ impl Broker {
 
     /// Begins to revoke what is due, provider by provider; with how many of them. Does not wait.
     pub async fn revoke_due(&self) -> Result<usize, Error> {
-        let now = self.now()?;
+        let (now, after) = (self.now()?, self.inner.revoking.after());
         let look = self.read(move |tx| {
             let is_unsorted = !revocation::list_unsorted(tx, now, 1)?.is_empty();
-            let hosts = revocation::due_hosts(tx, now, HOSTS)?;
+            let hosts = revocation::due_hosts(tx, &after, now, HOSTS)?;
             Ok((is_unsorted, hosts))
         });
         let (is_unsorted, hosts) = look.await?;
+        self.inner.revoking.looked_up(&hosts);
         let unsorted = is_unsorted.then(|| UNSORTED.to_owned());
         let mut begun = 0;
         for host in unsorted.into_iter().chain(hosts) {
@@ -76,7 +77,12 @@ impl Broker {
             });
             list.await
         };
-        asking.work(self, due, |row| self.work_revocation(row, asking.host != UNSORTED)).await;
+        let has_others = async |account: AccountId| {
+            let (now, host) = (self.now()?, asking.host.clone());
+            self.read(move |tx| Ok(revocation::has_others_due(tx, &host, &account, now)?)).await
+        };
+        let revoke = |row| self.work_revocation(row, asking.host != UNSORTED);
+        asking.work(self, due, has_others, revoke).await;
         let was_sorting = asking.host == UNSORTED;
         // Before it is told: whoever looks from now on may begin anew.
         drop(asking);

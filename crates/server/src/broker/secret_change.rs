@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     Broker, Given,
     config::Config,
-    credential,
+    credential::{self, Again},
     grant::GRANT,
     meta::{self, MetaChange},
     secret::SECRET,
@@ -187,8 +187,8 @@ impl Broker {
         if let (Some(there), None, Some(_)) = (&after.value, &after.broken, &grant.imported) {
             let there = self.open_grant(tx, permit, there);
             match there.ok().and_then(|there| credential::again(there, &grant)) {
-                Some(None) => return Ok(ValueKept::of(after)),
-                Some(Some(moved)) => grant = moved,
+                Some(Again::Same) => return Ok(ValueKept::of(after)),
+                Some(Again::Moved(moved)) => grant = *moved,
                 None => {}
             }
         }

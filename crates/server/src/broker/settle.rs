@@ -25,8 +25,12 @@ use crate::{
     text,
 };
 
-/// How often it is tried to store what only this node has: five minutes.
-const STORE_ATTEMPTS: u32 = 300;
+/// It is tried so often, and then for five minutes more, to store what only this node has. Whoever has new tokens
+/// has to be there before those who would use the old ones once more, whom `store::refresh` keeps waiting for as
+/// long as the frequent attempts last.
+const QUICK_ATTEMPTS: u32 = 50;
+const STORE_ATTEMPTS: u32 = QUICK_ATTEMPTS + 295;
+const STORE_QUICKLY: Duration = Duration::from_millis(100);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// The longest pause before a provider is asked again that does not say when.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -45,11 +49,13 @@ impl Broker {
                 self.settle_dead(lease, &refused).await
             }
             Answer::Refused(refused) => {
-                if refused.is_unknown_client() {
-                    self.forget_client_of_grant(&lease.held).await?;
-                }
                 let failure = Failure::not_sent(refusal(&refused));
-                self.settle_failure(lease, failure).await.map(Some)
+                let settled = self.settle_failure(Arc::clone(&lease), failure).await?;
+                // After that, and whether it works or not: the lease must not last for want of it.
+                if refused.is_unknown_client() {
+                    self.forget_client_of_grant(&lease.held).await;
+                }
+                Ok(Some(settled))
             }
             Answer::Failed(failure) => self.settle_failure(lease, failure).await.map(Some),
         }
@@ -57,12 +63,13 @@ impl Broker {
 
     /// Forgets the client of a grant, if it was registered for its secret: people who connect anew need one
     /// that the provider knows.
-    async fn forget_client_of_grant(&self, held: &Held) -> Result<(), Error> {
-        match held.grant.as_ref().and_then(|grant| grant.client.as_ref()) {
-            Some(client) => {
-                self.forget_client(&held.secret.account, &held.holder.secret, client).await
-            }
-            None => Ok(()),
+    async fn forget_client_of_grant(&self, held: &Held) {
+        let Some(client) = held.grant.as_ref().and_then(|grant| grant.client.as_ref()) else {
+            return;
+        };
+        let forgotten = self.forget_client(&held.secret.account, &held.holder.secret, client);
+        if let Err(error) = forgotten.await {
+            tracing::error!(%error, "a client that its provider does not know could not be forgotten");
         }
     }
 
@@ -99,8 +106,9 @@ impl Broker {
             match self.write(unit.clone()).await {
                 Err(error) if error.may_pass() && attempt < STORE_ATTEMPTS => {
                     tracing::error!(%error, attempt, "new tokens cannot be stored yet");
+                    let is_quick = attempt <= QUICK_ATTEMPTS;
                     attempt += 1;
-                    tokio::time::sleep(STORE_EVERY).await;
+                    tokio::time::sleep(if is_quick { STORE_QUICKLY } else { STORE_EVERY }).await;
                 }
                 stored => return stored,
             }

@@ -12,7 +12,7 @@ use reqwest::{
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::memory::Memory;
+use super::memory::{Memory, Size};
 use crate::{
     clock::Clock,
     egress::{Answer, Egress, Request},
@@ -46,6 +46,28 @@ pub(crate) struct Discovered {
     pub(crate) server: Arc<ServerMetadata>,
     /// What tokens are for, in the resource's own words (RFC 8707); `None` if it does not say.
     pub(crate) resource: Option<String>,
+}
+
+impl Size for Option<ProtectedResource> {
+    fn size(&self) -> usize {
+        let Some(known) = self else { return 0 };
+        let server = known.authorization_server.as_ref();
+        known.resource.len() + server.map_or(0, |url| url.as_str().len())
+    }
+}
+
+impl Size for ServerMetadata {
+    fn size(&self) -> usize {
+        let urls = [
+            &self.authorization_endpoint,
+            &self.revocation_endpoint,
+            &self.registration_endpoint,
+            &self.device_authorization_endpoint,
+        ];
+        let urls = urls.into_iter().flatten().chain([&self.token_endpoint]);
+        let methods = self.token_endpoint_auth_methods_supported.as_ref().map_or(0, Vec::len);
+        self.issuer.len() + methods + urls.map(|url| url.as_str().len()).sum::<usize>()
+    }
 }
 
 /// What providers said of themselves lately.

@@ -141,7 +141,7 @@ fn read(answer: &egress::Answer, sent: &[&SecretString]) -> Answer {
             retry_after: *retry_after,
             // A status that says that the request was not even looked at, or is the caller's fault, does nothing.
             may_be_done: matches!(status, 200..=299 | 500..),
-            is_outage: matches!(status, 200..=299 | 429 | 500..),
+            is_outage: matches!(status, 429 | 500..),
         }),
     }
 }
@@ -151,6 +151,6 @@ fn failed(error: &SendError) -> Failure {
         SendError::Refused(_) | SendError::NotSent(_) => false,
         SendError::NoAnswer(_) | SendError::TooLarge => true,
     };
-    let is_outage = !matches!(error, SendError::Refused(_));
+    let is_outage = matches!(error, SendError::NotSent(_) | SendError::NoAnswer(_));
     Failure { problem: error.to_string(), retry_after: None, may_be_done, is_outage }
 }

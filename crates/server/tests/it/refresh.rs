@@ -267,11 +267,11 @@ async fn a_crash_after_the_provider_has_answered_is_seen_by_whoever_comes_next()
         scene.until_asked(1).await;
         scene.app.restart().await;
         call.abort();
-        // As long as the lease lasts, the answer may still come.
+        // As long as the lease lasts, the answer may still come, and for five seconds more be stored.
         let verified = tokio::spawn(scene.call(&scene.app.agent(), "verify").into_future());
         tokio::task::yield_now().await;
         assert_eq!(scene.asked(), 1);
-        scene.app.clock.advance_seconds(30);
+        scene.app.clock.advance_seconds(35);
         assert_eq!(verified.await.unwrap().status, 200);
         assert_eq!(scene.asked(), 2);
         if tolerates {
@@ -327,6 +327,7 @@ async fn a_renewal_that_is_asked_for_never_harms_what_works() {
     assert_eq!(refreshed["status"], "authenticated");
     let token = scene.token().await;
     assert_ne!(token, grant.access_token);
+    scene.app.clock.advance_seconds(10);
     scene.provider.script(Endpoint::Token, Fault::internal_error());
     assert_eq!(refresh().await["status"], "authenticated");
     assert_eq!(scene.token().await, token);
@@ -337,6 +338,28 @@ async fn a_renewal_that_is_asked_for_never_harms_what_works() {
     assert_eq!(scene.token().await, token);
     scene.outlive();
     assert_eq!(scene.verify().await["status"], "unauthenticated");
+}
+
+/// A caller who asks in a loop must not have the provider asked as often.
+#[tokio::test]
+async fn a_renewal_that_is_asked_for_again_within_ten_seconds_asks_nobody() {
+    let (scene, grant) = Scene::connected().await;
+    let refresh = async || scene.call(&scene.app.backend(), "refresh").await.ok();
+    refresh().await;
+    let token = scene.token().await;
+    scene.app.clock.advance(Duration::from_millis(9_999));
+    assert_eq!(refresh().await["status"], "authenticated");
+    assert_eq!((scene.token().await, scene.asked()), (token, 1));
+    scene.app.clock.advance(Duration::from_millis(1));
+    refresh().await;
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 2);
+    // What is about to end is renewed, whenever it was obtained.
+    scene.provider.change(|options| options.access_token_life = Duration::from_secs(5));
+    scene.app.clock.advance_seconds(10);
+    refresh().await;
+    scene.app.clock.advance_seconds(5);
+    refresh().await;
+    assert_eq!(scene.provider.ledger().refreshes(grant.family), 4);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_request_that_could_outlive_its_lease_is_not_sent() {
     let held = scene.app.hold_writers().await;
     let call = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
     scene.app.until_depth(1).await;
-    scene.app.clock.advance_seconds(11);
+    scene.app.clock.advance_seconds(6);
     drop(held);
     call.await.unwrap().error(503, "provider_unavailable");
     assert_eq!(scene.asked(), 0);

@@ -159,7 +159,7 @@ async fn the_tokens_of_a_node_that_was_late_do_not_replace_newer_ones() {
     scene.provider.script(Endpoint::Token, Fault::HoldAfter);
     let late = tokio::spawn(scene.call(&scene.app.backend(), "mint").into_future());
     scene.until_asked(1).await;
-    scene.app.clock.advance_seconds(31);
+    scene.app.clock.advance_seconds(35);
     let newer = scene.token_of(&there).await;
     scene.provider.release();
     assert_eq!(late.await.unwrap().ok()["token"].as_str(), Some(newer.as_str()));

@@ -15,7 +15,8 @@ use keyfob_core::{
 pub use self::{
     progress::{Outcome, Progress, forget, list_progress, list_progress_newest},
     worker::{
-        Again, Leased, Waiting, due_hosts, end, lease, list_due, list_unsorted, put_off, sort,
+        Again, Leased, Waiting, due_hosts, end, has_others_due, lease, list_due, list_unsorted,
+        put_off, sort,
     },
 };
 

@@ -47,9 +47,11 @@ impl Leased {
     }
 }
 
-/// Up to `limit` hosts with rows that are due at `now`.
+/// Up to `limit` hosts with rows that are due at `now`, in order, behind the host `after`; an empty one is in
+/// front of all.
 pub fn due_hosts(
     tx: &mut ReadTx<'_>,
+    after: &str,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<String>, StoreError> {
@@ -57,7 +59,7 @@ pub fn due_hosts(
     let hosts = sql!(
         revocation,
         "WITH RECURSIVE hosts (host) AS (
-             SELECT min(host) FROM revocation WHERE due_at IS NOT NULL
+             SELECT min(host) FROM revocation WHERE host > $3 AND due_at IS NOT NULL
              UNION ALL
              SELECT (SELECT min(host) FROM revocation
                      WHERE host > hosts.host AND due_at IS NOT NULL)
@@ -69,7 +71,23 @@ pub fn due_hosts(
                        WHERE revocation.host = hosts.host AND revocation.due_at <= $1)
          LIMIT $2"
     );
-    tx.many(hosts, &[&now.as_millis(), &i64::from(limit)], |row| row.get(0))
+    tx.many(hosts, &[&now.as_millis(), &i64::from(limit), &after], |row| row.get(0))
+}
+
+/// Whether rows of other accounts than `account` are due at `host`.
+pub fn has_others_due(
+    tx: &mut ReadTx<'_>,
+    host: &str,
+    account: &AccountId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let other = sql!(
+        revocation,
+        "SELECT account_id FROM revocation
+         WHERE host = $1 AND due_at <= $2 AND account_id <> $3 LIMIT 1"
+    );
+    let found = tx.one(other, &[&host, &now.as_millis(), &account.as_str()], |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 /// Up to `limit` rows of `host` that are due at `now` and that nobody works, the longest due first.

@@ -94,12 +94,25 @@ on_both!(hosts_are_told_that_have_something_due, async |bench| {
         Ok(())
     });
     others.await.unwrap();
-    let hosts =
-        async |now, limit| bench.look(move |tx| refresh::due_hosts(tx, at(now), limit)).await;
-    assert_eq!(hosts(9, 9).await, Vec::<String>::new());
-    assert_eq!(hosts(10, 9).await, ["id.example.com"]);
-    assert_eq!(hosts(50, 9).await, ["a.example", "id.example.com"]);
-    assert_eq!(hosts(50, 1).await, ["a.example"]);
+    let hosts = async |after: &'static str, now, limit| {
+        bench.look(move |tx| refresh::due_hosts(tx, after, at(now), limit)).await
+    };
+    assert_eq!(hosts("", 9, 9).await, Vec::<String>::new());
+    assert_eq!(hosts("", 10, 9).await, ["id.example.com"]);
+    assert_eq!(hosts("", 50, 9).await, ["a.example", "id.example.com"]);
+    assert_eq!(hosts("", 50, 1).await, ["a.example"]);
+    assert_eq!(hosts("a.example", 50, 1).await, ["id.example.com"]);
+    assert_eq!(hosts("id.example.com", 50, 1).await, Vec::<String>::new());
+});
+
+on_both!(whether_others_have_something_due_at_a_host_is_told, async |bench| {
+    some_grants(bench).await;
+    let others = async |host: &'static str, account, now| {
+        let account = account_id(account);
+        bench.look(move |tx| refresh::has_others_due(tx, host, &account, at(now))).await
+    };
+    assert!(others("id.example.com", 2, 10).await && !others("id.example.com", 2, 9).await);
+    assert!(!others("id.example.com", 1, 99).await && !others("a.example", 2, 99).await);
 });
 
 on_both!(a_grant_is_kept_alive_by_one_row_whoever_made_it, async |bench| {
@@ -187,12 +200,14 @@ on_both!(of_any_number_who_saw_the_same_one_has_the_lease, async |bench| {
         ..planned(Some(1), 1, 30)
     };
     assert_eq!(held, expected);
-    assert!(held.is_leased(at(79)) && !held.is_leased(at(80)));
-    assert_eq!(due(bench, 79, 10).await.len(), 4, "whoever has it is at it");
-    assert_eq!(lease(bench, held.clone(), 79).await, None);
+    // It lasts for 30 ms, and for 5 s more in which an answer could still be stored.
+    let (last, end) = (5_079, 5_080);
+    assert!(held.is_leased(at(last)) && !held.is_leased(at(end)));
+    assert_eq!(due(bench, last, 10).await.len(), 4, "whoever has it is at it");
+    assert_eq!(lease(bench, held.clone(), last).await, None);
     // It was not heard of again.
-    assert_eq!(due(bench, 80, 10).await.len(), 5);
-    assert_eq!(lease(bench, held, 80).await, Some(3));
+    assert_eq!(due(bench, end, 10).await.len(), 5);
+    assert_eq!(lease(bench, held, end).await, Some(3));
     let next = find(bench, holder(Some(1), 1)).await.unwrap();
     assert_eq!(next.unanswered_since, Some(at(50)), "since the first request without an answer");
 });

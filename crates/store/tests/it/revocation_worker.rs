@@ -77,10 +77,21 @@ on_both!(rows_are_due_in_order_and_then_by_their_host, async |bench| {
         sort(bench, number, host).await;
     }
     assert_eq!(unsorted(bench, 100).await, []);
-    let hosts = async |now| bench.look(move |tx| revocation::due_hosts(tx, at(now), 9)).await;
-    assert_eq!(hosts(0).await, Vec::<String>::new());
-    assert_eq!(hosts(1).await, ["b.example"]);
-    assert_eq!(hosts(2).await, ["a.example:8443", "b.example"]);
+    let hosts = async |after: &'static str, now| {
+        bench.look(move |tx| revocation::due_hosts(tx, after, at(now), 9)).await
+    };
+    assert_eq!(hosts("", 0).await, Vec::<String>::new());
+    assert_eq!(hosts("", 1).await, ["b.example"]);
+    assert_eq!(hosts("", 2).await, ["a.example:8443", "b.example"]);
+    assert_eq!(hosts("a.example:8443", 2).await, ["b.example"]);
+    let others = async |account, now| {
+        let account = account_id(account);
+        let look = move |tx: &mut keyfob_store::ReadTx<'_>| {
+            revocation::has_others_due(tx, "b.example", &account, at(now))
+        };
+        bench.look(look).await
+    };
+    assert!(others(2, 1).await && !others(2, 0).await && !others(1, 9).await);
     assert_eq!(due(bench, "b.example", 100).await, [waiting(1), waiting(3)]);
     assert_eq!(due(bench, "b.example", 2).await, [waiting(1)]);
 });

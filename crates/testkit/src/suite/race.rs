@@ -103,6 +103,8 @@ pub(super) async fn forced_refreshes_harm_nothing<B: Broker>(stage: Stage<B>) ->
     ensure(all_valid, || "a token was handed out that is not valid".into())?;
     let refreshes = scene.provider.ledger().refreshes(grant.family);
     scene.ensure_refreshed(grant.family, refreshes)?;
+    // Another grant: of one that was refreshed just now a broker may say what it knows.
+    let (holder, _) = scene.hold(FAR).await?;
     let outage = scene.provider.script(Endpoint::Token, Fault::internal_error()).always();
     // Whether it says that it could not is left to it.
     let _ = scene.broker.refresh(0, &holder).await;
