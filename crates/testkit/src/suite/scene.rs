@@ -118,17 +118,20 @@ impl<B: Broker> Scene<B> {
         found.map_err(|_| late())?
     }
 
-    /// A token that is good now, asked for until the broker has one.
+    /// A token that was good when it was asked for, which is done until the broker has one. A machine that stands
+    /// still may bring it after its end.
     pub(super) async fn until_token(&self, holder: &B::Holder) -> Result<String, Wrong> {
-        let token = self.until("a token", async || match self.broker.token(0, holder).await {
-            Ok(token) => Ok(Some(token)),
-            Err(Failed::Later(_)) => Ok(None),
-            Err(other) => Err(other.into()),
+        let token = self.until("a token", async || {
+            let asked_at = self.provider.now();
+            match self.broker.token(0, holder).await {
+                Ok(token) => Ok(Some((token, asked_at))),
+                Err(Failed::Later(_)) => Ok(None),
+                Err(other) => Err(other.into()),
+            }
         });
-        let token = token.await?;
-        ensure(self.provider.is_valid(&token), || {
-            "a token was handed out that is not valid".into()
-        })?;
+        let (token, asked_at) = token.await?;
+        let was_good = self.provider.look(|ledger| ledger.is_valid(&token, asked_at));
+        ensure(was_good, || "a token was handed out that was not valid any more".into())?;
         Ok(token)
     }
 
