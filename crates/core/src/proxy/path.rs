@@ -1,0 +1,201 @@
+//! Paths that a credential may be sent to.
+
+use std::{fmt, str::FromStr};
+
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+use url::Url;
+
+/// How often a path is decoded to see what it could mean. No honest one is encoded so often.
+const MOST_DECODED: usize = 3;
+
+/// The beginning of paths, at the border of a segment: `/v1/chat` is that path and all below it, `/v1/chat/…`,
+/// but not `/v1/chats`; `/v1/` is all below `/v1`, and not `/v1` itself; `/` is every path.
+///
+/// Letters count as they are written, also in percent-encodings: where a server makes no difference, a path is
+/// refused that it would take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathPrefix(String);
+
+/// A text is no beginning of paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "must be the beginning of a path, such as /v1/ or /v1/chat, without ?, #, empty segments, dot segments and encoded slashes"
+)]
+pub struct InvalidPath;
+
+impl FromStr for PathPrefix {
+    type Err = InvalidPath;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPath> {
+        let is_right = text.starts_with('/')
+            && !text.contains(['?', '#', '\\'])
+            && !text.contains("//")
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+            && !is_ambiguous(text);
+        // As the path of a request is written when it was read.
+        let read = Url::parse("https://example.com").and_then(|url| url.join(text));
+        let read = read.ok().filter(|_| is_right).ok_or(InvalidPath)?;
+        Ok(Self(read.path().to_owned()))
+    }
+}
+
+impl PathPrefix {
+    /// Whether `path` is this one or below it. It must not be [ambiguous](is_ambiguous).
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.0.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || self.0.ends_with('/') || rest.starts_with('/'))
+    }
+
+    /// Whether it is `/`, below which every path is.
+    pub(super) fn is_all(&self) -> bool {
+        self.0 == "/"
+    }
+
+    /// Whether every path that begins with `other` begins with this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
+}
+
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether servers disagree about which path this is: some decode `%2F` and `%5C` before they look for
+/// segments, some decode twice, some cut parameters (`..;x`) or blanks and dots off first, and some stop at a
+/// control character. Where any of them would see a slash more, or a dot segment, the beginning of the path
+/// says nothing.
+pub(super) fn is_ambiguous(path: &str) -> bool {
+    let slashes = |text: &str| text.matches(['/', '\\']).count();
+    let mut current = path.to_owned();
+    for _ in 0..=MOST_DECODED {
+        if slashes(&current) != slashes(path)
+            || current.contains('\\')
+            || current.chars().any(char::is_control)
+            || current.split('/').any(is_dots)
+        {
+            return true;
+        }
+        let Ok(decoded) = percent_decode_str(&current).decode_utf8() else { return true };
+        if decoded == current {
+            return false;
+        }
+        current = decoded.into_owned();
+    }
+    true
+}
+
+/// Whether a segment is one or two dots to some server.
+fn is_dots(segment: &str) -> bool {
+    let name = segment.split(';').next().unwrap_or_default();
+    name.contains('.') && name.chars().all(|c| c == '.' || c == ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_ends_at_the_border_of_a_segment() {
+        for (prefix, path, expected) in [
+            ("/", "/", true),
+            ("/", "/x/y", true),
+            ("/v1/", "/v1/", true),
+            ("/v1/", "/v1/x", true),
+            ("/v1/", "/v1", false),
+            ("/v1/", "/v1x/y", false),
+            ("/v1/", "/V1/x", false),
+            ("/v1/", "//v1/x", false),
+            ("/v1/", "/%761/x", false),
+            ("/v1/chat", "/v1/chat", true),
+            ("/v1/chat", "/v1/chat/", true),
+            ("/v1/chat", "/v1/chat/x", true),
+            ("/v1/chat", "/v1/chats", false),
+            ("/v1/chat", "/v1/chat;x", false),
+            ("/v1/chat", "/v1/chat%2fx", false),
+            ("/é", "/%C3%A9/x", true),
+        ] {
+            let prefix: PathPrefix = prefix.parse().unwrap();
+            assert_eq!(prefix.matches(path), expected, "{prefix} {path}");
+        }
+        let covers =
+            |all: &str, one: &str| all.parse::<PathPrefix>().unwrap().covers(&one.parse().unwrap());
+        assert!(covers("/", "/v1") && covers("/v1/", "/v1/") && covers("/v1", "/v1/x"));
+        assert!(!covers("/v1/", "/v1") && !covers("/v1", "/v10") && !covers("/v1/x", "/v1"));
+    }
+
+    #[test]
+    fn a_beginning_that_could_mean_another_is_refused() {
+        for text in [
+            "",
+            "v1",
+            "v1/",
+            "/v1?x",
+            "/v1#x",
+            "//",
+            "/v1//x",
+            "/v1/../x",
+            "/v1/.",
+            "/v1/%2e%2E/",
+            "/v1%2fx",
+            "/v1\\x",
+            "/v1\n",
+            "/v 1",
+            "https://example.com/v1",
+        ] {
+            assert_eq!(text.parse::<PathPrefix>(), Err(InvalidPath), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_servers_read_differently_is_known() {
+        for path in [
+            "/v1/x%2f..%2fadmin",
+            "/v1/%2Fadmin",
+            "/v1/%5cadmin",
+            "/v1/..%5c",
+            "/v1/%252e%252e/x",
+            "/v1/%252fx",
+            "/v1/%25252fx",
+            "/v1/..;/admin",
+            "/v1/..;a=b/admin",
+            "/v1/..%3b/admin",
+            "/v1/.;/x",
+            "/v1/..%20/x",
+            "/v1/.../x",
+            "/v1/.%00./x",
+            "/v1/x%00",
+            "/v1/%0d%0a",
+            "/v1/.%09./x",
+            "/v1/%c0%ae%c0%ae/x",
+            "/v1/%ff",
+            "/%2525252525",
+            "/v1/%7f",
+        ] {
+            assert!(is_ambiguous(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/v1/x",
+            "/v1//x",
+            "/v1/x.json",
+            "/v1/.well-known",
+            "/v1/..x",
+            "/v1/x..",
+            "/v1/x%20y",
+            "/v1/%C3%A9",
+            "/v1/a%3Ab",
+            "/v1/100%25",
+            "/v1/x;p=..",
+            "/v1/%zz",
+            "/v1/;a/",
+            "/v1/a@b:c",
+        ] {
+            assert!(!is_ambiguous(path), "{path}");
+        }
+    }
+}
