@@ -10,6 +10,7 @@ pub mod error;
 mod expose;
 pub mod key;
 pub mod list;
+pub mod proxy;
 pub mod revocation;
 pub mod secret;
 pub mod template;

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, Method, Uri, header, request::Parts},
 };
 use keyfob_core::id::AccountId;
 
@@ -12,6 +12,9 @@ use crate::{
     error::{Dialect, Error},
 };
 
+/// Below this, requests are passed on.
+pub(crate) const PROXY: &str = "/proxy/";
+
 impl FromRequestParts<Broker> for Caller {
     type Rejection = Error;
 
@@ -20,7 +23,13 @@ impl FromRequestParts<Broker> for Caller {
         if parts.method == Method::POST && Dialect::of(parts.uri.path()) == Dialect::V1 {
             expect_json(&parts.headers)?;
         }
-        let (credentials, run_as) = (credentials(&parts.headers)?, run_as(&parts.headers)?);
+        let credentials = match key_header(&parts.uri, &parts.headers) {
+            Some(name) => {
+                Credentials::from_token(parts.headers[name].to_str().unwrap_or_default())?
+            }
+            None => credentials(&parts.headers)?,
+        };
+        let run_as = run_as(&parts.headers)?;
         broker.authenticate(&credentials, run_as.as_ref(), origin).await
     }
 }
@@ -36,6 +45,15 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::invalid("bad_request", "Content-Type must be application/json"))
 }
 
+/// The header that holds the caller's key, if a request that is to be passed on says no other.
+pub(crate) fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
+    let has_other = headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
+    if has_other || !uri.path().starts_with(PROXY) {
+        return None;
+    }
+    KEY_HEADERS.into_iter().find(|name| headers.contains_key(name))
+}
+
 /// Which child account the caller acts as, if it does: the id counts before the e-mail address
 /// (contract/contacts-and-secrets, section 1.3).
 fn run_as(headers: &HeaderMap) -> Result<Option<RunAs>, Error> {
@@ -46,6 +64,14 @@ fn run_as(headers: &HeaderMap) -> Result<Option<RunAs>, Error> {
     }
     Ok(text("x-runas-child-user-email").map(|email| RunAs::Email(email.trim().to_owned())))
 }
+
+/// Where clients of other services put a key that is no bearer token. Keyfob's goes there where their base URL is
+/// Keyfob's.
+const KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// The key pair of the Sendblue clients, or a bearer token. Of `Authorization` the scheme is not
 /// looked at (contract/contacts-and-secrets, section 1.3).

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use keyfob_api::error::ErrorBody;
-use keyfob_core::{crypto::OpenError, policy::Denial, totp};
+use keyfob_core::{crypto::OpenError, policy::{Denial, RequestDenial}, totp};
 use keyfob_store::StoreError;
 use secrecy::SecretString;
 
@@ -57,6 +57,14 @@ pub enum Error {
     /// A provider has not given a new token yet.
     #[error("the provider has not given a new token yet")]
     ProviderLate,
+    /// A server that a request was passed on to gave no answer that can be passed back.
+    #[error("the server gave no answer that can be passed back")]
+    Upstream {
+        /// Why, for a program.
+        code: &'static str,
+        /// Whether it may have had the request, and done what it says.
+        may_have_it: bool,
+    },
     /// There is no such thing, or not for this caller.
     #[error("not found")]
     NotFound,
@@ -65,7 +73,10 @@ pub enum Error {
     MethodNotAllowed,
     /// The body is larger than the server takes.
     #[error("the body is too large")]
-    TooLarge,
+    TooLarge {
+        /// The largest, in bytes.
+        most: usize,
+    },
     /// The request line and headers are larger than the server takes.
     #[error("the headers are too large")]
     HeadersTooLarge,
@@ -227,6 +238,17 @@ impl From<totp::TimeBeforeEpoch> for Error {
     }
 }
 
+impl From<RequestDenial> for Error {
+    fn from(denial: RequestDenial) -> Self {
+        match denial {
+            RequestDenial::Limited(denial) => denial.into(),
+            RequestDenial::Outside(outside) => {
+                Self::invalid("invalid_destination", outside.to_string())
+            }
+        }
+    }
+}
+
 impl From<Denial> for Error {
     fn from(denial: Denial) -> Self {
         match denial {
@@ -332,12 +354,21 @@ impl Error {
                 "provider_unavailable",
                 "The provider has not given a new token yet; try again in a moment".into(),
             ),
+            Self::Upstream { code, may_have_it } => {
+                let text = if *may_have_it {
+                    "The server may have had the request, but gave no answer that can be passed back"
+                } else {
+                    "The server could not be reached: the request was not sent"
+                };
+                (S::BAD_GATEWAY, *code, text.into())
+            }
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found".into()),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed".into())
             }
-            Self::TooLarge => {
-                (S::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 64 KiB".into())
+            Self::TooLarge { most } => {
+                let text = format!("The body is larger than {} KiB", most / 1024);
+                (S::PAYLOAD_TOO_LARGE, "too_large", text.into())
             }
             Self::HeadersTooLarge => (
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -369,7 +400,12 @@ impl Error {
             Self::Unavailable(_) | Self::ProviderLate => Some(Duration::from_secs(1)),
             _ => None,
         };
-        let permanent = matches!(self, Self::Conflict { .. } | Self::AuthorizationRequired { .. });
+        let permanent = matches!(
+            self,
+            Self::Conflict { .. }
+                | Self::AuthorizationRequired { .. }
+                | Self::Upstream { may_have_it: true, .. }
+        );
         Parts { status, code, message, retry_after, permanent }
     }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 
 use crate::{
     broker::Broker,
     error::Error,
     http::{
-        account, connect, connection, contact, health, key, revocation, secret, template, totp,
+        account, connect, connection, contact, health, key, proxy, proxy_stream, revocation, secret,
+        template, totp,
     },
     metrics::Metrics,
 };
@@ -50,6 +51,7 @@ routes! {
     "/api/v1/contact/{contact}/secret/{secret}/connect" => post(connection::connect),
     "/api/v1/contact/{contact}/secret/{secret}/refresh" => post(connection::refresh),
     "/api/v1/contact/{contact}/secret/{secret}/mint" => post(connection::mint),
+    "/api/v1/contact/{contact}/secret/{secret}/proxy" => post(proxy::send),
     "/api/v1/contact/{contact}/secret/{secret}/revoke" => post(connection::revoke),
     "/api/v1/secret/create" => post(secret::create),
     "/api/v1/secret/list" => get(secret::list),
@@ -60,7 +62,9 @@ routes! {
     "/api/v1/secret/{secret}/authenticate" => post(connection::authenticate_shared),
     "/api/v1/secret/{secret}/refresh" => post(connection::refresh_shared),
     "/api/v1/secret/{secret}/mint" => post(connection::mint_shared),
+    "/api/v1/secret/{secret}/proxy" => post(proxy::send_shared),
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
+    "/proxy/{contact}/{secret}/{*url}" => any(proxy_stream::pass),
     "/api/v1/revocation/list" => get(revocation::list),
     "/api/v1/platform/secret/list" => get(template::list),
     "/api/v1/platform/secret/search" => post(template::search),

@@ -93,7 +93,8 @@ pub async fn serve(
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_WITHIN)
             .max_buf_size(LARGEST_READ)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
         // Not an `async` block, which would have room for the connection twice.
         tokio::spawn(graceful.watch(connection).map(move |ended| {
             if let Err(error) = ended {

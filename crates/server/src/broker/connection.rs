@@ -53,7 +53,7 @@ impl Broker {
         let now = self.now()?;
         let (broker, caller) = (self.clone(), caller.clone());
         let (contact, at) = (contact.clone(), at.clone());
-        self.write(move |tx| {
+        self.change(move |tx| {
             let contact = hold_contact(tx, &caller, &contact)?;
             let usable = broker.usable_held(tx, &caller, Action::ConnectionConnect, &at)?;
             if usable.secret.kind == Kind::Shared {
@@ -187,7 +187,7 @@ impl Broker {
         caller.decide(Action::ConnectionRevoke, Object::Account)?;
         let now = self.now()?;
         let (caller, contact, at) = (caller.clone(), contact.clone(), at.clone());
-        let revoked = self.write(move |tx| {
+        let revoked = self.change(move |tx| {
             let contact = hold_contact(tx, &caller, &contact)?.id;
             let secret = to_revoke(tx, &caller, &contact, &at)?;
             let account = caller.account();

@@ -177,7 +177,7 @@ impl Broker {
         }
         change.verified_at = if is_trusted { Given::Value(now) } else { Given::Null };
         let (broker, caller) = (self.clone(), caller.clone());
-        self.write(move |tx| {
+        self.change(move |tx| {
             let contact = broker.new_contact(change.clone(), now)?;
             if contact::insert(tx, caller.account(), &contact)? {
                 return Ok(ended(tx, &caller, now, Action::ContactCreate, contact.id, "ok"));
@@ -238,7 +238,7 @@ impl Broker {
         caller.decide(Action::ContactUpdate, Object::Contact(id))?;
         let (now, change) = (self.now()?, change.checked()?);
         let (caller, id) = (caller.clone(), id.clone());
-        self.write(move |tx| {
+        self.change(move |tx| {
             let before = contact::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let changed = change.clone().over(before)?;
             contact::update(tx, caller.account(), &changed).map_err(|error| match error {
@@ -256,7 +256,7 @@ impl Broker {
     pub async fn delete_contact(&self, caller: &Caller, id: &ContactId) -> Result<(), Error> {
         caller.decide(Action::ContactDelete, Object::Contact(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
-        let deleted = self.write(move |tx| {
+        let deleted = self.change(move |tx| {
             contact::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             revocation::queue_contact(tx, caller.account(), &id, now)?;
             authentication::withdraw_contact(tx, caller.account(), &id, now)?;

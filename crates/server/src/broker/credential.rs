@@ -6,6 +6,7 @@ use std::time::Duration;
 use keyfob_core::{
     jwt::{self, Algorithm},
     oauth::{Grant, Tokens},
+    proxy::Credential,
     secret::SecretType,
     time::Timestamp,
 };
@@ -224,6 +225,26 @@ pub(super) fn check(
         SecretType::Jwt => sign(value, config, now).map(drop),
         _ => Ok(()),
     }
+}
+
+/// What is put into a request of a credential of this type (contract/contacts-and-secrets, section 3.3).
+pub(super) fn used(
+    text: &SecretString,
+    secret_type: SecretType,
+    scheme: Option<&str>,
+) -> Result<Credential, Unusable> {
+    Ok(match secret_type {
+        SecretType::Basic => {
+            let Pair { username, password } = Pair::parse(text.expose_secret())?;
+            Credential::Pair { username, password }
+        }
+        SecretType::Bearer | SecretType::Jwt => {
+            let scheme = scheme.unwrap_or("Bearer").to_owned();
+            Credential::Token { scheme, token: text.clone() }
+        }
+        SecretType::OAuth => Credential::Token { scheme: "Bearer".into(), token: text.clone() },
+        _ => Credential::Text(text.clone()),
+    })
 }
 
 /// A JWT signed with the stored key, as the config says.

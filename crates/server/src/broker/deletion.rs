@@ -37,7 +37,7 @@ impl Broker {
         caller.decide(Action::SecretDelete, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         let broker = self.clone();
-        let deleted = self.write(move |tx| {
+        let deleted = self.change(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             broker.queue_shared(tx, &secret, now)?;
@@ -91,7 +91,7 @@ impl Broker {
     pub(super) async fn finish_deletion(&self, secret: &SecretId) -> Result<(), Error> {
         loop {
             let (now, secret) = (self.now()?, secret.clone());
-            let finished = self.write(move |tx| {
+            let finished = self.change(move |tx| {
                 let some = remove_some(tx, &secret, LATER, now)?;
                 match &some.deletion {
                     Some(deletion) if some.is_over => {

@@ -136,7 +136,7 @@ impl Broker {
     ) -> Result<Ended, Error> {
         let (now, (browser, seen)) = (self.now()?, proven(visit, proof)?);
         let (broker, visit, seen) = (self.clone(), visit.clone(), seen.to_owned());
-        let ended = self.write(move |tx| {
+        let ended = self.change(move |tx| {
             let open = broker.hold_link(tx, &visit, &browser, now)?;
             let mut event = open.event(now);
             match broker.store_at_link(tx, &open, &seen, &handed, now) {
@@ -159,7 +159,7 @@ impl Broker {
     pub async fn decline_link(&self, visit: &Visit, proof: &str) -> Result<Ended, Error> {
         let (now, (browser, _)) = (self.now()?, proven(visit, proof)?);
         let (broker, visit) = (self.clone(), visit.clone());
-        self.write(move |tx| {
+        self.change(move |tx| {
             let open = broker.hold_link(tx, &visit, &browser, now)?;
             let mut event = open.event(now);
             event.result = "declined";

@@ -34,6 +34,7 @@ mod pause;
 mod person;
 mod placeholder;
 mod provider;
+mod proxy;
 mod recent;
 mod refresh;
 mod refresh_job;
@@ -51,6 +52,7 @@ mod secret_ref;
 mod settle;
 mod shared;
 mod slice;
+mod source;
 mod syntax;
 mod template;
 mod template_list;
@@ -75,6 +77,7 @@ use self::{
     flight::{Flights, UnderWay},
     hosts::Hosts,
     keyring::Keyring,
+    proxy::Routes,
 };
 pub use self::{
     authentication::Link,
@@ -93,6 +96,7 @@ pub use self::{
     link::{Shown, Visit},
     meta::{MetaChange, MetaFilter},
     mint::Minted,
+    proxy::{Explained, Outgoing, Payload, Relayed, Upgrade},
     returned::{Ended, Returned, Trouble},
     revocation_list::RevocationStatus,
     secret::{Described, SecretFilter},
@@ -131,6 +135,7 @@ struct Inner {
     callers: Callers,
     entries: Entries,
     recent_links: RecentLinks,
+    routes: Routes,
     flights: Flights,
     under_way: UnderWay,
     refreshing: Hosts,
@@ -173,6 +178,7 @@ impl Broker {
             callers: Callers::default(),
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
+            routes: Routes::default(),
             flights: Flights::default(),
             under_way: UnderWay::default(),
             refreshing: Hosts::new(Arc::clone(&slots)),
@@ -253,6 +259,17 @@ impl Broker {
         work: impl FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.inner.store.write(work).await
+    }
+
+    /// The same for a unit that changes what somebody's credential comes to: requests from now on are sent with
+    /// what is there after it.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut WriteTx<'_>) -> Result<Commit<T>, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let changed = self.write(work).await;
+        self.inner.routes.forget();
+        changed
     }
 
     /// The way out to the network.

@@ -38,7 +38,7 @@ impl Broker {
         let (now, asking, id) = (self.now()?, caller.clone(), id.clone());
         let parent = Some(caller.account().clone());
         let child = Removal { account: id.clone(), parent, deleted_at: now };
-        let deleted = self.write(move |tx| {
+        let deleted = self.change(move |tx| {
             account::find_child(tx, asking.account(), &id)?.ok_or(Error::NotFound)?;
             if !removal::begin(tx, &id, now)? {
                 return Err(Error::NotFound);

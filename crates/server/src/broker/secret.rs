@@ -189,7 +189,7 @@ impl Broker {
         caller.decide(Action::SecretUpdate, Object::Account)?;
         let (now, change) = (self.now()?, change.checked()?);
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
-        let updated = self.write(move |tx| {
+        let updated = self.change(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let before = secret::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let permit = caller.decide(Action::SecretUpdate, Object::Secret(&id))?;

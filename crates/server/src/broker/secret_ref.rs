@@ -10,7 +10,7 @@ use crate::{error::Error, text};
 pub(super) const LONGEST_ALIAS: usize = 128;
 
 /// How a path names a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretRef {
     /// By its id.
     Id(SecretId),

@@ -103,7 +103,7 @@ impl Broker {
     ) -> Result<T, Error> {
         let mut attempt = 1;
         loop {
-            match self.write(unit.clone()).await {
+            match self.change(unit.clone()).await {
                 Err(error) if error.may_pass() && attempt < STORE_ATTEMPTS => {
                     tracing::error!(%error, attempt, "new tokens cannot be stored yet");
                     let is_quick = attempt <= QUICK_ATTEMPTS;
@@ -147,7 +147,7 @@ impl Broker {
         refused: &Refused,
     ) -> Result<Option<Renewal>, Error> {
         let (now, reason) = (self.now()?, why_dead(&lease, refused));
-        let settled = self.write(move |tx| {
+        let settled = self.change(move |tx| {
             let Held { holder, place, grant, .. } = &lease.held;
             let Some(there) = place.reread(tx)? else {
                 return Ok(tx.commit_unaudited(Some(Renewal::Nothing)));
@@ -192,7 +192,7 @@ impl Broker {
             problem: problem.clone(),
             unanswered_since: before.unanswered_since.or(lost),
         };
-        self.write(move |tx| {
+        self.change(move |tx| {
             let holder = &lease.held.holder;
             if !refresh::fail(tx, holder, lease.fence, &failed)? {
                 return Ok(tx.commit_unaudited(()));

@@ -100,7 +100,7 @@ impl Broker {
         caller.decide(Action::SecretRevoke, Object::Account)?;
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         let broker = self.clone();
-        let revoked = self.write(move |tx| {
+        let revoked = self.change(move |tx| {
             let id = at.resolve_own(tx, &caller)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             if secret.kind == Kind::Personal {

@@ -15,6 +15,8 @@ use crate::error::Error;
 
 /// The largest body, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// The largest body that holds a request to somebody else, in bytes: what is larger can be streamed.
+const LARGEST_PROXIED: usize = 1024 * 1024;
 /// So many characters of an unknown field's name are repeated.
 const LONGEST_NAME: usize = 64;
 /// How long a body may take to come.
@@ -27,30 +29,51 @@ impl<S: Sync> FromRequest<S> for Bytes {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
-        // Before a byte is read: to begin would be to tell a caller who asks first
-        // (`Expect: 100-continue`) to send it all.
-        if request.body().size_hint().lower() > LARGEST as u64 {
-            return Err(Error::TooLarge);
-        }
-        match tokio::time::timeout(WITHIN, collect(request.into_body())).await {
-            Ok(bytes) => bytes.map(Self),
-            Err(_) => Err(Error::Timeout),
-        }
+        read(request, LARGEST).await.map(Self)
     }
 }
 
-async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut body = std::pin::pin!(Limited::new(body, LARGEST));
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST.min(1024)));
+/// A body that holds a request to somebody else.
+pub(crate) struct Proxied(pub(crate) Bytes);
+
+impl<S: Sync> FromRequest<S> for Proxied {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        read(request, LARGEST_PROXIED).await.map(|bytes| Self(Bytes(bytes)))
+    }
+}
+
+/// A body that is passed on, as a whole. It is no larger than others are.
+pub(super) async fn whole(body: Body) -> Result<bytes::Bytes, Error> {
+    let collected = tokio::time::timeout(WITHIN, collect(body, LARGEST));
+    let whole = collected.await.unwrap_or(Err(Error::Timeout))?;
+    Ok(bytes::Bytes::from_owner(whole))
+}
+
+async fn read(request: Request, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    // Before a byte is read: to begin would be to tell a caller who asks first
+    // (`Expect: 100-continue`) to send it all.
+    if request.body().size_hint().lower() > most as u64 {
+        return Err(Error::TooLarge { most });
+    }
+    let collected = tokio::time::timeout(WITHIN, collect(request.into_body(), most));
+    collected.await.unwrap_or(Err(Error::Timeout))
+}
+
+async fn collect(body: Body, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut body = std::pin::pin!(Limited::new(body, most));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.downcast::<LengthLimitError>() {
-            Ok(_) => Error::TooLarge,
+            Ok(_) => Error::TooLarge { most },
             Err(_) => Error::invalid("bad_request", "the body broke off"),
         })?;
         if let Ok(data) = frame.into_data() {
             // Growing a `Vec` leaves the old copy behind: make room ahead, in a new one.
             if bytes.capacity() - bytes.len() < data.len() {
-                let mut larger = Vec::with_capacity(LARGEST);
+                let room = LARGEST.max(2 * (bytes.len() + data.len()));
+                let mut larger = Vec::with_capacity(room);
                 larger.extend_from_slice(&bytes);
                 bytes = Zeroizing::new(larger);
             }

@@ -32,10 +32,10 @@ use crate::{
 /// More scopes than any provider has.
 const MOST_SCOPES: usize = 500;
 
-type Both = Result<Path<(String, String)>, PathRejection>;
+pub(crate) type Both = Result<Path<(String, String)>, PathRejection>;
 
 /// The contact and the secret in a path.
-fn both(path: Both) -> (ContactId, SecretRef) {
+pub(super) fn both(path: Both) -> (ContactId, SecretRef) {
     let (contact, secret) = path.map(|Path(both)| both).unwrap_or_default();
     (contact::parse(&contact), secret::parse(&secret))
 }

@@ -10,6 +10,8 @@ pub(crate) mod fields;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod proxy;
+pub(crate) mod proxy_stream;
 pub(crate) mod repeat;
 pub(crate) mod revocation;
 pub(crate) mod secret;

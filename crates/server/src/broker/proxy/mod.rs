@@ -1,0 +1,209 @@
+//! Requests that are sent with a credential, which their sender never sees (contract/keyfob, "Mint and proxy";
+//! contract/contacts-and-secrets, section 6.2).
+//!
+//! What happens, in this order: the secret's and the key's rules are looked at; the credential is made ready, a
+//! token renewed if it is due; an event tells what is about to be sent, and in `durable` mode is on stable
+//! storage; then the request is sent, with what of it may be passed on and with the credential in its place. The
+//! answer comes back as it arrives, without whatever would be the credential, and a second event tells how it
+//! ended.
+
+mod answer;
+mod dry_run;
+mod frames;
+mod replay;
+mod route;
+mod send;
+mod upgrade;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, Response, header::HeaderValue, upgrade::OnUpgrade};
+use keyfob_core::{
+    id::ContactId,
+    policy::{Action, Object, decide_request},
+    proxy::Destination,
+    time::Timestamp,
+};
+use keyfob_store::{Event, WriteTx};
+
+pub use self::{answer::Relayed, dry_run::Explained};
+pub(super) use self::route::Routes;
+use self::{
+    route::{Key, Route, proxyable},
+    send::Sending,
+};
+use super::{
+    Broker, Caller, SecretRef,
+    connection::told,
+    secret::SECRET,
+    source::{Ready, Wanted},
+};
+use crate::{config::Audit, egress::StreamLimits, error::Error};
+
+/// How long a server is waited for. A model may think for minutes before it says a word.
+const LIMITS: StreamLimits = StreamLimits {
+    connect: Duration::from_secs(10),
+    headers: Duration::from_mins(5),
+    idle: Duration::from_mins(5),
+};
+/// So much of a path is in an event, in characters.
+const LONGEST_PATH: usize = 200;
+
+/// A request that is to be sent with a credential.
+pub struct Outgoing {
+    /// The method, and where it goes.
+    pub destination: Destination,
+    /// Its headers, as the caller sent them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub payload: Payload,
+    /// What the connection is to become, if the caller asks for that.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// The body of a request.
+pub enum Payload {
+    /// All of it is here, so it can be sent again.
+    Whole(Bytes),
+    /// It is still coming.
+    Stream(Body),
+}
+
+/// A connection that is to speak another protocol from now on (RFC 9110, section 7.8).
+pub struct Upgrade {
+    /// That protocol.
+    pub protocol: HeaderValue,
+    /// The caller's connection, once it does.
+    pub caller: OnUpgrade,
+}
+
+impl Broker {
+    /// Sends a request with a contact's credential, or with the one value of a shared secret; the answer, whose
+    /// body is still arriving.
+    pub async fn proxy(
+        &self,
+        caller: &Caller,
+        contact: Option<&ContactId>,
+        at: &SecretRef,
+        outgoing: Outgoing,
+    ) -> Result<Response<Relayed>, Error> {
+        let wanted = wanted(caller, contact, at);
+        caller.decide(wanted.action, Object::Account)?;
+        let told: Arc<str> = described(&outgoing.destination).into();
+        let (route, ready) = self.clear(&wanted, &outgoing.destination, &told).await?;
+        let sending = Sending { broker: self.clone(), wanted, route, told };
+        sending.send(ready, outgoing).await
+    }
+
+    /// The credential, once the audit trail says that it is about to be used for this.
+    async fn clear(
+        &self,
+        wanted: &Wanted,
+        to: &Destination,
+        told: &Arc<str>,
+    ) -> Result<(Arc<Route>, Ready), Error> {
+        let now = self.now()?;
+        if let Some((route, ready)) = self.recent_route(wanted, now)? {
+            self.decide_request(wanted, &route, to, told).await?;
+            self.tell(sending(wanted, &route, told, now)).await?;
+            return Ok((route, ready));
+        }
+        // Before anything is renewed or asked of a person for it.
+        let (broker, of) = (self.clone(), wanted.clone());
+        let route = self.read(move |tx| {
+            let usable = proxyable(&broker, tx, &of)?;
+            Route::read(tx, &of, usable)
+        });
+        self.decide_request(wanted, &route.await?, to, told).await?;
+        self.clear_anew(wanted, to, told).await
+    }
+
+    /// The same for a credential that was not used lately, or has to be renewed first.
+    async fn clear_anew(
+        &self,
+        wanted: &Wanted,
+        to: &Destination,
+        told: &Arc<str>,
+    ) -> Result<(Arc<Route>, Ready), Error> {
+        let reading = self.inner.routes.begin(self.now()?);
+        let (of, to, told) = (wanted.clone(), to.clone(), Arc::clone(told));
+        let cleared = self.acquire(wanted, proxyable, move |tx, usable, ready, now| {
+            let route = Arc::new(Route::read(tx, &of, usable)?);
+            // It may have changed while a token was renewed.
+            decide_request(of.caller.grant(), &route.rules, &to)?;
+            Ok(tx.commit(sending(&of, &route, &told, now), (route, ready)))
+        });
+        let (route, ready) = cleared.await?;
+        self.inner.routes.keep(Key::of(wanted), Arc::clone(&route), reading);
+        Ok((route, ready))
+    }
+
+    async fn decide_request(
+        &self,
+        wanted: &Wanted,
+        route: &Route,
+        to: &Destination,
+        told: &Arc<str>,
+    ) -> Result<(), Error> {
+        let Err(denial) = decide_request(wanted.caller.grant(), &route.rules, to) else {
+            return Ok(());
+        };
+        let reason = Some(format!("{told}: {denial}"));
+        let event = event(wanted, route, self.now()?);
+        self.tell(Event { result: "refused", reason, ..event }).await?;
+        Err(denial.into())
+    }
+
+    /// Tells the audit trail, and waits until it has it if callers wait for that.
+    async fn tell(&self, event: Event) -> Result<(), Error> {
+        if self.inner.audit == Audit::Buffered && !self.inner.store.is_behind() {
+            return self.tell_later(event);
+        }
+        self.write(move |tx| Ok(tx.commit(event.clone(), ()))).await
+    }
+
+    fn tell_later(&self, event: Event) -> Result<(), Error> {
+        let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(event.clone(), ()));
+        Ok(self.inner.store.write_later::<Error, _>(tell)?)
+    }
+}
+
+fn wanted(caller: &Caller, contact: Option<&ContactId>, at: &SecretRef) -> Wanted {
+    let action = if contact.is_some() { Action::ConnectionProxy } else { Action::SecretProxy };
+    Wanted { caller: caller.clone(), contact: contact.cloned(), at: at.clone(), action }
+}
+
+/// The method, as it is sent.
+fn method(to: &Destination) -> Method {
+    use keyfob_core::proxy::Method as M;
+    match to.method() {
+        M::Get => Method::GET,
+        M::Post => Method::POST,
+        M::Put => Method::PUT,
+        M::Patch => Method::PATCH,
+        M::Delete => Method::DELETE,
+        M::Head => Method::HEAD,
+        M::Options => Method::OPTIONS,
+    }
+}
+
+/// What an event tells of a request: its query may hold anything.
+fn described(to: &Destination) -> String {
+    let path: String = to.path().chars().take(LONGEST_PATH).collect();
+    format!("{} {}{path}", to.method().as_str(), to.origin())
+}
+
+fn event(wanted: &Wanted, route: &Route, now: Timestamp) -> Event {
+    let (caller, secret) = (&wanted.caller, route.secret());
+    match &wanted.contact {
+        Some(contact) => told(caller, now, wanted.action, contact, secret),
+        None => caller.event(now, wanted.action, SECRET, secret.to_shared()),
+    }
+}
+
+fn sending(wanted: &Wanted, route: &Route, told: &Arc<str>, now: Timestamp) -> Event {
+    let reason = Some(told.to_string());
+    Event { result: "sending", reason, ..event(wanted, route, now) }
+}

@@ -1,0 +1,54 @@
+//! Sending once more what a server did not let in.
+//!
+//! A server that answers 401 says that it has not done what it was asked for, for want of a credential that it
+//! takes (RFC 9110, section 15.5.2). Where that is the access token of a grant, it is renewed, and the request is
+//! sent once more, if all of this holds:
+//!
+//! - the body is there as a whole: what was streamed is gone;
+//! - the connection was not to speak another protocol;
+//! - the renewal gave another token than the one that was refused.
+//!
+//! Never on 403, which says that the token is good and not enough, nor on 429 and 5xx, where more requests would
+//! be more trouble; and never twice.
+
+use std::sync::Arc;
+
+use keyfob_core::{proxy::Destination, secret::SecretType};
+use secrecy::ExposeSecret;
+
+use super::{
+    super::{
+        renewal::Need,
+        source::{Ready, holder},
+    },
+    route::proxyable,
+    send::Sending,
+};
+use crate::error::Error;
+
+impl Sending {
+    /// A newer token than the one that was refused, if there is one; the audit trail knows by then that it is
+    /// about to be sent.
+    pub(super) async fn renewed(
+        &self,
+        refused: &Ready,
+        to: &Destination,
+    ) -> Result<Option<(Self, Ready)>, Error> {
+        if self.route.secret_type() != SecretType::OAuth {
+            return Ok(None);
+        }
+        let holder = holder(&self.wanted, self.route.usable());
+        let seen = self.route.value(&self.wanted)?;
+        self.broker.keep_alive(&holder, Need::Forced(seen)).await;
+        let told: Arc<str> = format!("{}, once more with a renewed token", self.told).into();
+        let fresh = self.broker.peek(&self.wanted, proxyable).await?;
+        let is_newer = fresh.is_some_and(|fresh| {
+            fresh.text.expose_secret() != refused.text.expose_secret()
+        });
+        if !is_newer {
+            return Ok(None);
+        }
+        let (route, ready) = self.broker.clear_anew(&self.wanted, to, &told).await?;
+        Ok(Some((Self { route, told, ..self.clone() }, ready)))
+    }
+}

@@ -1,0 +1,179 @@
+//! What is known of a credential that requests are sent with: where it may go, and where in a request it goes.
+//! It is kept, sealed as it is stored, for as long as other things that were read lately: an agent sends many
+//! requests with the same one.
+
+use std::sync::Arc;
+
+use keyfob_core::{
+    crypto::Sealed,
+    id::{AccountId, ContactId, SecretId},
+    oauth::Grant,
+    policy::{Object, Permit},
+    proxy::{Credential, Injection, Rules},
+    secret::{Kind, SecretType},
+    time::Timestamp,
+};
+use keyfob_store::{
+    ReadTx,
+    connection::{self, Connection},
+};
+
+use super::super::{
+    Broker, SecretRef,
+    connection::find_contact,
+    credential,
+    grant::GRANT,
+    recent::Recent,
+    source::{Ready, Source, Wanted, from_value, unusable},
+    usable::{Shared, Usable},
+};
+use crate::error::Error;
+
+/// The routes that were taken lately.
+pub(in crate::broker) type Routes = Recent<Key, Arc<Route>>;
+
+/// Whose credential it is, by the name that its secret was asked for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(in crate::broker) struct Key {
+    account: AccountId,
+    contact: Option<ContactId>,
+    at: SecretRef,
+}
+
+impl Key {
+    pub(super) fn of(wanted: &Wanted) -> Self {
+        let account = wanted.caller.account().clone();
+        Self { account, contact: wanted.contact.clone(), at: wanted.at.clone() }
+    }
+}
+
+/// What is known of a credential.
+pub(in crate::broker) struct Route {
+    usable: Usable,
+    /// Where it may go.
+    pub(super) rules: Rules,
+    /// Where in a request it goes.
+    pub(super) injection: Injection,
+    /// What the contact has connected, if it is a contact's.
+    connection: Option<Connection>,
+}
+
+impl Route {
+    /// How requests are sent with what a secret comes to.
+    pub(super) fn read(
+        tx: &mut ReadTx<'_>,
+        wanted: &Wanted,
+        usable: Usable,
+    ) -> Result<Self, Error> {
+        let connection = match &wanted.contact {
+            Some(contact) => {
+                connection::find(tx, wanted.caller.account(), contact, &usable.secret.id)?
+            }
+            None => None,
+        };
+        let (rules, injection) = usable.config.route()?;
+        Ok(Self { usable, rules, injection, connection })
+    }
+
+    pub(super) fn secret(&self) -> &SecretId {
+        &self.usable.secret.id
+    }
+
+    pub(super) fn secret_type(&self) -> SecretType {
+        self.usable.secret_type
+    }
+
+    /// The name that a placeholder may have beside `DEFAULT`.
+    pub(super) fn name(&self) -> &str {
+        &self.usable.secret.name
+    }
+
+    /// What is put into a request.
+    pub(super) fn credential(&self, ready: &Ready) -> Result<Credential, Error> {
+        let scheme = self.usable.config.text("schema");
+        let credential = credential::used(&ready.text, self.secret_type(), scheme);
+        credential.map_err(|why| {
+            Error::Conflict { code: "unusable_secret", message: why.into_text().into() }
+        })
+    }
+
+    /// What is stored of it, sealed.
+    pub(super) fn value(&self, wanted: &Wanted) -> Result<Option<Sealed>, Error> {
+        Ok(self.sealed(wanted)?.map(|(_, sealed)| sealed.clone()))
+    }
+
+    pub(super) fn usable(&self) -> &Usable {
+        &self.usable
+    }
+
+    /// Where the credential is, and the permit to open it.
+    fn sealed(&self, wanted: &Wanted) -> Result<Option<(Permit, &Sealed)>, Error> {
+        if let Some(contact) = &wanted.contact {
+            let Some(connection) = &self.connection else { return Ok(None) };
+            let object = Object::Connection(contact, self.secret());
+            let permit = wanted.caller.decide(wanted.action, object)?;
+            return Ok(Some((permit, &connection.value)));
+        }
+        let Some(Shared { permit, value, .. }) = &self.usable.shared else { return Ok(None) };
+        wanted.caller.decide(wanted.action, Object::Secret(self.secret()))?;
+        Ok(Some((permit.clone(), value)))
+    }
+}
+
+impl Broker {
+    /// The route that was taken lately, with its credential, if that can be used as it is. Whatever is not as
+    /// plain as that is for [`Broker::acquire`].
+    pub(super) fn recent_route(
+        &self,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<Option<(Arc<Route>, Ready)>, Error> {
+        let Some(route) = self.inner.routes.get(&Key::of(wanted), now) else { return Ok(None) };
+        let Some((permit, sealed)) = route.sealed(wanted)? else { return Ok(None) };
+        let usable = &route.usable;
+        if route.connection.as_ref().is_some_and(|it| unusable(it, usable, now).is_some()) {
+            return Ok(None);
+        }
+        let ready = if usable.secret_type == SecretType::OAuth {
+            let bytes = self.inner.keyring.open_with_known(&permit, GRANT, sealed);
+            let grant = bytes.and_then(|bytes| Grant::parse(&bytes));
+            grant.filter(|grant| !grant.is_due(now)).map(|grant| Ready {
+                expires_at: grant.access_token_expires_at,
+                text: grant.access_token,
+            })
+        } else {
+            let bytes = self.inner.keyring.open_with_known(&permit, "value", sealed);
+            let value = bytes.and_then(|bytes| Some(std::str::from_utf8(&bytes).ok()?.into()));
+            value.and_then(|value| match from_value(value, usable, now) {
+                Source::Ready(ready) => Some(ready),
+                _ => None,
+            })
+        };
+        Ok(ready.map(|ready| (route, ready)))
+    }
+}
+
+/// The secret that is wanted, if requests can be sent with what it comes to.
+pub(super) fn proxyable(
+    broker: &Broker,
+    tx: &mut ReadTx<'_>,
+    wanted: &Wanted,
+) -> Result<Usable, Error> {
+    let Wanted { caller, contact, at, action } = wanted;
+    let contact = contact.as_ref().map(|id| find_contact(tx, caller, id)).transpose()?;
+    let usable = broker.usable(tx, caller, *action, at)?;
+    match (&contact, usable.secret.kind) {
+        (Some(_), Kind::Shared) => {
+            let text = "a shared secret is not a contact's: send the request by /api/v1/secret/{secret}/proxy";
+            Err(Error::Denied { code: "forbidden_secret_kind", message: text.into() })
+        }
+        (None, Kind::Personal) => {
+            let text = "a personal secret is used for a contact: send the request by /api/v1/contact/{contact}/secret/{secret}/proxy";
+            Err(Error::Denied { code: "forbidden_secret_kind", message: text.into() })
+        }
+        (Some(contact), Kind::Personal) if contact.verified_at.is_none() => {
+            Err(Error::conflict("Cannot proxy secret for this secret configuration"))
+        }
+        _ => Ok(usable),
+    }
+}

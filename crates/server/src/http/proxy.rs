@@ -1,0 +1,147 @@
+//! `…/proxy`: a request in JSON that is sent with a credential (contract/contacts-and-secrets, section 6.2).
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use keyfob_api::proxy as wire;
+use keyfob_core::{
+    id::ContactId,
+    proxy::{Destination, Method, Misleading, nameable},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    body,
+    connection::{Both, both},
+    fields::Fields,
+    secret,
+};
+use crate::{
+    broker::{Broker, Caller, Explained, Outgoing, Payload, SecretRef},
+    error::Error,
+};
+
+/// `POST /api/v1/contact/{contact}/secret/{secret}/proxy`
+pub(crate) async fn send(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: Both,
+    RawQuery(query): RawQuery,
+    body: body::Proxied,
+) -> Result<Response, Error> {
+    let (contact, secret) = both(path);
+    answer(&broker, &caller, Some(&contact), &secret, query.as_deref(), &body.0).await
+}
+
+/// `POST /api/v1/secret/{secret}/proxy`
+pub(crate) async fn send_shared(
+    State(broker): State<Broker>,
+    caller: Caller,
+    path: secret::At,
+    RawQuery(query): RawQuery,
+    body: body::Proxied,
+) -> Result<Response, Error> {
+    answer(&broker, &caller, None, &secret::at(path), query.as_deref(), &body.0).await
+}
+
+async fn answer(
+    broker: &Broker,
+    caller: &Caller,
+    contact: Option<&ContactId>,
+    secret: &SecretRef,
+    query: Option<&str>,
+    body: &body::Bytes,
+) -> Result<Response, Error> {
+    let outgoing = outgoing(body)?;
+    if is_dry_run(query)? {
+        let explained = broker.explain_proxy(caller, contact, secret, outgoing).await?;
+        return Ok(Json(shape(explained)).into_response());
+    }
+    Ok(broker.proxy(caller, contact, secret, outgoing).await?.map(Body::new))
+}
+
+fn shape(explained: Explained) -> wire::Explained {
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in &explained.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let all = headers.entry(name.to_string()).or_default();
+        if !all.is_empty() {
+            all.push_str(", ");
+        }
+        all.push_str(&value);
+    }
+    let request =
+        wire::Request { method: explained.method.into(), url: explained.url, headers };
+    wire::Explained {
+        id: explained.secret.to_string(),
+        dry_run: true,
+        allowed: explained.is_allowed,
+        reason: explained.reason,
+        request,
+    }
+}
+
+/// `dry_run=1`: only what would be sent is told.
+fn is_dry_run(query: Option<&str>) -> Result<bool, Error> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    match pairs.find(|(name, _)| name == "dry_run").map(|(_, value)| value) {
+        None => Ok(false),
+        Some(value) => match &*value {
+            "1" | "true" => Ok(true),
+            "0" | "false" => Ok(false),
+            _ => Err(Error::invalid("bad_request", "\"dry_run\" must be 1 or 0")),
+        },
+    }
+}
+
+fn outgoing(body: &body::Bytes) -> Result<Outgoing, Error> {
+    let mut fields: Fields<'_> = body.json()?;
+    let missing = || Error::invalid("bad_request", "\"url\" is required: where the request goes");
+    let url = fields.text("url")?.value().ok_or_else(missing)?;
+    let method = fields.one_of("method", &Method::ALL, Method::as_str)?.value();
+    let headers = fields.object("headers")?.value().unwrap_or_default();
+    let text = fields.text("body")?.value().unwrap_or_default();
+    fields.end()?;
+    let destination = destination(&url, method.unwrap_or(Method::Get))?;
+    Ok(Outgoing {
+        destination,
+        headers: nameable(&header_map(&headers)?).map_err(misleading)?,
+        payload: Payload::Whole(Bytes::from(text)),
+        upgrade: None,
+    })
+}
+
+/// Where a request goes, if it can go anywhere.
+pub(super) fn destination(url: &str, method: Method) -> Result<Destination, Error> {
+    Destination::parse(url, method)
+        .map_err(|invalid| Error::invalid("invalid_destination", invalid.to_string()))
+}
+
+/// A header that would make it another request.
+pub(super) fn misleading(misleading: Misleading) -> Error {
+    Error::invalid("bad_request", misleading.to_string())
+}
+
+/// Headers out of JSON. What is no text is left out (contract/contacts-and-secrets, section 6.2).
+fn header_map(given: &Map<String, Value>) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in given {
+        let Some(value) = value.as_str() else { continue };
+        let name = HeaderName::try_from(name).map_err(|_| {
+            Error::invalid("bad_request", "\"headers\" has a name that no header can have")
+        })?;
+        let value = HeaderValue::try_from(value).map_err(|_| {
+            let text = format!("\"headers.{name}\" has characters that no header can have");
+            Error::invalid("bad_request", text)
+        })?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

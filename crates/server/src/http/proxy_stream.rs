@@ -1,0 +1,114 @@
+//! `ANY /proxy/{contact}/{secret}/{https-url}`: a request that is passed on with a credential as it comes, for
+//! clients whose base URL can be set (contract/keyfob, "Mint and proxy"). A contact of `-` means a shared secret.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{Uri, header, request::Parts},
+    response::Response,
+};
+use hyper::body::Body as _;
+use keyfob_core::{
+    id::ContactId,
+    proxy::{Method, forwardable},
+};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    body, contact,
+    proxy::{destination, misleading},
+    secret,
+};
+use crate::{
+    auth::{PROXY, key_header},
+    broker::{Broker, Caller, Outgoing, Payload, SecretRef, Upgrade},
+    error::Error,
+};
+
+/// The largest body that is small, in bytes.
+const SMALL: u64 = 64 * 1024;
+/// In the place of a contact: the secret has one value for everybody.
+const NOBODY: &str = "-";
+
+/// `ANY /proxy/{contact}/{secret}/{https-url}`
+pub(crate) async fn pass(
+    State(broker): State<Broker>,
+    caller: Caller,
+    mut request: Request,
+) -> Result<Response, Error> {
+    let Asked { contact, secret, url } = Asked::of(request.uri())?;
+    let method = Method::parse(request.method().as_str()).ok_or(Error::MethodNotAllowed)?;
+    let destination = destination(&url, method)?;
+    let upgrade = upgrade(&mut request);
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
+    let own = key_header(&uri, &headers);
+    let headers = forwardable(&headers, own.as_slice()).map_err(misleading)?;
+    let payload = payload(body).await?;
+    let outgoing = Outgoing { destination, headers, payload, upgrade };
+    let answer = broker.proxy(&caller, contact.as_ref(), &secret, outgoing).await?;
+    Ok(answer.map(Body::new))
+}
+
+/// A small body that says its length is here as a whole: it can be sent again where a token has to be renewed.
+async fn payload(body: Body) -> Result<Payload, Error> {
+    if body.is_end_stream() {
+        return Ok(Payload::Whole(bytes::Bytes::new()));
+    }
+    match body.size_hint().exact() {
+        Some(length) if length <= SMALL => Ok(Payload::Whole(body::whole(body).await?)),
+        _ => Ok(Payload::Stream(body)),
+    }
+}
+
+/// What the path says.
+struct Asked {
+    contact: Option<ContactId>,
+    secret: SecretRef,
+    url: String,
+}
+
+impl Asked {
+    fn of(uri: &Uri) -> Result<Self, Error> {
+        let path = uri.path().strip_prefix(PROXY).unwrap_or_default();
+        let mut parts = path.splitn(3, '/');
+        let mut next = || parts.next().unwrap_or_default();
+        let (contact, secret, url) = (next(), next(), next());
+        if url.is_empty() {
+            return Err(Error::NotFound);
+        }
+        let text = |part| percent_decode_str(part).decode_utf8_lossy();
+        let contact = text(contact);
+        let contact = (contact != NOBODY).then(|| contact::parse(&contact));
+        let secret = secret::parse(&text(secret));
+        // As it came, so that nothing in it is read twice.
+        let mut url = with_slashes(url);
+        if let Some(query) = uri.query() {
+            url.push('?');
+            url.push_str(query);
+        }
+        Ok(Self { contact, secret, url })
+    }
+}
+
+/// Clients and proxies in front make one slash of two.
+fn with_slashes(url: &str) -> String {
+    for scheme in ["https:/", "http:/"] {
+        if let Some(rest) = url.strip_prefix(scheme)
+            && !rest.starts_with('/')
+        {
+            return format!("{scheme}/{rest}");
+        }
+    }
+    url.to_owned()
+}
+
+/// What the caller's connection becomes, if it asks for that (RFC 9110, section 7.8).
+fn upgrade(request: &mut Request) -> Option<Upgrade> {
+    let protocol = request.headers().get(header::UPGRADE)?.clone();
+    let connection = request.headers().get(header::CONNECTION)?.to_str().ok()?;
+    let is_asked = connection.split(',').any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
+    if !is_asked || !protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
+        return None;
+    }
+    Some(Upgrade { protocol, caller: hyper::upgrade::on(request) })
+}

@@ -1,0 +1,134 @@
+//! A service and a server of somebody else, to which it passes requests on with a credential.
+
+use axum::{body::Body as AppBody, http::Request};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, StatusCode};
+use keyfob_server::app::Peer;
+use serde_json::{Value, json};
+
+use crate::{
+    app::TestApp,
+    call::{Caller, PEER},
+    connection::{connect, path, verified_contact},
+    secret,
+    upstream::{Came, Speaks, Upstream, answer},
+};
+
+/// The credential that nobody must see.
+pub(crate) const TOKEN: &str = "kfb-canary+token/9f8e7d6c5b4a39281706==";
+
+/// A service, a server, and a contact that has connected a secret that may be sent there.
+pub(crate) struct Scene {
+    pub(crate) app: TestApp,
+    pub(crate) upstream: Upstream,
+    pub(crate) contact: String,
+    pub(crate) secret: String,
+}
+
+/// What came back of a request that was passed on.
+#[derive(Debug)]
+pub(crate) struct Back {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Back {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", self.text()))
+    }
+
+    /// That it is this error of Keyfob's own; its message.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16, code: &str) -> String {
+        let body = self.json();
+        assert_eq!((self.status.as_u16(), body["error"].as_str()), (status, Some(code)), "{body}");
+        assert_eq!(body["code"].as_str(), Some(&*code.to_ascii_uppercase()));
+        body["message"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Scene {
+    /// With a server that says what it got.
+    pub(crate) async fn new() -> Self {
+        let upstream = Upstream::start(Speaks::Clear, async |_| answer("hello")).await;
+        Self::at(upstream, json!({})).await
+    }
+
+    /// With this server; `config` says more than the host.
+    pub(crate) async fn at(upstream: Upstream, config: Value) -> Self {
+        let app = TestApp::new().await;
+        let backend = app.backend();
+        let contact = verified_contact(&backend).await;
+        let mut all = json!({"hosts": [format!("127.0.0.1:{}", upstream.port())]});
+        all.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        let body = json!({"kind": "personal", "type": "bearer", "name": "Model", "config": all});
+        let secret = secret::create(&backend, body).await;
+        connect(&backend, &contact, &secret, json!({"value": TOKEN})).await.ok();
+        Self { app, upstream, contact, secret }
+    }
+
+    /// A URL of the server.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.upstream.port())
+    }
+
+    /// Asks for a request in JSON.
+    pub(crate) async fn send(&self, caller: &Caller, body: Value) -> Back {
+        let to = path(&self.contact, &self.secret, "proxy");
+        let headers = [("content-type", "application/json")];
+        call(caller, "POST", &to, &headers, body.to_string()).await
+    }
+
+    /// Sends a request that is passed on as it is.
+    pub(crate) async fn pass(
+        &self,
+        caller: &Caller,
+        method: &str,
+        to: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<AppBody>,
+    ) -> Back {
+        let path = format!("/proxy/{}/{}/{}", self.contact, self.secret, self.url(to));
+        call(caller, method, &path, headers, body).await
+    }
+
+    /// What the server got last.
+    #[track_caller]
+    pub(crate) fn got(&self) -> Came {
+        self.upstream.requests().pop().unwrap()
+    }
+
+    /// Results and reasons of what was sent, or not.
+    pub(crate) async fn events(&self) -> Vec<(String, String)> {
+        let events = self.app.events().await.into_iter();
+        let events = events.filter(|event| event.action.ends_with(".proxy"));
+        events.map(|event| (event.result, event.reason.unwrap_or_default())).collect()
+    }
+}
+
+/// A call whose answer need not be Keyfob's own.
+pub(crate) async fn call(
+    caller: &Caller,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<AppBody>,
+) -> Back {
+    let mut request = Request::builder().method(method).uri(path);
+    let own = caller.headers.iter().map(|(name, value)| (&**name, &**value));
+    for (name, value) in own.chain(headers.iter().copied()) {
+        request = request.header(name, value);
+    }
+    let request = request.body(body.into()).unwrap();
+    let peer = Peer { ip: PEER.into(), delivery: None };
+    let (parts, body) = caller.app.handle(request, Some(peer)).await.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    Back { status: parts.status, headers: parts.headers, body }
+}
