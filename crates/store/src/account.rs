@@ -136,8 +136,9 @@ pub fn add_totp(tx: &mut WriteTx<'_>, id: &AccountId, limit: i64) -> Result<bool
     Ok(tx.execute(add, &[&id.as_str(), &limit])? == 1)
 }
 
-/// Counts one one-time-password entry less.
-pub fn remove_totp(tx: &mut WriteTx<'_>, id: &AccountId) -> Result<(), StoreError> {
-    let remove = sql!(account, "UPDATE account SET totp_count = totp_count - 1 WHERE id = $1");
-    tx.execute(remove, &[&id.as_str()]).map(drop)
+/// Counts so many one-time-password entries less.
+pub fn remove_totp(tx: &mut WriteTx<'_>, id: &AccountId, count: usize) -> Result<(), StoreError> {
+    let remove = sql!(account, "UPDATE account SET totp_count = totp_count - $2 WHERE id = $1");
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    tx.execute(remove, &[&id.as_str(), &count]).map(drop)
 }

@@ -1,8 +1,10 @@
 //! Table `key`: API keys.
 
+use std::sync::Arc;
+
 use keyfob_core::{
     id::{AccountId, KeyId},
-    policy::Role,
+    policy::{Limits, Role},
     time::Timestamp,
     token::KeyHash,
 };
@@ -23,6 +25,8 @@ pub struct Key {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// What it is limited to within that.
+    pub limits: Arc<Limits>,
     /// What is remembered of its secret.
     pub hash: KeyHash,
     /// When it was made.
@@ -44,11 +48,14 @@ impl Key {
 fn read(row: &Row<'_>) -> Result<Key, StoreError> {
     let id: String = row.get(1)?;
     let damaged = |column| row.damaged(column);
+    let limits = row.get::<Option<String>>(8)?;
+    let limits = limits.map(|limits| Limits::from_stored(&limits).ok_or_else(|| damaged("limits")));
     Ok(Key {
         account: AccountId::from_stored(&row.get::<String>(0)?),
         id: KeyId::from_stored(&id),
         name: row.get(2)?,
         role: Role::parse(&row.get::<String>(3)?).ok_or_else(|| damaged("role"))?,
+        limits: Arc::new(limits.transpose()?.unwrap_or_default()),
         hash: KeyHash::from_stored(&row.get::<Vec<u8>>(4)?)
             .ok_or_else(|| damaged("secret_hash"))?,
         created_at: row.time(5)?,
@@ -57,16 +64,15 @@ fn read(row: &Row<'_>) -> Result<Key, StoreError> {
     })
 }
 
+macro_rules! columns {
+    () => {
+        "account_id, id, name, role, secret_hash, created_at, expires_at, revoked_at, limits"
+    };
+}
+
 macro_rules! select {
     ($rest:literal) => {
-        sql!(
-            key,
-            concat!(
-                "SELECT account_id, id, name, role, secret_hash, created_at, expires_at, revoked_at
-             FROM key ",
-                $rest
-            )
-        )
+        sql!(key, concat!("SELECT ", columns!(), " FROM key ", $rest))
     };
 }
 
@@ -119,8 +125,8 @@ pub fn list_newest(
 pub fn insert(tx: &mut WriteTx<'_>, key: &Key) -> Result<(), StoreError> {
     let insert = sql!(
         key,
-        "INSERT INTO key (account_id, id, name, role, secret_hash, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        "INSERT INTO key (account_id, id, name, role, secret_hash, created_at, expires_at, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
     );
     let expires_at = key.expires_at.map(Timestamp::as_millis);
     tx.execute(
@@ -133,20 +139,46 @@ pub fn insert(tx: &mut WriteTx<'_>, key: &Key) -> Result<(), StoreError> {
             &key.hash.as_bytes(),
             &key.created_at.as_millis(),
             &expires_at,
+            &key.limits.to_stored(),
         ],
     )
     .map(drop)
 }
 
-/// Gives the key another name. `false` if there is no such key.
-pub fn rename(
+/// Begins a change: what the key is, which nobody else changes until the unit ends.
+pub fn touch(
     tx: &mut WriteTx<'_>,
     account: &AccountId,
     id: &KeyId,
-    name: &str,
-) -> Result<bool, StoreError> {
-    let rename = sql!(key, "UPDATE key SET name = $3 WHERE account_id = $1 AND id = $2");
-    Ok(tx.execute(rename, &[&account.as_str(), &id.as_str(), &name])? == 1)
+) -> Result<Option<Key>, StoreError> {
+    // A read would not do: of two units that read and then write, one would undo the other.
+    let touch = sql!(
+        key,
+        concat!(
+            "UPDATE key SET name = name WHERE account_id = $1 AND id = $2 RETURNING ",
+            columns!()
+        )
+    );
+    tx.change(touch, &[&account.as_str(), &id.as_str()], read)
+}
+
+/// Changes name, end and limits to what `key` holds, after [`touch`].
+pub fn update(tx: &mut WriteTx<'_>, key: &Key) -> Result<(), StoreError> {
+    let update = sql!(
+        key,
+        "UPDATE key SET name = $3, expires_at = $4, limits = $5 WHERE account_id = $1 AND id = $2"
+    );
+    tx.execute(
+        update,
+        &[
+            &key.account.as_str(),
+            &key.id.as_str(),
+            &key.name,
+            &key.expires_at.map(Timestamp::as_millis),
+            &key.limits.to_stored(),
+        ],
+    )
+    .map(drop)
 }
 
 /// Ends the key. `false` if there is no such key or it was revoked before.

@@ -44,6 +44,7 @@ pub mod revocation;
 pub mod sealed;
 pub mod secret;
 pub mod totp;
+pub mod usage;
 pub mod vault;
 
 use std::{

@@ -125,8 +125,8 @@ macro_rules! some_of {
     };
 }
 
-/// Removes up to `limit` rows of each table whose rows need nothing else done: keys, one-time-password entries,
-/// links at which nothing was asked of a provider, what is remembered of creates, what is kept alive, registered
+/// Removes up to `limit` rows of each table whose rows need nothing else done: keys and their uses, one-time-password
+/// entries, links at which nothing was asked of a provider, what is remembered of creates, what is kept alive, registered
 /// clients, and revocations that have ended; how many.
 pub fn remove_some(
     tx: &mut WriteTx<'_>,
@@ -134,6 +134,7 @@ pub fn remove_some(
     limit: u32,
 ) -> Result<u64, StoreError> {
     let all = [
+        some_of!(key_use, "key_use", "key_id", ""),
         some_of!(key, "key", "id", ""),
         some_of!(totp, "totp", "id", ""),
         some_of!(creation, "creation", "fingerprint", ""),

@@ -2,7 +2,8 @@
 
 use keyfob_core::{
     crypto::Sealed,
-    id::{AccountId, TotpId},
+    id::{AccountId, ContactId, TotpId},
+    policy::Entry,
     time::Timestamp,
     totp::{Algorithm, Invalid, Kind, Parameters, Step},
 };
@@ -17,6 +18,8 @@ use crate::{
 pub struct Totp {
     /// Its id.
     pub id: TotpId,
+    /// The contact it belongs to, if to one.
+    pub contact: Option<ContactId>,
     /// What people call it.
     pub label: String,
     /// The service it belongs to, if known.
@@ -31,6 +34,14 @@ pub struct Totp {
     pub updated_at: Timestamp,
 }
 
+impl Totp {
+    /// What of it matters to who may use it.
+    #[must_use]
+    pub fn entry(&self) -> Entry<'_> {
+        Entry { id: &self.id, label: &self.label, contact: self.contact.as_ref() }
+    }
+}
+
 /// What holds for an entry's codes when a caller does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -43,6 +54,10 @@ pub struct Policy {
 /// What a code is made of, still sealed.
 #[derive(Clone, Debug)]
 pub struct SealedTotp {
+    /// The contact it belongs to, if to one.
+    pub contact: Option<ContactId>,
+    /// What people call it.
+    pub label: String,
     /// How its codes are made.
     pub parameters: Parameters,
     /// What holds when a caller does not say.
@@ -75,6 +90,10 @@ fn read_shape(row: &Row<'_>, at: usize) -> Result<(Parameters, Policy), StoreErr
     Ok((parameters, Policy { unique: row.get(at + 4)?, min_validity }))
 }
 
+fn read_contact(row: &Row<'_>, at: usize) -> Result<Option<ContactId>, StoreError> {
+    Ok(row.get::<Option<String>>(at)?.map(|id| ContactId::from_stored(&id)))
+}
+
 fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
     let id: String = row.get(0)?;
     let (parameters, policy) = read_shape(row, 3)?;
@@ -85,6 +104,7 @@ fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
         policy,
         created_at: row.time(9)?,
         updated_at: row.time(10)?,
+        contact: read_contact(row, 11)?,
         id: TotpId::from_stored(&id),
     })
 }
@@ -92,7 +112,7 @@ fn read(row: &Row<'_>) -> Result<Totp, StoreError> {
 macro_rules! columns {
     () => {
         "id, label, issuer, kind, algorithm, digits, period, policy_unique, policy_min_validity,
-         created_at, updated_at"
+         created_at, updated_at, contact_id"
     };
 }
 
@@ -121,7 +141,7 @@ pub fn find_sealed(
     let find = sql!(
         totp,
         "SELECT id, kind, algorithm, digits, period, policy_unique, policy_min_validity, last_step,
-                last_told, secret
+                last_told, secret, label, contact_id
          FROM totp WHERE account_id = $1 AND id = $2"
     );
     tx.one(find, &[&account.as_str(), &id.as_str()], |row| {
@@ -132,6 +152,8 @@ pub fn find_sealed(
             last_step: Step::new(row.get(7)?),
             last_told: Step::new(row.get(8)?),
             secret: Sealed::from_stored(row.get(9)?),
+            label: row.get(10)?,
+            contact: read_contact(row, 11)?,
         })
     })
 }
@@ -159,8 +181,8 @@ pub fn insert(
         totp,
         "INSERT INTO totp (account_id, id, label, issuer, kind, algorithm, digits, period, secret,
                            policy_unique, policy_min_validity, last_step, last_told, created_at,
-                           updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, -1, -1, $12, $13)"
+                           updated_at, contact_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, -1, -1, $12, $13, $14)"
     );
     let Parts { kind, algorithm, digits, period } = parts(totp.parameters);
     tx.execute(
@@ -179,6 +201,7 @@ pub fn insert(
             &i64::from(totp.policy.min_validity),
             &totp.created_at.as_millis(),
             &totp.updated_at.as_millis(),
+            &totp.contact.as_ref().map(ContactId::as_str),
         ],
     )
     .map(drop)
@@ -218,11 +241,12 @@ pub fn touch(
     tx.change(touch, &[&account.as_str(), &id.as_str(), &now.as_millis()], read)
 }
 
-/// Changes label, issuer and policy to what `totp` holds, after [`touch`].
+/// Changes contact, label, issuer and policy to what `totp` holds, after [`touch`].
 pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<(), StoreError> {
     let update = sql!(
         totp,
-        "UPDATE totp SET label = $3, issuer = $4, policy_unique = $5, policy_min_validity = $6
+        "UPDATE totp SET label = $3, issuer = $4, policy_unique = $5, policy_min_validity = $6,
+                         contact_id = $7
          WHERE account_id = $1 AND id = $2"
     );
     tx.execute(
@@ -234,6 +258,7 @@ pub fn update(tx: &mut WriteTx<'_>, account: &AccountId, totp: &Totp) -> Result<
             &totp.issuer,
             &totp.policy.unique,
             &i64::from(totp.policy.min_validity),
+            &totp.contact.as_ref().map(ContactId::as_str),
         ],
     )
     .map(drop)
@@ -263,6 +288,19 @@ pub fn forget_steps_ahead(
 pub fn delete(tx: &mut WriteTx<'_>, account: &AccountId, id: &TotpId) -> Result<bool, StoreError> {
     let delete = sql!(totp, "DELETE FROM totp WHERE account_id = $1 AND id = $2");
     Ok(tx.execute(delete, &[&account.as_str(), &id.as_str()])? == 1)
+}
+
+/// Deletes all entries that belong to the contact; which. The caller holds the contact
+/// ([`crate::contact::hold`]): it gets no further ones.
+pub fn delete_of_contact(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+) -> Result<Vec<TotpId>, StoreError> {
+    let delete =
+        sql!(totp, "DELETE FROM totp WHERE account_id = $1 AND contact_id = $2 RETURNING id");
+    let params: [&dyn crate::conn::Bind; 2] = [&account.as_str(), &contact.as_str()];
+    tx.change_many(delete, &params, |row| Ok(TotpId::from_stored(&row.get::<String>(0)?)))
 }
 
 /// Notes that a step is told to somebody who does not need it for himself, so that nobody is given it

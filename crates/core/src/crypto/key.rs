@@ -209,7 +209,7 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
     use crate::{
-        policy::{Action, Grant, Object, Role, decide},
+        policy::{Action, Entry, Grant, Object, Role, decide},
         random::tests::Counting,
     };
 
@@ -226,7 +226,8 @@ mod tests {
     fn permit(n: u8, row: &str) -> Permit {
         let grant = Grant::new(account(n), Role::Owner);
         let id = crate::id::TotpId::parse(row).unwrap();
-        decide(&grant, Action::TotpCode, Object::Totp(&id)).unwrap()
+        let entry = Entry { id: &id, label: "", contact: None };
+        decide(&grant, Action::TotpCode, Object::Totp(entry)).unwrap()
     }
 
     fn sealed() -> (DataKey, Sealed) {

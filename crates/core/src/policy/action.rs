@@ -54,7 +54,8 @@ macro_rules! actions {
             }
 
             /// The narrowest role that may do it.
-            pub(super) const fn least_role(self) -> Role {
+            #[must_use]
+            pub const fn least_role(self) -> Role {
                 match self {
                     $(Self::$name => Role::$role,)*
                 }
@@ -78,10 +79,12 @@ actions! {
     KeyList = "key.list", Owner;
     /// Read a key's description.
     KeyFetch = "key.fetch", Owner;
-    /// Rename a key.
+    /// Rename a key, or change its end or its limits.
     KeyUpdate = "key.update", Owner;
     /// End a key.
     KeyRevoke = "key.revoke", Owner;
+    /// Use a key more often than it may: never asked for, and told once a minute or once a day.
+    KeyUse = "key.use", Owner;
     /// Store a contact, or find it again (`ensure`).
     ContactCreate = "contact.create", Backend;
     /// List contacts.
@@ -114,6 +117,8 @@ actions! {
     SecretRefresh = "secret.refresh", Backend;
     /// Have the token of a shared secret itself.
     SecretMint = "secret.mint", Backend;
+    /// Have a request sent with the value of a shared secret.
+    SecretProxy = "secret.proxy", Agent;
     /// Take the value of a shared secret away.
     SecretRevoke = "secret.revoke", Backend;
     /// List what a contact has connected, or could.
@@ -128,6 +133,8 @@ actions! {
     ConnectionRefresh = "connection.refresh", Backend;
     /// Have the token of a contact's connection itself.
     ConnectionMint = "connection.mint", Backend;
+    /// Have a request sent with what a contact has connected.
+    ConnectionProxy = "connection.proxy", Agent;
     /// Take a contact's value of a secret away.
     ConnectionRevoke = "connection.revoke", Backend;
     /// See how revocations at providers go.
@@ -144,4 +151,6 @@ actions! {
     TotpDelete = "totp.delete", Backend;
     /// Have a one-time code.
     TotpCode = "totp.code", Agent;
+    /// Read the audit trail.
+    EventList = "event.list", Backend;
 }

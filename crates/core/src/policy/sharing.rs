@@ -1,7 +1,7 @@
 //! Who may use a secret: its account, and those that its visibility lets in
 //! (contract/contacts-and-secrets, section 3.2).
 
-use super::{Action, Denial, Grant, Permit};
+use super::{Action, Denial, Grant, Permit, may};
 use crate::{
     id::{AccountId, SecretId},
     secret::{Kind, Visibility},
@@ -54,15 +54,27 @@ impl Definition<'_> {
 
 /// Decides whether `grant` allows `action`, a use, on a secret of any account.
 pub fn decide_use(grant: &Grant, action: Action, secret: Definition<'_>) -> Result<Permit, Denial> {
-    if grant.role() < action.least_role() {
-        return Err(Denial::Never);
+    may(grant, action)?;
+    if !grant.reaches_secret(secret.id, secret.kind) {
+        return Err(Denial::Hidden);
     }
     secret.permit()
 }
 
+impl Grant {
+    /// Whether its limits leave it the secret. The value of a shared one is no contact's: a grant for some contacts
+    /// does not reach it.
+    #[must_use]
+    pub fn reaches_secret(&self, id: &SecretId, kind: Kind) -> bool {
+        let limits = self.limits();
+        limits.has_secret(id) && (kind == Kind::Personal || limits.contacts.is_none())
+    }
+}
+
 impl Permit {
     /// The permit for what a reference stands for: whoever may use the reference may use its target, if
-    /// the reference's account may. `target.relation` is how *that* account is related to the target's.
+    /// the reference's account may. `target.relation` is how *that* account is related to the target's. A grant that
+    /// is limited to a reference needs no target among its limits: whoever limited it so meant what it stands for.
     pub fn follow(&self, target: Definition<'_>) -> Result<Self, Denial> {
         target.permit()
     }

@@ -1,6 +1,12 @@
 //! Table `key`.
 
-use keyfob_core::{id::KeyId, policy::Role, token::KeyHash};
+use std::sync::Arc;
+
+use keyfob_core::{
+    id::KeyId,
+    policy::{Limits, Role},
+    token::KeyHash,
+};
 use keyfob_store::{
     StoreError, WriteTx,
     key::{self, Key},
@@ -32,6 +38,7 @@ on_both!(a_key_reads_back_as_it_was_stored, async |bench| {
         let stored = Key {
             name: "Schlüssel".into(),
             role,
+            limits: Arc::new(Limits { rate: (role == Role::Agent).then_some(7), ..Limits::NONE }),
             hash: KeyHash::from_stored(&[0x80; 32]).unwrap(),
             expires_at: (role == Role::Agent).then(|| at(99)),
             ..sample::key(1, number)
@@ -44,6 +51,7 @@ on_both!(a_key_reads_back_as_it_was_stored, async |bench| {
         assert_eq!(found.id, stored.id);
         assert_eq!(found.name, stored.name);
         assert_eq!(found.role, stored.role);
+        assert_eq!(found.limits, stored.limits);
         assert_eq!(found.hash.as_bytes(), stored.hash.as_bytes());
         assert_eq!(found.created_at, stored.created_at);
         assert_eq!(found.expires_at, stored.expires_at);
@@ -93,16 +101,53 @@ on_both!(keys_are_listed_newest_first_page_by_page, async |bench| {
     assert_eq!(page(2, None).await, []);
 });
 
-on_both!(a_key_is_renamed_in_its_account_only, async |bench| {
+/// Changes a key; whether there is one.
+async fn change(bench: &Bench, account: u32, number: u32, change: fn(&mut Key)) -> bool {
+    let change = bench.change(move |tx| {
+        let Some(mut key) = key::touch(tx, &account_id(account), &key_id(number))? else {
+            return Ok(false);
+        };
+        change(&mut key);
+        key::update(tx, &key)?;
+        Ok(true)
+    });
+    change.await.unwrap()
+}
+
+on_both!(name_end_and_limits_of_a_key_are_changed_in_its_account_only, async |bench| {
     some_keys(bench).await;
-    let rename = |account, number| {
-        bench.change(move |tx| key::rename(tx, &account_id(account), &key_id(number), "New name"))
+    let new = |key: &mut Key| {
+        key.name = "New name".into();
+        key.expires_at = Some(at(5));
+        key.limits = Arc::new(Limits { quota: Some(9), ..Limits::NONE });
+        // What does not change.
+        (key.role, key.created_at, key.revoked_at) = (Role::Owner, at(0), Some(at(0)));
     };
-    assert!(rename(1, 2).await.unwrap());
-    assert!(!rename(2, 3).await.unwrap());
-    assert!(!rename(1, 9).await.unwrap());
-    assert_eq!(find(bench, 1, 2).await.unwrap().name, "New name");
+    assert!(change(bench, 1, 2, new).await);
+    assert!(!change(bench, 2, 3, new).await);
+    assert!(!change(bench, 1, 9, new).await);
+    let changed = find(bench, 1, 2).await.unwrap();
+    assert_eq!((changed.name.as_str(), changed.expires_at), ("New name", Some(at(5))));
+    assert_eq!(changed.limits.quota, Some(9));
+    assert_eq!((changed.role, changed.created_at), (Role::Backend, at(2)));
+    assert_eq!(changed.revoked_at, None);
     assert_eq!(find(bench, 1, 3).await.unwrap().name, "Key 3");
+    assert!(change(bench, 1, 2, |key| key.limits = Arc::default()).await);
+    assert_eq!(*find(bench, 1, 2).await.unwrap().limits, Limits::NONE);
+});
+
+on_both!(of_two_changes_of_a_key_at_once_neither_undoes_the_other, async |bench| {
+    some_keys(bench).await;
+    for _ in 0..20 {
+        assert!(
+            change(bench, 1, 1, |key| (key.expires_at, key.name) = (None, String::new())).await
+        );
+        let rename = change(bench, 1, 1, |key| key.name = "New".into());
+        let end = change(bench, 1, 1, |key| key.expires_at = Some(at(5)));
+        assert_eq!(tokio::join!(rename, end), (true, true));
+        let after = find(bench, 1, 1).await.unwrap();
+        assert_eq!((after.name.as_str(), after.expires_at), ("New", Some(at(5))));
+    }
 });
 
 on_both!(a_key_is_revoked_once_and_still_listed, async |bench| {
@@ -122,12 +167,15 @@ on_both!(a_key_is_revoked_once_and_still_listed, async |bench| {
 
 on_both!(a_damaged_key_is_an_error_that_names_the_column, async |bench| {
     some_keys(bench).await;
-    bench.database.execute("UPDATE key SET role = 'emperor'");
-    let found = bench.store.read(|tx| key::find_any(tx, &key_id(1))).await;
-    let Err(StoreError::Corrupt { table, column, row }) = found else {
-        panic!("a damaged key was read");
-    };
-    assert_eq!((table, &*column, &*row), ("key", "role", key_id(1).as_str()));
+    for (damage, expected) in [("limits = '{'", "limits"), ("role = 'emperor'", "role")] {
+        bench.database.execute(&format!("UPDATE key SET {damage}"));
+        let found = bench.store.read(|tx| key::find_any(tx, &key_id(1))).await;
+        let Err(StoreError::Corrupt { table, column, row }) = found else {
+            panic!("a damaged key was read");
+        };
+        assert_eq!((table, &*column, &*row), ("key", expected, key_id(1).as_str()));
+        bench.database.execute("UPDATE key SET limits = NULL");
+    }
     // The connection is fine after that.
     let find = bench.look(|tx| key::find_any(tx, &key_id(9)));
     assert!(find.await.is_none());

@@ -47,6 +47,7 @@ mod revocation_worker;
 mod sealed;
 mod secret;
 mod totp;
+mod usage;
 mod vault;
 
 mod batch;

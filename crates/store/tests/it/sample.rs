@@ -62,6 +62,7 @@ pub(crate) fn key(account: u32, number: u32) -> Key {
         id: key_id(number),
         name: format!("Key {number}"),
         role: Role::Backend,
+        limits: Arc::default(),
         hash: KeyHash::from_stored(&[7; 32]).unwrap(),
         created_at: at(i64::from(number)),
         expires_at: None,
@@ -76,6 +77,7 @@ pub(crate) fn totp_id(number: u32) -> TotpId {
 pub(crate) fn totp(number: u32) -> Totp {
     Totp {
         id: totp_id(number),
+        contact: None,
         label: format!("entry {number}"),
         issuer: Some("Bäckerei".into()),
         parameters: Parameters::new(Kind::Totp, Algorithm::Sha256, 8, 60).unwrap(),

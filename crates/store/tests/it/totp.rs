@@ -11,7 +11,7 @@ use keyfob_store::{
 
 use crate::{
     bench::Bench,
-    sample::{self, account_id, at, sealed, store_account, totp_id},
+    sample::{self, account_id, at, contact_id, sealed, store_account, totp_id},
 };
 
 /// Accounts 1 and 2, and entries 1 to 4 of account 1.
@@ -63,6 +63,7 @@ on_both!(an_entry_reads_back_as_it_was_stored, async |bench| {
     for (number, parameters) in (1..).zip(shapes) {
         let policy = Policy { unique: number == 2, min_validity: parameters.period() };
         let stored = Totp {
+            contact: (number == 3).then(|| contact_id(7)),
             issuer: (number == 1).then(|| "Bäckerei".into()),
             parameters,
             policy,
@@ -72,11 +73,12 @@ on_both!(an_entry_reads_back_as_it_was_stored, async |bench| {
         let totp = stored.clone();
         let insert = bench.change(move |tx| totp::insert(tx, &account_id(1), &totp, &sealed(9)));
         insert.await.unwrap();
-        assert_eq!(find(bench, 1, number).await, Some(stored));
+        assert_eq!(find(bench, 1, number).await, Some(stored.clone()));
         let find = bench.look(move |tx| totp::find_sealed(tx, &account_id(1), &totp_id(number)));
         let found = find.await.unwrap();
         assert_eq!(found.parameters, parameters);
         assert_eq!(found.policy, policy);
+        assert_eq!((&found.label, &found.contact), (&stored.label, &stored.contact));
         assert_eq!(found.secret, sealed(9));
         assert_eq!(found.last_step.get(), -1);
     }
@@ -140,6 +142,7 @@ on_both!(an_update_changes_label_issuer_and_policy_only, async |bench| {
     let policy = Policy { unique: true, min_validity: 7 };
     let change = move |totp: &mut Totp| {
         totp.label = "renamed".into();
+        totp.contact = Some(contact_id(7));
         totp.issuer = None;
         totp.parameters = Parameters::steam();
         totp.policy = policy;
@@ -149,7 +152,8 @@ on_both!(an_update_changes_label_issuer_and_policy_only, async |bench| {
     assert!(!change_entry(bench, 2, 1, 2_000, change).await);
     assert!(!change_entry(bench, 1, 9, 2_000, change).await);
     let label = "renamed".into();
-    let after = Totp { label, issuer: None, policy, updated_at: at(2_000), ..before };
+    let contact = Some(contact_id(7));
+    let after = Totp { contact, label, issuer: None, policy, updated_at: at(2_000), ..before };
     assert_eq!(find(bench, 1, 1).await, Some(after));
     assert_eq!(find(bench, 1, 2).await, Some(sample::totp(2)));
 });
@@ -167,6 +171,25 @@ on_both!(of_two_changes_at_once_neither_undoes_the_other, async |bench| {
         let after = find(bench, 1, 1).await.unwrap();
         assert_eq!((after.label, after.policy.unique), (expected, unique));
     }
+});
+
+on_both!(the_entries_of_a_contact_are_deleted_and_no_others, async |bench| {
+    some_entries(bench).await;
+    for number in [1, 3] {
+        let give = |totp: &mut Totp| totp.contact = Some(contact_id(7));
+        assert!(change_entry(bench, 1, number, 1, give).await);
+    }
+    let delete = |account, contact| {
+        bench.change(move |tx| {
+            totp::delete_of_contact(tx, &account_id(account), &contact_id(contact))
+        })
+    };
+    assert_eq!(delete(2, 7).await.unwrap(), []);
+    assert_eq!(delete(1, 8).await.unwrap(), []);
+    let mut deleted = delete(1, 7).await.unwrap();
+    deleted.sort();
+    assert_eq!(deleted, [totp_id(1), totp_id(3)]);
+    assert!(find(bench, 1, 1).await.is_none() && find(bench, 1, 2).await.is_some());
 });
 
 on_both!(steps_far_ahead_are_forgotten_and_others_are_not, async |bench| {

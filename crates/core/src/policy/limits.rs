@@ -1,0 +1,397 @@
+//! What a key is limited to (contract/keyfob, "Keys and what they may do").
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Action;
+use crate::{
+    id::{ContactId, SecretId, TotpId},
+    proxy::{HostPattern, Method},
+};
+
+/// What a key is limited to, within its role. Each limit only takes something away; `None` takes nothing.
+///
+/// `secrets` and `totp` together name the credentials that a key reaches: with one of them alone the other kind
+/// is closed, so that a key for one secret reads no codes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Only these contacts, what they have connected, and their one-time-password entries. What belongs to no
+    /// contact is closed: the values of shared secrets, and the entries of nobody.
+    pub contacts: Option<Vec<ContactId>>,
+    /// Only these secrets and what contacts have connected them with.
+    pub secrets: Option<Vec<SecretId>>,
+    /// Only these one-time-password entries.
+    pub totp: Option<Vec<TotpName>>,
+    /// Only these actions. An agent may mint if they name an action that does.
+    pub actions: Option<Vec<Action>>,
+    /// Requests only to these hosts.
+    pub hosts: Option<Vec<HostPattern>>,
+    /// Requests only with these methods.
+    pub methods: Option<Vec<Method>>,
+    /// Uses in any minute, at the most.
+    pub rate: Option<u32>,
+    /// Uses on a day of UTC, at the most.
+    pub quota: Option<u32>,
+}
+
+/// How a limit names a one-time-password entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TotpName {
+    /// The entry with this id.
+    Id(TotpId),
+    /// Every entry that is called so, to the letter.
+    Label(String),
+}
+
+impl TotpName {
+    /// The name in a text: an id if it can be one.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        TotpId::parse(text).map_or_else(|_| Self::Label(text.to_owned()), Self::Id)
+    }
+
+    fn is_of(&self, entry: &Entry<'_>) -> bool {
+        match self {
+            Self::Id(id) => id == entry.id,
+            Self::Label(label) => label == entry.label,
+        }
+    }
+}
+
+impl fmt::Display for TotpName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id(id) => id.as_str(),
+            Self::Label(label) => label,
+        })
+    }
+}
+
+/// A one-time-password entry, as far as it matters who may use it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its id.
+    pub id: &'a TotpId,
+    /// What people call it.
+    pub label: &'a str,
+    /// The contact that it belongs to, if to one.
+    pub contact: Option<&'a ContactId>,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Self {
+        contacts: None,
+        secrets: None,
+        totp: None,
+        actions: None,
+        hosts: None,
+        methods: None,
+        rate: None,
+        quota: None,
+    };
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
+
+    /// Whether uses are counted.
+    #[must_use]
+    pub const fn is_counted(&self) -> bool {
+        self.rate.is_some() || self.quota.is_some()
+    }
+
+    /// Whether all that `other` allows is allowed by these limits too.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        let at_most = |own: Option<u32>, other: Option<u32>| {
+            own.is_none_or(|own| other.is_some_and(|other| other <= own))
+        };
+        self.reach(other) && at_most(self.rate, other.rate) && at_most(self.quota, other.quota)
+    }
+
+    /// Whether all that `other` reaches, however often, is reached by these limits too.
+    #[must_use]
+    pub fn reach(&self, other: &Self) -> bool {
+        let is_in =
+            |hosts: &[HostPattern], host: &HostPattern| hosts.iter().any(|own| own.covers(host));
+        within(self.contacts.as_deref(), other.contacts.as_deref(), |own, it| own.contains(it))
+            && within(self.secrets(), other.secrets(), |own, it| own.contains(it))
+            && within(self.totp(), other.totp(), |own, it| own.contains(it))
+            && within(self.actions.as_deref(), other.actions.as_deref(), |own, it| own.contains(it))
+            && within(self.hosts.as_deref(), other.hosts.as_deref(), is_in)
+            && within(self.methods.as_deref(), other.methods.as_deref(), |own, it| own.contains(it))
+    }
+
+    /// The secrets that it reaches; `None` is all.
+    #[must_use]
+    pub fn secrets(&self) -> Option<&[SecretId]> {
+        self.secrets.as_deref().or_else(|| self.totp.as_ref().map(|_| &[][..]))
+    }
+
+    /// The names of the one-time-password entries that it reaches; `None` is all.
+    #[must_use]
+    pub fn totp(&self) -> Option<&[TotpName]> {
+        self.totp.as_deref().or_else(|| self.secrets.as_ref().map(|_| &[][..]))
+    }
+
+    /// Whether it reaches the contact.
+    #[must_use]
+    pub fn has_contact(&self, contact: &ContactId) -> bool {
+        self.contacts.as_ref().is_none_or(|contacts| contacts.contains(contact))
+    }
+
+    pub(super) fn has_secret(&self, secret: &SecretId) -> bool {
+        self.secrets().is_none_or(|secrets| secrets.contains(secret))
+    }
+
+    pub(super) fn has_entry(&self, entry: &Entry<'_>) -> bool {
+        let is_named = |names: &[TotpName]| names.iter().any(|name| name.is_of(entry));
+        let is_of = |contacts: &Vec<ContactId>| {
+            entry.contact.is_some_and(|contact| contacts.contains(contact))
+        };
+        self.totp().is_none_or(is_named) && self.contacts.as_ref().is_none_or(is_of)
+    }
+
+    /// Whether `action` is out of the question, whatever it is done to: it makes what no limit can name, or does
+    /// something to what is beyond the limits along with what is within.
+    pub(super) fn rule_out(&self, action: Action) -> bool {
+        use Action as A;
+        let has_contacts = self.contacts.is_some();
+        let has_credentials = self.secrets.is_some() || self.totp.is_some();
+        // A token that was handed out, or a config that sends it along, goes wherever its holder wants.
+        let has_destinations = self.hosts.is_some() || self.methods.is_some();
+        match action {
+            A::AccountCreate
+            | A::AccountUpdate
+            | A::AccountDelete
+            | A::ContactExport
+            | A::EventList => has_contacts || has_credentials,
+            A::ContactCreate => has_contacts,
+            // Everything that the contact has goes with it.
+            A::ContactDelete | A::TotpCreate => has_credentials,
+            // What is defined holds for every contact.
+            A::SecretCreate => has_contacts || has_credentials,
+            A::SecretUpdate => has_contacts || has_destinations,
+            A::SecretDelete => has_contacts,
+            A::ConnectionMint | A::SecretMint => has_destinations,
+            _ => false,
+        }
+    }
+}
+
+/// Whether `other` names nothing that `own` does not. `None` is everything.
+fn within<T>(own: Option<&[T]>, other: Option<&[T]>, has: impl Fn(&[T], &T) -> bool) -> bool {
+    own.is_none_or(|own| other.is_some_and(|other| other.iter().all(|it| has(own, it))))
+}
+
+/// Limits as they are stored. A limit that this version does not know is not passed over: what a newer one
+/// forbids stays forbidden.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contacts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totp: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    methods: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<u32>,
+}
+
+impl Limits {
+    /// The limits as they are stored: a JSON object; `None` if there are none.
+    #[must_use]
+    pub fn to_stored(&self) -> Option<String> {
+        if self.is_empty() {
+            return None;
+        }
+        let stored = Stored {
+            contacts: self.contacts.as_deref().map(texts),
+            secrets: self.secrets.as_deref().map(texts),
+            totp: self.totp.as_deref().map(texts),
+            actions: self
+                .actions
+                .as_ref()
+                .map(|all| all.iter().map(|it| it.as_str().into()).collect()),
+            hosts: self.hosts.as_deref().map(texts),
+            methods: self
+                .methods
+                .as_ref()
+                .map(|all| all.iter().map(|it| it.as_str().into()).collect()),
+            rate: self.rate,
+            quota: self.quota,
+        };
+        serde_json::to_string(&stored).ok()
+    }
+
+    /// The limits in what is stored; `None` if those are none.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let stored: Stored = serde_json::from_str(text).ok()?;
+        stored.limits().ok()
+    }
+}
+
+/// A name that is stored and that nothing is called.
+struct Unreadable;
+
+impl Stored {
+    fn limits(self) -> Result<Limits, Unreadable> {
+        Ok(Limits {
+            contacts: read(self.contacts, |text| ContactId::parse(text).ok())?,
+            secrets: read(self.secrets, |text| SecretId::parse(text).ok())?,
+            totp: read(self.totp, |text| Some(TotpName::parse(text)))?,
+            actions: read(self.actions, Action::parse)?,
+            hosts: read(self.hosts, |text| text.parse().ok())?,
+            methods: read(self.methods, Method::parse)?,
+            rate: self.rate,
+            quota: self.quota,
+        })
+    }
+}
+
+fn texts(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
+fn read<T>(
+    texts: Option<Vec<String>>,
+    one: impl Fn(&str) -> Option<T>,
+) -> Result<Option<Vec<T>>, Unreadable> {
+    let all = |texts: Vec<String>| texts.iter().map(|text| one(text).ok_or(Unreadable)).collect();
+    texts.map(all).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contacts<const N: usize>(numbers: [u8; N]) -> Option<Vec<ContactId>> {
+        Some(numbers.map(|n| ContactId::from_bits([n; 16])).into())
+    }
+
+    fn secrets<const N: usize>(numbers: [u8; N]) -> Option<Vec<SecretId>> {
+        Some(numbers.map(|n| SecretId::from_bits([n; 16])).into())
+    }
+
+    fn hosts(texts: &[&str]) -> Option<Vec<HostPattern>> {
+        Some(texts.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    fn totp(texts: &[&str]) -> Option<Vec<TotpName>> {
+        Some(texts.iter().map(|text| TotpName::parse(text)).collect())
+    }
+
+    fn all() -> Limits {
+        Limits {
+            contacts: contacts([1, 2]),
+            secrets: secrets([3]),
+            totp: totp(&["GitHub - \"ops\"", "0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"]),
+            actions: Some(vec![Action::TotpCode, Action::ConnectionMint]),
+            hosts: hosts(&["api.example.com", "*.example.com:8443"]),
+            methods: Some(vec![Method::Get, Method::Post]),
+            rate: Some(60),
+            quota: Some(1_000),
+        }
+    }
+
+    #[test]
+    fn limits_read_back_as_they_were_stored() {
+        let names = totp(&["0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"]).unwrap();
+        assert!(matches!(&names[..], [TotpName::Id(_)]));
+        for limits in [all(), Limits { rate: Some(1), ..Limits::NONE }] {
+            let stored = limits.to_stored().unwrap();
+            assert_eq!(Limits::from_stored(&stored), Some(limits));
+        }
+        assert_eq!(Limits::NONE.to_stored(), None);
+    }
+
+    #[test]
+    fn what_is_stored_wrongly_is_no_limit() {
+        for text in [
+            "",
+            "null",
+            "[]",
+            r#"{"contacts":"con_1"}"#,
+            r#"{"contacts":["con_1"]}"#,
+            r#"{"secrets":["x"]}"#,
+            r#"{"actions":["fly"]}"#,
+            r#"{"actions":["totp"]}"#,
+            r#"{"hosts":["*"]}"#,
+            r#"{"methods":["get"]}"#,
+            r#"{"rate":-1}"#,
+            r#"{"moon":["full"]}"#,
+        ] {
+            assert_eq!(Limits::from_stored(text), None, "{text}");
+        }
+    }
+
+    /// Each change of one limit, and whether the changed limits are narrower.
+    #[test]
+    fn limits_cover_the_same_and_narrower_ones_and_no_others() {
+        type Change = fn(&mut Limits);
+        let changes: &[(Change, bool)] = &[
+            (|_| {}, true),
+            (|it| it.contacts = contacts([2]), true),
+            (|it| it.contacts = contacts([2, 3]), false),
+            (|it| it.contacts = None, false),
+            (|it| it.secrets = secrets([4]), false),
+            (|it| it.secrets = None, true),
+            (|it| it.totp = totp(&["GitHub - \"ops\""]), true),
+            (|it| it.totp = totp(&["github - \"ops\""]), false),
+            (|it| it.totp = None, true),
+            (|it| (it.secrets, it.totp) = (None, None), false),
+            (|it| it.actions = Some(vec![Action::TotpCode]), true),
+            (|it| it.actions = Some(vec![Action::TotpCode, Action::TotpList]), false),
+            (|it| it.actions = None, false),
+            (|it| it.hosts = hosts(&["a.b.example.com:8443"]), true),
+            (|it| it.hosts = hosts(&["example.com:8443"]), false),
+            (|it| it.hosts = hosts(&["b.example.com"]), false),
+            (|it| it.hosts = None, false),
+            (|it| it.methods = Some(vec![Method::Post]), true),
+            (|it| it.methods = Some(vec![Method::Delete]), false),
+            (|it| it.methods = None, false),
+            (|it| it.rate = Some(59), true),
+            (|it| it.rate = Some(61), false),
+            (|it| it.rate = None, false),
+            (|it| it.quota = Some(999), true),
+            (|it| it.quota = Some(1_001), false),
+            (|it| it.quota = None, false),
+        ];
+        for (number, (change, is_narrower)) in changes.iter().enumerate() {
+            let mut changed = all();
+            change(&mut changed);
+            assert_eq!(all().cover(&changed), *is_narrower, "{number}");
+            assert!(Limits::NONE.cover(&changed));
+        }
+        assert!(!all().cover(&Limits::NONE));
+        assert!(Limits::NONE.cover(&Limits::NONE));
+    }
+
+    #[test]
+    fn a_key_for_secrets_covers_none_that_also_reads_codes() {
+        let only_secrets = Limits { secrets: secrets([3]), ..Limits::NONE };
+        let both = Limits { totp: totp(&["x"]), ..only_secrets.clone() };
+        assert!(!only_secrets.cover(&both));
+        assert!(both.cover(&only_secrets));
+    }
+
+    #[test]
+    fn how_often_is_no_matter_of_what_is_reached() {
+        let slow = Limits { rate: Some(1), quota: Some(1), ..Limits::NONE };
+        assert!(slow.reach(&Limits::NONE) && !slow.cover(&Limits::NONE));
+    }
+}

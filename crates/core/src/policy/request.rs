@@ -1,0 +1,83 @@
+//! Whether a request may go where it is to go: as the caller's key and the secret itself say.
+
+use super::{Denial, Grant};
+use crate::proxy::{Destination, Outside, Rules};
+
+/// Why a request is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestDenial {
+    /// The caller's key does not reach there: for it, there is no such place.
+    #[error(transparent)]
+    Limited(#[from] Denial),
+    /// The secret itself is not for that destination.
+    #[error(transparent)]
+    Outside(#[from] Outside),
+}
+
+/// Decides whether a credential whose secret has these rules may be sent to `to` for `grant`: both have to allow
+/// the host and the method, and the secret the path.
+pub fn decide_request(grant: &Grant, rules: &Rules, to: &Destination) -> Result<(), RequestDenial> {
+    let limits = grant.limits();
+    let is_host = limits.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|it| it.matches(to)));
+    let is_method = limits.methods.as_ref().is_none_or(|methods| methods.contains(&to.method()));
+    if !is_host || !is_method {
+        return Err(Denial::Hidden.into());
+    }
+    Ok(rules.allow(to)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        id::AccountId,
+        policy::{Limits, Role},
+        proxy::Method,
+    };
+
+    /// What becomes of a request, for each limit of a key and each rule of a secret.
+    #[test]
+    fn key_and_secret_both_have_to_allow_where_a_request_goes() {
+        let hosts = |hosts: &[&str]| hosts.iter().map(|it| it.parse().unwrap()).collect::<Vec<_>>();
+        let open = Rules { hosts: hosts(&["*.example.com"]), methods: None, paths: None };
+        let narrow = Rules {
+            methods: Some(vec![Method::Get]),
+            paths: Some(vec!["/v1/".parse().unwrap()]),
+            ..open.clone()
+        };
+        let to_host = |host: &str| Limits { hosts: Some(hosts(&[host])), ..Limits::NONE };
+        let reading = Limits { methods: Some(vec![Method::Get]), ..Limits::NONE };
+        let (api, other) = ("https://api.example.com/v1/x", "https://other.test/v1/x");
+        for (limits, rules, url, method, expected) in [
+            (Limits::NONE, &open, api, Method::Post, "sent"),
+            (Limits::NONE, &Rules::default(), api, Method::Get, "outside"),
+            (Limits::NONE, &open, other, Method::Get, "outside"),
+            (Limits::NONE, &narrow, api, Method::Post, "outside"),
+            (Limits::NONE, &narrow, "https://api.example.com/v2", Method::Get, "outside"),
+            (to_host("api.example.com"), &open, api, Method::Post, "sent"),
+            (to_host("*.example.com"), &open, api, Method::Post, "sent"),
+            (to_host("example.com"), &open, api, Method::Post, "hidden"),
+            (to_host("api.example.com:8443"), &open, api, Method::Post, "hidden"),
+            // A key reaches no further than the secret.
+            (to_host("other.test"), &open, other, Method::Get, "outside"),
+            // What a key does not reach is not there, whatever the secret says.
+            (to_host("other.test"), &Rules::default(), api, Method::Get, "hidden"),
+            (reading.clone(), &open, api, Method::Get, "sent"),
+            (reading.clone(), &open, api, Method::Head, "hidden"),
+            (reading, &open, api, Method::Post, "hidden"),
+        ] {
+            let grant = Grant::new(AccountId::from_bits([1; 16]), Role::Agent);
+            let grant = grant.limited(Arc::new(limits.clone()));
+            let to = Destination::parse(url, method).unwrap();
+            let decided = match decide_request(&grant, rules, &to) {
+                Ok(()) => "sent",
+                Err(RequestDenial::Limited(Denial::Hidden)) => "hidden",
+                Err(RequestDenial::Outside(_)) => "outside",
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(decided, expected, "{limits:?} {rules:?} {url} {method:?}");
+        }
+    }
+}
