@@ -3,7 +3,7 @@
 use axum::{body::Body as AppBody, http::Request};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, StatusCode, ext::ReasonPhrase};
 use keyfob_server::app::Peer;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::{
     app::TestApp,
     call::{Caller, PEER},
     connection::{connect, path, verified_contact},
+    listening::within_patience,
     secret,
     upstream::{Came, Speaks, Upstream, answer},
 };
@@ -32,6 +33,8 @@ pub(crate) struct Back {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the status line says beside the status.
+    pub(crate) reason: Option<ReasonPhrase>,
 }
 
 impl Back {
@@ -105,6 +108,16 @@ impl Scene {
         self.upstream.requests().pop().unwrap()
     }
 
+    /// Ends when there is an event with this result.
+    pub(crate) async fn until_event(&self, result: &str) {
+        within_patience(async {
+            while !self.events().await.iter().any(|(told, _)| told == result) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Results and reasons of what was sent, or not.
     pub(crate) async fn events(&self) -> Vec<(String, String)> {
         let events = self.app.events().await.into_iter();
@@ -130,5 +143,6 @@ pub(crate) async fn call(
     let peer = Peer { ip: PEER.into(), delivery: None };
     let (parts, body) = caller.app.handle(request, Some(peer)).await.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    Back { status: parts.status, headers: parts.headers, body }
+    let reason = parts.extensions.get().cloned();
+    Back { status: parts.status, headers: parts.headers, body, reason }
 }
