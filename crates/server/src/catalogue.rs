@@ -16,18 +16,21 @@ macro_rules! files {
 }
 
 files! {
-    "airtable" "airtable-token" "anthropic" "asana" "auth0" "bitbucket" "box" "calendly"
-    "clickup" "cloudflare" "cohere" "confluence" "datadog" "deepl" "digitalocean" "discord"
-    "discord-bot" "docusign" "dropbox" "elevenlabs" "eventbrite" "facebook" "figma" "fitbit"
-    "freshdesk" "github" "github-app-user" "github-token" "gitlab" "gitlab-self-managed" "gmail"
-    "google-calendar" "google-contacts" "google-docs" "google-drive" "google-sheets" "groq"
-    "harvest" "heroku" "hubspot" "huggingface" "intercom" "jira" "jira-token" "linear"
-    "linkedin" "mailchimp" "mailgun" "microsoft-graph" "microsoft-onedrive" "microsoft-outlook"
-    "miro" "mistral" "monday" "notion" "okta" "openai" "pagerduty" "patreon" "paypal"
-    "perplexity" "pinterest" "pipedrive" "postmark" "quickbooks" "reddit" "resend" "salesforce"
-    "sendgrid" "sentry" "shopify" "slack" "slack-user" "snowflake" "spotify" "square" "strava"
-    "stripe" "stripe-connect" "todoist" "twilio" "twitch" "typeform" "vimeo" "webex" "wordpress"
-    "x" "xero" "zendesk" "zoom"
+    "airtable" "airtable-token" "anthropic" "asana" "auth0" "aws" "azure-openai" "bitbucket"
+    "box" "brave-search" "calendly" "clickup" "cloudflare" "cohere" "confluence" "datadog"
+    "deepgram" "deepl" "deepseek" "digitalocean" "discord" "discord-bot" "docusign" "dropbox"
+    "elevenlabs" "eventbrite" "exa" "facebook" "figma" "figma-token" "fitbit" "freshdesk"
+    "gemini" "github" "github-app-user" "github-git" "github-token" "gitlab"
+    "gitlab-self-managed" "gitlab-token" "gmail" "google-calendar" "google-contacts"
+    "google-docs" "google-drive" "google-maps" "google-sheets" "groq" "harvest" "heroku"
+    "hubspot" "hubspot-token" "huggingface" "intercom" "jira" "jira-token" "linear"
+    "linear-token" "linkedin" "mailchimp" "mailgun" "microsoft-graph" "microsoft-onedrive"
+    "microsoft-outlook" "miro" "mistral" "monday" "notion" "notion-token" "okta" "openai"
+    "openrouter" "openweather" "pagerduty" "patreon" "paypal" "perplexity" "pinecone"
+    "pinterest" "pipedrive" "postmark" "quickbooks" "reddit" "replicate" "resend" "salesforce"
+    "sendgrid" "sentry" "serpapi" "shopify" "slack" "slack-token" "slack-user" "snowflake"
+    "spotify" "square" "strava" "stripe" "stripe-connect" "tavily" "todoist" "twilio" "twitch"
+    "typeform" "vimeo" "webex" "wordpress" "x" "xero" "zendesk" "zoom"
 }
 
 /// How a provider is reached.

@@ -3,16 +3,27 @@
 //!
 //! Pure: nothing here sends anything, resolves a name or reads a clock.
 
+mod config;
+mod credential;
 mod destination;
+mod headers;
 mod host;
+mod injection;
 mod method;
 mod path;
+mod placeholder;
 mod rules;
+mod sigv4;
 
 pub use self::{
+    config::InvalidInjection,
+    credential::Credential,
     destination::{Destination, InvalidDestination},
+    headers::{Misleading, forwardable, nameable, returnable},
     host::{HostPattern, InvalidHostPattern},
+    injection::{Injected, Injection, Place, Unfit},
     method::Method,
     path::{InvalidPath, PathPrefix},
     rules::{Outside, Rules},
+    sigv4::{Payload, SigV4, SignError},
 };

@@ -5,8 +5,8 @@ use keyfob_core::secret::SecretType;
 use serde_json::{Map, Value};
 
 use super::{
-    config::{BOUND, short},
-    syntax::{is_host_pattern, is_private_key, is_text, is_token, is_url_or_none},
+    config::{self, BOUND, short},
+    syntax::{is_private_key, is_text, is_token, is_url_or_none},
 };
 use crate::error::Error;
 
@@ -39,6 +39,10 @@ enum Rule {
     Methods,
     /// Beginnings of paths.
     Paths,
+    /// Where in a request the credential goes.
+    Inject,
+    /// Nothing: what it stands for says it.
+    Nothing,
 }
 
 type Rules = &'static [(&'static str, Rule)];
@@ -46,6 +50,11 @@ type Rules = &'static [(&'static str, Rule)];
 /// Where a secret of any type may go.
 const ALL_TYPES: Rules =
     &[("hosts", Rule::Hosts), ("methods", Rule::Methods), ("paths", Rule::Paths)];
+/// Where in a request its credential goes.
+const INJECT: Rules = &[("inject", Rule::Inject)];
+/// A user name and a password can be an access key and its secret, which signs.
+const SIGNING: Rules =
+    &[("signing", Rule::OneOf(&["sigv4"])), ("region", Rule::Text), ("service", Rule::Text)];
 const BASIC: Rules = &[
     ("username", Rule::Text),
     ("password", Rule::Text),
@@ -83,8 +92,15 @@ const CLIENT: Rules = &[
     ("scope", Rule::Text),
     ("userScope", Rule::Text),
 ];
-const TEMPLATE: Rules = &[("template", Rule::Text), ("parameters", Rule::Scalars)];
+const TEMPLATE: Rules = &[
+    ("template", Rule::Text),
+    ("parameters", Rule::Scalars),
+    ("inject", Rule::Nothing),
+    ("signing", Rule::Nothing),
+];
 const REFERENCE: Rules = &[
+    ("inject", Rule::Nothing),
+    ("signing", Rule::Nothing),
     ("reference", Rule::Text),
     ("secretId", Rule::Text),
     ("id", Rule::Text),
@@ -92,7 +108,6 @@ const REFERENCE: Rules = &[
     ("params", Rule::Scalars),
 ];
 
-const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const VALIDATE_URLS: [&str; 2] =
     ["slack://auth.test", "atlassian://oauth/token/accessible-resources"];
 /// How a client shows who it is (RFC 7591, section 2; RFC 7523).
@@ -105,11 +120,11 @@ const DAY: u64 = 86_400;
 
 fn rules(secret_type: SecretType) -> [Rules; 3] {
     match secret_type {
-        SecretType::Plain => [&[]; 3],
-        SecretType::Basic => [BASIC, &[], &[]],
-        SecretType::Bearer => [BEARER, &[], &[]],
-        SecretType::Jwt => [JWT, &[], &[]],
-        SecretType::OAuth => [OAUTH, CLIENT, &[]],
+        SecretType::Plain => [INJECT, &[], &[]],
+        SecretType::Basic => [INJECT, BASIC, SIGNING],
+        SecretType::Bearer => [INJECT, BEARER, &[]],
+        SecretType::Jwt => [INJECT, JWT, &[]],
+        SecretType::OAuth => [INJECT, OAUTH, CLIENT],
         SecretType::Template => [TEMPLATE, CLIENT, BASIC],
         SecretType::Reference => [REFERENCE, CLIENT, BASIC],
     }
@@ -211,18 +226,11 @@ impl Rule {
             Self::Scalars => {
                 (is_scalars(value), "must be an object of strings, numbers, true, false and null")
             }
-            Self::Hosts => (
-                is_list(value, is_host_pattern),
-                "must be a list of host names, such as api.example.com or *.example.com",
-            ),
-            Self::Methods if is_list(value, |method| METHODS.contains(&method)) => return Ok(()),
-            Self::Methods => {
-                return Err(format!("must be a list of methods, each {}", one_of(&METHODS)));
-            }
-            Self::Paths => (
-                is_list(value, |path| path.starts_with('/') && is_text(path)),
-                "must be a list of paths that begin with /",
-            ),
+            Self::Hosts => return config::hosts(value).map(drop),
+            Self::Methods => return config::methods(value).map(drop),
+            Self::Paths => return config::paths(value).map(drop),
+            Self::Inject => return config::injection(value).map(drop),
+            Self::Nothing => (false, "is said by what the secret stands for: leave it out"),
         };
         if holds { Ok(()) } else { Err(what.to_owned()) }
     }
@@ -262,7 +270,10 @@ mod tests {
         use SecretType as T;
         for (secret_type, good) in [
             (T::Plain, json!({"tokenUrl": "x", "anything": {"a": 1, "b": null}, "paths": ["/v1"]})),
+            (T::Plain, json!({"inject": {"header": "X-Api-Key"}, "signing": "kept as it is"})),
             (T::Basic, json!({"username": "u", "password": null})),
+            (T::Basic, json!({"signing": "sigv4", "region": "us-east-1", "service": "s3"})),
+            (T::Template, json!({"template": "gmail", "inject": null})),
             (T::Bearer, json!({"schema": "Token"})),
             (
                 T::Jwt,
@@ -296,6 +307,13 @@ mod tests {
             (T::Plain, json!({"methods": ["get"]}), "methods"),
             (T::Plain, json!({"paths": ["v1"]}), "paths"),
             (T::Plain, json!({"hosts": "example.com"}), "hosts"),
+            (T::Plain, json!({"hosts": ["https://example.com"]}), "hosts"),
+            (T::Plain, json!({"paths": ["/v1/../v2"]}), "paths"),
+            (T::Plain, json!({"inject": "X-Api-Key"}), "inject"),
+            (T::OAuth, json!({"inject": {"header": "Host"}}), "inject"),
+            (T::Basic, json!({"signing": "sigv5"}), "signing"),
+            (T::Template, json!({"template": "x", "inject": {"query": "key"}}), "inject"),
+            (T::Reference, json!({"id": "x", "signing": "sigv4"}), "signing"),
             (T::Basic, json!({"username": 1}), "username"),
             (T::Bearer, json!({"schema": "Bearer x"}), "schema"),
             (T::Jwt, json!({"algorithm": "none"}), "algorithm"),

@@ -213,17 +213,41 @@ pub(super) fn check(
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Unusable> {
+    ready(value, secret_type, config, now).map(drop)
+}
+
+/// What goes into a request of a stored value, or of the access token of a grant (contract/contacts-and-secrets,
+/// section 3.3).
+pub(super) fn ready(
+    value: &SecretString,
+    secret_type: SecretType,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Credential, Unusable> {
     let text = value.expose_secret();
     if text.is_empty() {
         return Err(Unusable("the value must not be empty".into()));
     }
+    let scheme = config.text("schema").unwrap_or("Bearer").to_owned();
     match secret_type {
-        SecretType::Basic => Pair::parse(text).map(drop),
+        SecretType::Basic => {
+            let Pair { username, password } = Pair::parse(text)?;
+            Ok(Credential::Pair { username, password })
+        }
         SecretType::Bearer if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Err(Unusable("a token must consist of visible ASCII characters, without blanks".into()))
         }
-        SecretType::Jwt => sign(value, config, now).map(drop),
-        _ => Ok(()),
+        SecretType::Bearer => Ok(Credential::Token { scheme, token: value.clone() }),
+        SecretType::OAuth => {
+            Ok(Credential::Token { scheme: "Bearer".to_owned(), token: value.clone() })
+        }
+        SecretType::Jwt => {
+            let token = sign(value, config, now)?.token;
+            Ok(Credential::Token { scheme, token })
+        }
+        SecretType::Plain | SecretType::Template | SecretType::Reference => {
+            Ok(Credential::Text(value.clone()))
+        }
     }
 }
 
@@ -323,4 +347,46 @@ fn pair(username: &SecretString, password: &SecretString) -> Result<SecretString
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     serde_json::to_writer(&mut *bytes, &text).map_err(Error::internal)?;
     Ok(std::str::from_utf8(&bytes).map_err(Error::internal)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn said(secret_type: SecretType, config: Value, value: &str) -> String {
+        let Value::Object(config) = config else { panic!("{config} is no object") };
+        let now = Timestamp::from_seconds(1_440_938_160);
+        match ready(&value.into(), secret_type, &Config::new(config), now) {
+            Ok(Credential::Text(text)) => text.expose_secret().to_owned(),
+            Ok(Credential::Token { scheme, token }) => {
+                format!("{scheme} {}", token.expose_secret())
+            }
+            Ok(Credential::Pair { username, password }) => {
+                format!("{} / {}", username.expose_secret(), password.expose_secret())
+            }
+            Err(why) => why.into_text(),
+        }
+    }
+
+    #[test]
+    fn a_value_is_used_in_the_way_of_its_type() {
+        use SecretType as T;
+        for (secret_type, config, value, expected) in [
+            (T::Plain, json!({"schema": "Token"}), "Key abc", "Key abc"),
+            (T::Bearer, json!({}), "abc", "Bearer abc"),
+            (T::Bearer, json!({"schema": "Token"}), "abc", "Token abc"),
+            (T::OAuth, json!({"schema": "Token"}), "abc", "Bearer abc"),
+            (T::Basic, json!({}), "a:b:c", "a / b:c"),
+            (T::Basic, json!({}), r#"{"user": "a", "pass": "b"}"#, "a / b"),
+            (T::Basic, json!({}), ":b", "the user name must not be empty"),
+            (T::Plain, json!({}), "", "the value must not be empty"),
+        ] {
+            assert_eq!(said(secret_type, config, value), expected);
+        }
+        let key = "k".repeat(32);
+        let signed = said(T::Jwt, json!({"algorithm": "HS256", "schema": "JWT"}), &key);
+        assert!(signed.starts_with("JWT ey") && !signed.contains(&key), "{signed}");
+    }
 }

@@ -26,11 +26,6 @@ pub(super) fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// A host name, or `*.example.com` for all hosts below one.
-pub(super) fn is_host_pattern(text: &str) -> bool {
-    is_host(text.strip_prefix("*.").filter(|rest| rest.contains('.')).unwrap_or(text))
-}
-
 /// A private key in PEM (RFC 7468), as far as its looks go.
 pub(super) fn is_private_key(text: &str) -> bool {
     let is_char = |c: char| c == '\n' || c == '\r' || (' '..='~').contains(&c);
@@ -99,19 +94,6 @@ mod tests {
             "https://",
         ] {
             assert!(!is_url_or_none(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn hosts_are_exact_names_or_all_below_one() {
-        for host in ["api.example.com", "*.example.com", "localhost", "192.0.2.1", "xn--r8jz45g.jp"]
-        {
-            assert!(is_host_pattern(host), "{host}");
-        }
-        for host in
-            ["", "*", "*.com", "a.*.com", "https://a.b", "a.b:443", "a/b", "-a.b", "a..b", "ä.b"]
-        {
-            assert!(!is_host_pattern(host), "{host}");
         }
     }
 

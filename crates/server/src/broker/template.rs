@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use keyfob_core::secret::SecretType;
 use serde_json::{Map, Value};
 
-use super::{Config, config::short, placeholder::refused};
+use super::{
+    Config,
+    config::{LISTS, covers, short},
+    placeholder::refused,
+};
 use crate::{
     catalogue::{self, Template},
     error::Error,
@@ -99,11 +103,11 @@ fn fill(value: &Value, filling: &Filling<'_>) -> Value {
 impl Config {
     /// The config with those of its hosts, methods and paths only that `by` names, which may name no other.
     fn narrowed_by(mut self, by: &Self) -> Result<Self, Error> {
-        for (name, covers) in NARROWED {
+        for name in LISTS {
             let Some(Value::Array(wanted)) = by.value(name) else { continue };
             if let Some(Value::Array(all)) = self.value(name) {
                 let all: Vec<_> = all.iter().filter_map(Value::as_str).collect();
-                let is_covered = |wanted: &str| all.iter().any(|all| covers(all, wanted));
+                let is_covered = |wanted: &str| all.iter().any(|all| covers(name, all, wanted));
                 if !wanted.iter().filter_map(Value::as_str).all(is_covered) {
                     let text = format!(
                         "\"config.{name}\" may only narrow what the template has: {}",
@@ -116,20 +120,6 @@ impl Config {
         }
         Ok(self)
     }
-}
-
-type Covers = fn(&str, &str) -> bool;
-
-/// What a secret may narrow, and when the first of two covers the second.
-const NARROWED: [(&str, Covers); 3] = [
-    ("hosts", covers_host),
-    ("methods", |all, wanted| all == wanted),
-    ("paths", |all, wanted| wanted.starts_with(all)),
-];
-
-fn covers_host(all: &str, wanted: &str) -> bool {
-    let (all, wanted) = (all.to_ascii_lowercase(), wanted.to_ascii_lowercase());
-    all == wanted || all.strip_prefix('*').is_some_and(|below| wanted.ends_with(below))
 }
 
 #[cfg(test)]
@@ -206,6 +196,7 @@ mod tests {
                             *key != "hosts" && path.split('/').any(|part| part == mark)
                         }
                         Pattern::Domain => host.ends_with(&mark) && !path.contains("(("),
+                        Pattern::Label if ["region", "service"].contains(key) => *text == mark,
                         Pattern::Label | Pattern::Labels => {
                             let suffix = host.strip_prefix(&mark).unwrap_or_default();
                             suffix.matches('.').count() >= 2 && !path.contains("((")

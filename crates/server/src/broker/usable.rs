@@ -100,6 +100,7 @@ impl Broker {
         let mut config = self.open_config(tx, &permit, secret.config.as_ref())?.unwrap_or_default();
         let mut shared = None;
         let (mut seen, mut is_of_one_account) = (vec![secret.id.clone()], true);
+        let mut limits = Vec::new();
         let mut current = secret.clone();
         loop {
             // Neither side of a reference lends what is each contact's own.
@@ -108,8 +109,11 @@ impl Broker {
             }
             if current.secret_type != SecretType::Reference {
                 let (secret_type, config) = base(current.secret_type, config)?;
+                let config = limits.iter().fold(config, Config::within);
                 return Ok(Usable { secret, secret_type, config, shared, is_of_one_account });
             }
+            // A reference may be for less than what it stands for, and never for more.
+            limits.push(config.limits());
             let (target, its_permit) = next(tx, &current, &permit, &config)?;
             if seen.contains(&target.id) || seen.len() == LONGEST_CHAIN {
                 return Err(broken("leads in a circle, or through too many references"));

@@ -94,6 +94,8 @@ async fn a_config_that_its_type_cannot_use_is_refused_and_no_value_repeated() {
         (json!({"clientSecret": [CANARY]}), "clientSecret"),
         (json!({"grantType": CANARY}), "grantType"),
         (json!({"hosts": [format!("https://{CANARY}")]}), "hosts"),
+        (json!({"inject": {"query": CANARY, "prefix": CANARY}}), "inject"),
+        (json!({"paths": [format!("/{CANARY}/../x")]}), "paths"),
         (json!({"unknown": [CANARY]}), "unknown"),
     ] {
         let body = json!({"type": "oauth", "config": config});

@@ -3,6 +3,7 @@
 
 mod bound;
 mod mask;
+mod route;
 
 use std::fmt;
 
@@ -12,7 +13,11 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::mask::is_set;
-pub(super) use self::{bound::BOUND, mask::short};
+pub(super) use self::{
+    bound::BOUND,
+    mask::short,
+    route::{LISTS, covers, hosts, injection, methods, paths},
+};
 use super::{config_rule, template};
 use crate::error::Error;
 
@@ -74,10 +79,12 @@ impl Config {
     /// Refuses what a secret of this type cannot use.
     pub(super) fn check(&self, secret_type: SecretType) -> Result<(), Error> {
         config_rule::check(&self.0, secret_type)?;
-        if secret_type == SecretType::Template {
-            template::resolve(self)?;
+        self.rules()?;
+        match secret_type {
+            SecretType::Template => template::resolve(self).map(drop),
+            SecretType::Reference => Ok(()),
+            base => self.injection(base).map(drop),
         }
-        Ok(())
     }
 
     /// The value under this name, whatever it is.

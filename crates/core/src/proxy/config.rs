@@ -1,0 +1,171 @@
+//! How a secret's `config.inject` says where its credential goes.
+
+use http::HeaderName;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::Injection;
+
+/// The longest name, prefix or user name, in bytes.
+const LONGEST: usize = 128;
+/// Headers that are about the connection, the framing or the coding of a message, or that the client sets.
+const NOT_INJECTED: [&str; 15] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What is wrong with an `inject`, behind its name. Repeats nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidInjection {
+    /// It is none of the forms.
+    #[error(
+        "must be {{\"header\": \"X-Api-Key\"}}, perhaps with a \"prefix\", {{\"query\": \"key\"}}, {{\"basic\": \"username\"}}, or {{\"basic\": \"password\", \"username\": \"…\"}}, and hold nothing else"
+    )]
+    Form,
+    /// Its `header` cannot hold a credential.
+    #[error("must have as \"header\" the name of a header that can hold a credential")]
+    Header,
+    /// Its `prefix` cannot stand in a header.
+    #[error("must have as \"prefix\" up to 128 visible ASCII characters and blanks")]
+    Prefix,
+    /// Its `query` is no name.
+    #[error(
+        "must have as \"query\" the name of a parameter: 1 to 128 bytes without control characters"
+    )]
+    Query,
+    /// Its `username` is no user name.
+    #[error(
+        "must have as \"username\" 1 to 128 bytes without a colon and without control characters"
+    )]
+    Username,
+}
+
+impl TryFrom<&Value> for Injection {
+    type Error = InvalidInjection;
+
+    fn try_from(value: &Value) -> Result<Self, InvalidInjection> {
+        use InvalidInjection as E;
+        let map = value.as_object().ok_or(E::Form)?;
+        let has_only = |names: &[&str]| map.keys().all(|name| names.contains(&name.as_str()));
+        if map.contains_key("header") && has_only(&["header", "prefix"]) {
+            let name = text(map, "header").and_then(header).ok_or(E::Header)?;
+            return Ok(Self::Header { name, prefix: prefix(map)? });
+        }
+        if map.contains_key("query") && has_only(&["query"]) {
+            let name = text(map, "query").filter(|name| is_name(name)).ok_or(E::Query)?;
+            return Ok(Self::Query { name: name.to_owned() });
+        }
+        match text(map, "basic") {
+            Some("username") if has_only(&["basic"]) => Ok(Self::BasicUsername),
+            Some("password") if has_only(&["basic", "username"]) => {
+                let username = text(map, "username");
+                let username = username.filter(|name| is_name(name) && !name.contains(':'));
+                Ok(Self::BasicPassword { username: username.ok_or(E::Username)?.to_owned() })
+            }
+            _ => Err(E::Form),
+        }
+    }
+}
+
+fn text<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    map.get(name).and_then(Value::as_str)
+}
+
+fn header(name: &str) -> Option<HeaderName> {
+    let name: HeaderName = name.parse().ok().filter(|_| name.len() <= LONGEST)?;
+    (!NOT_INJECTED.contains(&name.as_str())).then_some(name)
+}
+
+fn prefix(map: &Map<String, Value>) -> Result<Option<String>, InvalidInjection> {
+    let Some(value) = map.get("prefix").filter(|value| !value.is_null()) else { return Ok(None) };
+    let is_char = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let is_prefix = |text: &&str| text.len() <= LONGEST && text.bytes().all(is_char);
+    let text = value.as_str().filter(is_prefix).ok_or(InvalidInjection::Prefix)?;
+    Ok(Some(text.to_owned()))
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_form_says_where_the_credential_goes() {
+        let header = |name: &'static str, prefix: Option<&str>| Injection::Header {
+            name: HeaderName::from_static(name),
+            prefix: prefix.map(str::to_owned),
+        };
+        for (value, expected) in [
+            (json!({"header": "X-Api-Key"}), header("x-api-key", None)),
+            (json!({"header": "X-Api-Key", "prefix": null}), header("x-api-key", None)),
+            (
+                json!({"header": "Authorization", "prefix": "Token token="}),
+                header("authorization", Some("Token token=")),
+            ),
+            (json!({"query": "api_key"}), Injection::Query { name: "api_key".into() }),
+            (json!({"basic": "username"}), Injection::BasicUsername),
+            (
+                json!({"basic": "password", "username": "x-access-token"}),
+                Injection::BasicPassword { username: "x-access-token".into() },
+            ),
+        ] {
+            assert_eq!(Injection::try_from(&value), Ok(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_says_too_little_too_much_or_something_wrong_is_refused() {
+        use InvalidInjection as E;
+        for (value, expected) in [
+            (json!(null), E::Form),
+            (json!("X-Api-Key"), E::Form),
+            (json!([]), E::Form),
+            (json!({}), E::Form),
+            (json!({"header": "X-A", "query": "a"}), E::Form),
+            (json!({"header": "X-A", "Prefix": "a"}), E::Form),
+            (json!({"query": "a", "prefix": "a"}), E::Form),
+            (json!({"prefix": "a"}), E::Form),
+            (json!({"basic": "user"}), E::Form),
+            (json!({"basic": true}), E::Form),
+            (json!({"basic": "username", "username": "a"}), E::Form),
+            (json!({"username": "a"}), E::Form),
+            (json!({"header": ""}), E::Header),
+            (json!({"header": 1}), E::Header),
+            (json!({"header": "X A"}), E::Header),
+            (json!({"header": "X-A\r\nHost"}), E::Header),
+            (json!({"header": "x".repeat(129)}), E::Header),
+            (json!({"header": "Host"}), E::Header),
+            (json!({"header": "Content-LENGTH"}), E::Header),
+            (json!({"header": "Transfer-Encoding"}), E::Header),
+            (json!({"header": "X-A", "prefix": "é"}), E::Prefix),
+            (json!({"header": "X-A", "prefix": "a\r\nb"}), E::Prefix),
+            (json!({"header": "X-A", "prefix": 1}), E::Prefix),
+            (json!({"query": ""}), E::Query),
+            (json!({"query": "a\n"}), E::Query),
+            (json!({"query": "x".repeat(129)}), E::Query),
+            (json!({"basic": "password"}), E::Username),
+            (json!({"basic": "password", "username": "a:b"}), E::Username),
+            (json!({"basic": "password", "username": ""}), E::Username),
+        ] {
+            assert_eq!(Injection::try_from(&value), Err(expected), "{value}");
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Which headers are passed on, in either direction.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use thiserror::Error;
+
+/// About one connection only (RFC 9110 section 7.6.1), or how a message is framed on it, which is each
+/// client's own: of what two servers read differently none is left. Trailers are not passed on.
+const OF_THE_CONNECTION: [&str; 16] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "max-forwards",
+    "alt-used",
+    "early-data",
+    "proxy-status",
+    "via",
+];
+/// Where the caller came from, and what proxies say to one another: nothing that an upstream may believe of us,
+/// and `X-Original-URL` would have some servers take another path than the one that was checked. WebSocket
+/// extensions compress, and nobody looks for a credential in what is compressed.
+const NEVER_SENT: [&str; 14] = [
+    "cookie",
+    "cookie2",
+    "set-cookie",
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-host",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "sec-websocket-extensions",
+];
+/// Beginnings of such names; those of Keyfob's own among them.
+const NEVER_SENT_PREFIXES: [&str; 6] =
+    ["proxy-", "x-forwarded-", "x-original-", "x-keyfob-", "sb-api-", "x-runas-"];
+/// What a browser says of the page that it is at, to whom it asks: Keyfob, not the upstream.
+const OF_THE_BROWSER: [&str; 4] = ["origin", "referer", "upgrade-insecure-requests", "sec-gpc"];
+const OF_THE_BROWSER_PREFIXES: [&str; 2] = ["sec-fetch-", "sec-ch-"];
+/// What makes a request of one method another one for servers that take notice.
+const METHOD_OVERRIDES: [&str; 3] =
+    ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// What an answer must not say in Keyfob's name, since it comes from there:
+/// - cookies and credentials of the upstream, and proxies' own;
+/// - what browsers remember of an origin, or allow it (`Alt-Svc`, `Strict-Transport-Security`,
+///   `Clear-Site-Data`, policies, `Refresh`), or report about it;
+/// - what a proxy in front of Keyfob obeys (`X-Accel-…`, `X-Sendfile`), or keeps for others (`Surrogate-…`);
+/// - how the body was coded, which it is no more once somebody has looked into it.
+const NEVER_RETURNED: [&str; 36] = [
+    "set-cookie",
+    "set-cookie2",
+    "authorization",
+    "content-encoding",
+    "alt-svc",
+    "strict-transport-security",
+    "clear-site-data",
+    "expect-ct",
+    "permissions-policy",
+    "feature-policy",
+    "document-policy",
+    "require-document-policy",
+    "referrer-policy",
+    "origin-agent-cluster",
+    "timing-allow-origin",
+    "x-frame-options",
+    "x-xss-protection",
+    "x-permitted-cross-domain-policies",
+    "x-dns-prefetch-control",
+    "service-worker-allowed",
+    "sourcemap",
+    "x-sourcemap",
+    "refresh",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "accept-ch",
+    "critical-ch",
+    "x-sendfile",
+    "x-lighttpd-send-file",
+    "x-litespeed-location",
+    "x-reproxy-url",
+    "cache-control",
+    "expires",
+    "pragma",
+    "cdn-cache-control",
+];
+const NEVER_RETURNED_PREFIXES: [&str; 8] = [
+    "proxy-",
+    "public-key-pins",
+    "content-security-policy",
+    "cross-origin-",
+    "access-control-",
+    "x-accel-",
+    "surrogate-",
+    "x-keyfob-",
+];
+
+/// Codings of a body that can be looked into on its way back.
+const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
+
+/// A header would make it another request than the one that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the header {0} would give the request another method than the one that is checked: send it with that method"
+)]
+pub struct Misleading(&'static str);
+
+/// What is passed on of the headers that a caller names for a request of ours.
+pub fn nameable(headers: &HeaderMap) -> Result<HeaderMap, Misleading> {
+    without(headers, |_| false)
+}
+
+/// What is passed on of the headers of the caller's own request: not what it shows Keyfob, `Authorization` and
+/// the `credentials` that it used instead of that, and not what a browser says of its page.
+pub fn forwardable(
+    headers: &HeaderMap,
+    credentials: &[HeaderName],
+) -> Result<HeaderMap, Misleading> {
+    without(headers, |name| {
+        name == AUTHORIZATION
+            || credentials.iter().any(|known| name == known)
+            || is_in(name.as_str(), &OF_THE_BROWSER, &OF_THE_BROWSER_PREFIXES)
+    })
+}
+
+fn without(
+    headers: &HeaderMap,
+    is_dropped: impl Fn(&HeaderName) -> bool,
+) -> Result<HeaderMap, Misleading> {
+    if let Some(name) = METHOD_OVERRIDES.into_iter().find(|name| headers.contains_key(*name)) {
+        return Err(Misleading(name));
+    }
+    let mut kept = end_to_end(headers, |name| {
+        is_in(name.as_str(), &NEVER_SENT, &NEVER_SENT_PREFIXES) || is_dropped(name)
+    });
+    kept.insert(ACCEPT_ENCODING, codings(headers));
+    Ok(kept)
+}
+
+/// What is passed back of an answer's headers. With them goes what keeps a browser from taking the answer for
+/// a page of Keyfob's.
+#[must_use]
+pub fn returnable(headers: &HeaderMap) -> HeaderMap {
+    let mut kept =
+        end_to_end(headers, |name| is_in(name.as_str(), &NEVER_RETURNED, &NEVER_RETURNED_PREFIXES));
+    let sandbox = HeaderValue::from_static("default-src 'none'; sandbox");
+    kept.insert(CONTENT_SECURITY_POLICY, sandbox);
+    kept.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    kept
+}
+
+/// The headers that are not about the connection, nor named in `Connection`.
+fn end_to_end(headers: &HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let listed: Vec<_> = headers
+        .get_all(CONNECTION)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let is_kept = |name: &HeaderName| {
+        !is_in(name.as_str(), &OF_THE_CONNECTION, &[])
+            && !listed.iter().any(|listed| listed == name.as_str())
+            && !is_dropped(name)
+    };
+    let kept = headers.iter().filter(|(name, _)| is_kept(name));
+    let mut map = HeaderMap::with_capacity(headers.len() + 2);
+    for (name, value) in kept {
+        map.append(name, value.clone());
+    }
+    map
+}
+
+/// Whether a name, which is in lower case as all names are here, is one of `names` or begins like one of
+/// `prefixes`.
+fn is_in(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
+    names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What of `Accept-Encoding` an upstream may make use of. A caller that says nothing gets the body as it is.
+fn codings(headers: &HeaderMap) -> HeaderValue {
+    let said = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
+    let known = said.flat_map(|value| value.split(',')).map(str::trim).filter(|coding| {
+        let name = coding.split(';').next().unwrap_or_default().trim();
+        CODINGS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    });
+    let known = known.collect::<Vec<_>>().join(", ");
+    let value = HeaderValue::try_from(known).ok().filter(|value| !value.is_empty());
+    value.unwrap_or_else(|| HeaderValue::from_static("identity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let parse = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in lines.iter().map(parse) {
+            map.append(name, value);
+        }
+        map
+    }
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        map.keys().map(HeaderName::as_str).filter(|name| *name != "accept-encoding").collect()
+    }
+
+    #[test]
+    fn what_is_about_the_caller_and_its_connection_is_not_passed_on() {
+        for name in "Connection Keep-Alive Proxy-Connection TE Trailer Transfer-Encoding Upgrade \
+             Content-Length Expect Host HTTP2-Settings Via Proxy-Authorization proxy-AUTHENTICATE \
+             Cookie COOKIE2 Forwarded X-Forwarded-For x-forwarded-anything X-Real-IP \
+             X-Original-URL X-Rewrite-URL sb-api-key-id sb-api-secret-key x-runas-user-id \
+             x-runas-child-user-email X-Keyfob-Anything Sec-WebSocket-Extensions"
+            .split(' ')
+        {
+            let given = headers(&[(name, "x"), ("accept", "*/*")]);
+            assert_eq!(names(&nameable(&given).unwrap()), ["accept"], "{name}");
+            assert_eq!(names(&forwardable(&given, &[]).unwrap()), ["accept"], "{name}");
+        }
+        for name in
+            ["Authorization", "Origin", "Referer", "Sec-Fetch-Site", "Sec-CH-UA", "X-Api-Key"]
+        {
+            let given = headers(&[(name, "x")]);
+            let own = [HeaderName::from_static("x-api-key")];
+            assert_eq!(names(&forwardable(&given, &own).unwrap()), [""; 0], "{name}");
+            assert_eq!(names(&nameable(&given).unwrap()), [name.to_ascii_lowercase()], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_the_request_is_passed_on_as_often_as_it_is_there() {
+        let given = headers(&[
+            ("Content-Type", "application/json"),
+            ("X-Api-Key", "own"),
+            ("User-Agent", "agent"),
+            ("Idempotency-Key", "1"),
+            ("Sec-WebSocket-Protocol", "a"),
+            ("X-Many", "1"),
+            ("X-Many", "2"),
+            ("Anthropic-Version", "2023-06-01"),
+        ]);
+        let passed = forwardable(&given, &[]).unwrap();
+        assert_eq!(passed.len(), given.len() + 1);
+        assert_eq!(passed.get_all("x-many").iter().collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn names_in_connection_go_with_it_however_they_are_written() {
+        let given = headers(&[
+            ("Connection", "close, X-Secret-Hop"),
+            ("connection", "x-OTHER ,authorization,,"),
+            ("X-Secret-Hop", "1"),
+            ("X-Other", "1"),
+            ("Authorization", "Bearer own"),
+            ("Accept", "*/*"),
+        ]);
+        assert_eq!(names(&nameable(&given).unwrap()), ["accept"]);
+    }
+
+    #[test]
+    fn no_framing_of_the_callers_reaches_the_upstream() {
+        let smuggled = headers(&[
+            ("Content-Length", "5"),
+            ("Content-Length", "50"),
+            ("Transfer-Encoding", "chunked"),
+            ("Transfer-Encoding", "identity"),
+            ("Connection", "content-length"),
+            ("Connection", "transfer-encoding"),
+        ]);
+        assert_eq!(names(&nameable(&smuggled).unwrap()), [""; 0]);
+        assert!("x\r\nHost: evil".parse::<HeaderValue>().is_err());
+        assert!("transfer-encoding ".parse::<HeaderName>().is_err());
+    }
+
+    #[test]
+    fn a_method_is_not_changed_by_a_header() {
+        for name in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override"] {
+            let given = headers(&[(name, "DELETE")]);
+            let error = forwardable(&given, &[]).unwrap_err().to_string();
+            assert!(error.contains(&name.to_ascii_lowercase()), "{error}");
+            assert!(nameable(&given).is_err());
+        }
+    }
+
+    #[test]
+    fn an_upstream_may_code_the_body_only_as_it_can_be_looked_into() {
+        for (said, expected) in [
+            (&[][..], "identity"),
+            (&["gzip, deflate, br, zstd"], "gzip, deflate, br, zstd"),
+            (&["GZIP;q=0.5, compress, *", "br;q=1"], "GZIP;q=0.5, br;q=1"),
+            (&["dcb, sdch"], "identity"),
+            (&["*"], "identity"),
+            (&["identity;q=0, gzip"], "gzip"),
+            (&["identity;q=0"], "identity"),
+            (&["gzipx, xgzip, x-gzip"], "identity"),
+        ] {
+            let said: Vec<_> = said.iter().map(|said| ("accept-encoding", *said)).collect();
+            let passed = nameable(&headers(&said)).unwrap();
+            assert_eq!(passed.get_all("accept-encoding").iter().collect::<Vec<_>>(), [expected]);
+        }
+    }
+
+    #[test]
+    fn an_answer_says_nothing_in_keyfobs_name() {
+        for name in
+            "Set-Cookie SET-COOKIE2 Authorization Proxy-Authenticate Proxy-Authentication-Info \
+             Connection Transfer-Encoding Content-Length Content-Encoding Trailer Alt-Svc \
+             Strict-Transport-Security Clear-Site-Data Public-Key-Pins \
+             Public-Key-Pins-Report-Only Content-Security-Policy-Report-Only \
+             Access-Control-Allow-Origin Cross-Origin-Opener-Policy Service-Worker-Allowed \
+             Refresh X-Accel-Redirect X-Sendfile Surrogate-Control Cache-Control \
+             X-Keyfob-Redacted Via"
+                .split(' ')
+        {
+            let kept = returnable(&headers(&[(name, "x")]));
+            let ours = ["content-security-policy", "x-content-type-options"];
+            assert_eq!(names(&kept), ours, "{name}");
+        }
+        let kept = returnable(&headers(&[("Content-Security-Policy", "script-src *")]));
+        assert_eq!(kept["content-security-policy"], "default-src 'none'; sandbox");
+    }
+
+    #[test]
+    fn an_answer_keeps_what_is_about_it() {
+        let about = [
+            ("Content-Type", "text/event-stream"),
+            ("Location", "https://example.com/elsewhere"),
+            ("WWW-Authenticate", "Bearer error=\"invalid_token\""),
+            ("Retry-After", "5"),
+            ("Link", "<https://example.com/?page=2>; rel=\"next\""),
+            ("ETag", "\"1\""),
+            ("X-RateLimit-Remaining", "9"),
+            ("Date", "Tue, 01 Jan 2030 00:00:00 GMT"),
+        ];
+        let kept = returnable(&headers(&about));
+        assert!(about.iter().all(|(name, value)| kept[*name] == *value));
+        let hop = headers(&[("Connection", "X-Hop"), ("X-Hop", "1"), ("X-Stays", "1")]);
+        assert!(
+            !returnable(&hop).contains_key("x-hop") && returnable(&hop).contains_key("x-stays")
+        );
+    }
+}
