@@ -51,6 +51,11 @@ impl Allow {
         self.nets.is_empty() && self.places.is_empty()
     }
 
+    /// Whether any address is let through whatever its name.
+    pub(super) fn has_addresses(&self) -> bool {
+        !self.nets.is_empty()
+    }
+
     pub(super) fn has_address(&self, ip: IpAddr) -> bool {
         self.nets.iter().any(|net| net.contains(&ip))
     }

@@ -36,8 +36,8 @@ pub(crate) fn trusted() -> RootCertStore {
     roots
 }
 
-/// TLS with those who have a certificate of these authorities. The provider of its cryptography is named, so that no other
-/// crate decides which it is.
+/// TLS with those who have a certificate of these authorities. The provider of its cryptography is
+/// named, so that no other crate decides which it is.
 pub(super) fn tls(trusted: RootCertStore) -> Result<ClientConfig, StartError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

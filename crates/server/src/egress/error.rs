@@ -28,15 +28,26 @@ pub enum SendError {
 /// Why a URL is not asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Neither https nor http, or there is no host.
+    /// Neither https nor http.
     #[error("a URL must begin with https://, and this one with {0}:")]
     Scheme(String),
+    /// There is no host, or nothing that could be the name of one.
+    #[error("the URL names no host")]
+    Host,
+    /// Port 0, at which nobody can be.
+    #[error("the URL says port 0, at which nothing can be")]
+    Port,
     /// The URL holds a user name or a password.
     #[error("the URL holds a user name or a password, which nothing may be sent with")]
     User,
     /// Plain http to what is not let through.
     #[error("{0} would be asked in the clear: use https, or name it in KEYFOB_EGRESS_ALLOW")]
     Plain(String),
+    /// The name is one of the machine itself or of its network, wherever it leads.
+    #[error(
+        "{0} is a name for use within a network: if it is meant, name it in KEYFOB_EGRESS_ALLOW"
+    )]
+    LocalName(String),
     /// The host is at an address that is not public, perhaps among others.
     #[error(
         "{host} is at an address for {range}, which is not public: if it is meant, name it in KEYFOB_EGRESS_ALLOW"
@@ -59,13 +70,25 @@ pub(super) enum Reached {
 }
 
 impl SendError {
-    /// What an error of the HTTP client means for a request that came so far.
+    /// What an error of the HTTP client that reads whole answers means for a request that came so far.
     pub(super) fn of(error: &reqwest::Error, reached: Reached) -> Self {
-        if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
-            return Self::Refused(refusal.clone());
-        }
         let reached = if error.is_connect() { Reached::Nobody } else { reached };
-        Self::lost(text(error), reached)
+        if error.is_timeout() {
+            return Self::too_slow(reached);
+        }
+        // The error itself says the URL.
+        match error.source() {
+            Some(cause) => Self::caused_by(cause, reached),
+            None => Self::lost(String::new(), reached),
+        }
+    }
+
+    /// What it means that this has happened to a request that came so far.
+    pub(super) fn caused_by(error: &(dyn Error + 'static), reached: Reached) -> Self {
+        match causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
+            Some(refusal) => Self::Refused(refusal.clone()),
+            None => Self::lost(innermost(error), reached),
+        }
     }
 
     /// The request took longer than it may.
@@ -73,7 +96,7 @@ impl SendError {
         Self::lost(TOO_SLOW.into(), reached)
     }
 
-    fn lost(text: String, reached: Reached) -> Self {
+    pub(super) fn lost(text: String, reached: Reached) -> Self {
         match reached {
             Reached::Nobody => Self::NotSent(text),
             Reached::Perhaps => Self::NoAnswer(text),
@@ -83,18 +106,17 @@ impl SendError {
 
 const TOO_SLOW: &str = "it took too long";
 
-/// The innermost cause: the ones around it say the URL and little else.
-fn text(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return TOO_SLOW.into();
-    }
+/// What the innermost cause says: the ones around it say the URL and little else.
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     let innermost = causes(error).last().map(ToString::to_string);
     innermost.unwrap_or_default().chars().take(LONGEST_CAUSE).collect()
 }
 
-/// What caused an error, from outside inwards.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |error| cause(*error))
+/// An error and what caused it, from outside inwards.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| cause(*error))
 }
 
 /// What caused an error. An I/O error tells what it holds by `get_ref` only.

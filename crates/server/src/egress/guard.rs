@@ -1,7 +1,7 @@
 //! The address guard: names are resolved here, and what they lead to is looked at before anybody
 //! connects to it.
 
-use std::{io, net::IpAddr, pin::Pin, sync::Arc};
+use std::{error::Error, io, net::IpAddr, pin::Pin, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -34,7 +34,7 @@ impl Lookup for SystemLookup {
 /// Which addresses a destination may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Public ones, and those that are let through.
+    /// Public ones, unless the name is one of a network, and those that are let through.
     Public,
     /// Those that are let through only: nothing is encrypted.
     Plain,
@@ -43,8 +43,8 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// The rule for a URL. Where its host is an address and not a name, it is looked at now: the
-    /// HTTP client does not ask a resolver for it.
+    /// The rule for a URL. Where its host is an address and not a name, it is looked at now: nobody
+    /// will look it up.
     pub(super) fn of(url: &Url, allow: &Allow) -> Result<Self, Refusal> {
         let rule = match url.scheme() {
             "https" => Self::Public,
@@ -54,12 +54,19 @@ impl Rule {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Refusal::User);
         }
+        if url.port() == Some(0) {
+            return Err(Refusal::Port);
+        }
         if allow.has_place(url) {
             return Ok(Self::Named);
         }
         let ip = match url.host() {
             Some(Host::Ipv4(ip)) => IpAddr::from(ip),
             Some(Host::Ipv6(ip)) => IpAddr::from(ip),
+            // Nobody is asked for a name that could lead to nothing that is let through.
+            Some(Host::Domain(name)) if is_local(name) && !allow.has_addresses() => {
+                return Err(Refusal::LocalName(name.into()));
+            }
             Some(Host::Domain(_)) | None => return Ok(rule),
         };
         rule.check(allow, &ip.to_string(), ip).map(|()| rule)
@@ -71,37 +78,119 @@ impl Rule {
         }
         match not_public(ip) {
             Some(range) => Err(Refusal::NotPublic { host: host.into(), range }),
+            None if is_local(host) => Err(Refusal::LocalName(host.into())),
             None if self == Self::Plain => Err(Refusal::Plain(host.into())),
             None => Ok(()),
         }
     }
 }
 
-/// Resolves names for the HTTP client, which then connects to no other address than these.
+/// Whether a name is one of the machine itself or of its network, wherever it may lead. An address is none.
+fn is_local(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let mut labels = name.rsplit('.');
+    match (labels.next(), labels.next()) {
+        (Some(last), Some(above)) => LOCAL.contains(&last) || (above, last) == ("home", "arpa"),
+        // Nobody offers anything to the public there (RFC 7085); what it means is up to the network. An
+        // address of version 6 has no dots either.
+        (Some(only), None) => !only.contains(':'),
+        (None, _) => false,
+    }
+}
+
+/// Top levels that are not delegated to anybody, but used in networks: RFC 6761, RFC 6762 and its appendix G;
+/// ICANN's resolution of 2024-07-29 on `internal`.
+const LOCAL: &[&str] = &[
+    "localhost",
+    "localdomain",
+    "local",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+];
+
+/// Finds where a destination is, and lets nobody connect to anything else.
 #[derive(Clone)]
-pub(super) struct Guarded {
-    pub(super) rule: Rule,
+pub(super) struct Guard {
     pub(super) allow: Arc<Allow>,
     pub(super) lookup: Arc<dyn Lookup>,
 }
 
+impl Guard {
+    /// The addresses of a name, all of which were looked at.
+    pub(super) async fn find(&self, rule: Rule, name: &str) -> Result<Vec<IpAddr>, Cause> {
+        let found = self.lookup.lookup(name).await?;
+        if found.is_empty() {
+            return Err("the name has no address".into());
+        }
+        // All of them: a name with a public address and another one is a name that somebody has
+        // prepared.
+        for ip in &found {
+            rule.check(&self.allow, name, *ip)?;
+        }
+        Ok(found)
+    }
+}
+
+/// Why a name was not found, or may not be used: a [`Refusal`] is among the causes then.
+pub(super) type Cause = Box<dyn Error + Send + Sync>;
+
+/// Resolves names for the HTTP client, which then connects to no other address than these.
+pub(super) struct Guarded {
+    pub(super) rule: Rule,
+    pub(super) guard: Guard,
+}
+
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let looking = self.lookup.lookup(name.as_str());
-        let (rule, allow) = (self.rule, Arc::clone(&self.allow));
+        let (rule, guard) = (self.rule, self.guard.clone());
         Box::pin(async move {
-            let found = looking.await?;
-            if found.is_empty() {
-                return Err("the name has no address".into());
-            }
-            // All of them: a name with a public address and another one is a name that somebody
-            // has prepared.
-            for ip in &found {
-                rule.check(&allow, name.as_str(), *ip)?;
-            }
+            let found = guard.find(rule, name.as_str()).await?;
             // The port is the URL's.
             let addresses: Addrs = Box::new(found.into_iter().map(|ip| (ip, 0).into()));
             Ok(addresses)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_network_is_known_by_how_it_ends() {
+        for name in [
+            "localhost",
+            "localhost.",
+            "a.localhost",
+            "localhost.localdomain",
+            "printer.local",
+            "metadata.google.internal",
+            "metadata.google.internal.",
+            "router.home.arpa",
+            "wiki.corp",
+            "nas.lan",
+            "metadata",
+            "kubernetes",
+        ] {
+            assert!(is_local(name), "{name}");
+        }
+        for name in [
+            "example.com",
+            "local.example.com",
+            "internal.example",
+            "localhost.example.com.",
+            "notlocal.example",
+            "arpa.home.example",
+            "1.in-addr.arpa",
+            "8.8.8.8",
+            "::1",
+            "2606:4700:4700::1111",
+        ] {
+            assert!(!is_local(name), "{name}");
+        }
     }
 }

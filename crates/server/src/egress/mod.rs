@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod error;
 mod guard;
+mod stream;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -28,10 +29,11 @@ pub use self::{
     client::StartError,
     error::{Refusal, SendError},
     guard::{Looking, Lookup, SystemLookup},
+    stream::{Arriving, BodyError, BrokenOff, StreamBody, StreamLimits},
 };
 use self::{
     body::watched,
-    guard::{Guarded, Rule},
+    guard::{Guard, Guarded, Rule},
 };
 use crate::clock::Clock;
 
@@ -49,6 +51,7 @@ struct Inner {
     public: Client,
     plain: Client,
     named: Client,
+    streaming: stream::Client,
 }
 
 /// How others are found, and believed to be who they say. The machine's own means by default.
@@ -97,11 +100,12 @@ impl Egress {
     pub fn with(allow: Allow, clock: Arc<dyn Clock>, means: Means) -> Result<Self, StartError> {
         let Means { lookup, trusted } = means;
         let (allow, tls) = (Arc::new(allow), client::tls(trusted)?);
-        let guarded = Guarded { rule: Rule::Public, allow: Arc::clone(&allow), lookup };
-        let client = |rule| client::client(tls.clone(), Guarded { rule, ..guarded.clone() });
+        let guard = Guard { allow: Arc::clone(&allow), lookup };
+        let client = |rule| client::client(tls.clone(), Guarded { rule, guard: guard.clone() });
         let public = client(Rule::Public)?;
         let (plain, named) = (client(Rule::Plain)?, client(Rule::Named)?);
-        Ok(Self { inner: Arc::new(Inner { allow, clock, public, plain, named }) })
+        let streaming = stream::Client::new(guard, &tls);
+        Ok(Self { inner: Arc::new(Inner { allow, clock, public, plain, named, streaming }) })
     }
 
     /// Sends a request once, and reads its answer, whatever its status.
