@@ -7,6 +7,7 @@
 pub mod crypto;
 pub mod id;
 pub mod jwt;
+pub mod leak;
 pub mod oauth;
 pub mod policy;
 pub mod proxy;

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod egress;
 pub mod error;
 pub mod jobs;
+pub mod leak;
 pub mod local;
 pub mod metrics;
 pub mod random;

@@ -1,0 +1,476 @@
+//! The guard as a whole: what a credential can look like, wherever it stands and however it comes.
+
+use std::sync::Arc;
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+use super::*;
+
+const TOKEN: &str = "ghp_canaryTOKEN0123456789/abc+Zq";
+
+fn needles(credentials: &[&str]) -> Arc<Needles> {
+    let credentials: Vec<SecretString> = credentials.iter().map(|text| (*text).into()).collect();
+    Arc::new(Needles::new(&credentials))
+}
+
+/// What comes of a body in pieces, each of which ends at one of these places.
+fn guarded(needles: &Arc<Needles>, body: &[u8], mut ends: Vec<usize>) -> Vec<u8> {
+    ends.extend([0, body.len()]);
+    ends.sort_unstable();
+    let mut redactor = Redactor::new(Arc::clone(needles));
+    let mut out = Vec::new();
+    for piece in ends.windows(2) {
+        redactor.push(&body[piece[0]..piece[1]], &mut out);
+    }
+    redactor.finish(&mut out);
+    assert!(!redactor.holds());
+    out
+}
+
+fn in_pieces(needles: &Arc<Needles>, body: &str, len: usize) -> String {
+    let ends = (0..body.len()).step_by(len).collect();
+    String::from_utf8(guarded(needles, body.as_bytes(), ends)).unwrap()
+}
+
+/// The same in one piece, byte by byte, and by the function for whole texts.
+#[track_caller]
+fn check(credentials: &[&str], body: &str, expected: &str) {
+    let needles = needles(credentials);
+    for len in [1, 7, usize::MAX] {
+        assert_eq!(in_pieces(&needles, body, len), expected, "in pieces of {len}: {body}");
+    }
+    let whole = redact(&needles, body.as_bytes()).map(|out| String::from_utf8(out).unwrap());
+    assert_eq!(whole.as_deref().unwrap_or(body), expected);
+    assert_eq!(whole.is_some(), expected != body);
+}
+
+/// Whether the token is taken out of this text, between others.
+#[track_caller]
+fn finds(credential: &str, written: &str) {
+    check(&[credential], written, REDACTED);
+    check(&[credential], &format!("<{written}>"), &format!("<{REDACTED}>"));
+    let long = "Lorem ipsum dolor sit amet, ".repeat(9);
+    check(&[credential], &format!("{long}{written} {long}"), &format!("{long}{REDACTED} {long}"));
+}
+
+fn each(text: &str, escape: impl Fn(usize, u8) -> String) -> String {
+    text.bytes().enumerate().map(|(index, byte)| escape(index, byte)).collect()
+}
+
+#[test]
+fn a_credential_is_found_as_it_is_and_escaped_as_urls_json_and_html_do() {
+    finds(TOKEN, TOKEN);
+    finds(TOKEN, &TOKEN.replace('/', "%2F").replace('+', "%2b"));
+    finds(TOKEN, &TOKEN.replace('/', "%252F").replace('+', "%25252B"));
+    finds(TOKEN, &each(TOKEN, |_, byte| format!("%{byte:02x}")));
+    let alternate = |at, byte| match at % 2 {
+        0 => char::from(byte).into(),
+        _ => format!("%{byte:02X}"),
+    };
+    finds(TOKEN, &each(TOKEN, alternate));
+    finds(TOKEN, &TOKEN.replace('/', r"\/"));
+    finds(TOKEN, &TOKEN.replace('/', r"\\\/").replace('_', r"\_"));
+    finds(TOKEN, &each(TOKEN, |_, byte| format!("\\u00{byte:02x}")));
+    finds(TOKEN, &each(TOKEN, |_, byte| format!("\\\\u00{byte:02X}")));
+    finds(TOKEN, &each(TOKEN, |_, byte| format!("\\x{byte:02x}")));
+    finds(TOKEN, &each(TOKEN, |_, byte| format!("&#{byte};")));
+    finds(TOKEN, &each(TOKEN, |_, byte| format!("&#x{byte:X};")));
+    finds(r#"pass "word" \ & <1>"#, r#"pass \"word\" \\ & <1>"#);
+    finds(r#"pass "word" \ & <1>"#, r#"pass \\\"word\\\" \\\\ \u0026 \u003c1\u003e"#);
+    finds(r#"pass "word" \ & <1>"#, r#"pass &quot;word&quot; \ &amp; &lt;1&gt;"#);
+    finds(r#"pass "word" \ & <1>"#, "pass+%22word%22+%5C+%26+%3C1%3E");
+    finds("pässwörd 🔑", r"p\u00e4ssw\u00f6rd \ud83d\udd11");
+    finds("pässwörd 🔑", "p%C3%A4ssw%c3%b6rd+%F0%9F%94%91");
+    finds("pässwörd 🔑", "p&#228;ssw&#xf6;rd &#128273;");
+    finds("-----BEGIN KEY-----\nabc\n", r"-----BEGIN KEY-----\nabc\n");
+}
+
+#[test]
+fn a_credential_is_found_in_base64_wherever_it_stands_in_it() {
+    for encoding in [BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD] {
+        for before in ["", "?", "??", "user:", "{\"a\":\""] {
+            for after in ["", "!", "!!", "\"}"] {
+                let written = encoding.encode(format!("{before}{TOKEN}{after}").as_bytes());
+                let out = in_pieces(&needles(&[TOKEN]), &written, 5);
+                // The characters around it that hold nothing of it stay.
+                let from = before.len() * 8 / 6;
+                let to = ((before.len() + TOKEN.len()) * 8).div_ceil(6);
+                assert_eq!(out, format!("{}{REDACTED}{}", &written[..from], &written[to..]));
+            }
+        }
+    }
+}
+
+#[test]
+fn base64_in_lines_and_with_escapes_is_found() {
+    let long = TOKEN.repeat(5);
+    let written = BASE64_NOPAD.encode(long.as_bytes());
+    for line in [64, 76] {
+        for line_break in
+            ["\n", "\r\n", r"\n", r"\r\n", r"\\n", r"\\r\\n", "%0A", "%0D%0A", "&#10;"]
+        {
+            let lines: Vec<_> =
+                written.as_bytes().chunks(line).map(|line| str::from_utf8(line).unwrap()).collect();
+            let body = lines.join(line_break);
+            let out = in_pieces(&needles(&[&long]), &format!("({body})"), 11);
+            assert_eq!(out, format!("({REDACTED})"), "{line_break:?}");
+            // Also one that is broken in its middle only once.
+            let alone = BASE64.encode(format!("{}{TOKEN}", "x".repeat(30)).as_bytes());
+            let (first, second) = alone.split_at(line);
+            let out = in_pieces(&needles(&[TOKEN]), &format!("{first}{line_break}{second}"), 11);
+            assert_eq!(out, format!("{}{REDACTED}=", &alone[..40]), "{line_break:?}");
+        }
+    }
+    let credential = "???>>>~~~>?>?>";
+    let written = BASE64_NOPAD.encode(credential.as_bytes());
+    assert!(written.contains('/') && written.contains('+'), "{written}");
+    finds(credential, &written);
+    finds(credential, &written.replace('/', r"\/").replace('+', r"\u002b"));
+    finds(credential, &written.replace('/', "%2F").replace('+', "%2B"));
+}
+
+#[test]
+fn a_credential_is_found_in_hexadecimal() {
+    finds(TOKEN, &HEXLOWER.encode(TOKEN.as_bytes()));
+    finds(TOKEN, &HEXUPPER.encode(TOKEN.as_bytes()));
+}
+
+#[test]
+fn another_case_is_another_text() {
+    let other = TOKEN.to_lowercase();
+    check(&[TOKEN], &other, &other);
+}
+
+#[test]
+fn several_occurrences_of_several_credentials_are_found() {
+    let (one, two) = ("first-credential", "second-credential");
+    check(&[one, two], &format!("{one},{two};{one}"), &format!("{REDACTED},{REDACTED};{REDACTED}"));
+    // Those that touch or overlap are one.
+    check(&[one, two], &format!("{one}{two}{one}"), REDACTED);
+    check(&["abcdefabcdef"], "-abcdefabcdefabcdef-", &format!("-{REDACTED}-"));
+    check(&["first-cred", one], &format!("<{one}>"), &format!("<{REDACTED}>"));
+    check(&["credential", one], &format!("<{one}>"), &format!("<{REDACTED}>"));
+    check(&["aaaaaaaaa"], &"a".repeat(100), REDACTED);
+}
+
+#[test]
+fn what_stands_before_a_credential_does_not_hide_it() {
+    // Each of these could be read as the beginning of an escape that goes on into the credential.
+    for (before, credential) in [
+        ("%", "41token-of-eight"),
+        ("%25", "41token-of-eight"),
+        ("\\", "u0041-token-of-eight"),
+        ("\\", "ntoken-of-eight"),
+        ("\\\\", "ntoken-of-eight"),
+        ("&", "amp;token-of-eight"),
+        ("&#", "65;token-of-eight"),
+        ("41tok", "41token-of-eight"),
+        ("%34", "41token-of-eight"),
+    ] {
+        check(&[credential], &format!("{before}{credential}"), &format!("{before}{REDACTED}"));
+        let escaped = credential.replace("token", "%74oken");
+        check(&[credential], &format!("{before}{escaped}"), &format!("{before}{REDACTED}"));
+    }
+    check(&["100%25-of-it%41"], "a 100%25-of-it%41 b", &format!("a {REDACTED} b"));
+    check(&["100%25-of-it%41"], "a 100%2525-of-it%2541 b", &format!("a {REDACTED} b"));
+    check(&[r"CORP\newton\u0041"], r"CORP\\newton\\u0041", REDACTED);
+    check(&[r"CORP\newton\u0041"], r"CORP\newton\u0041", REDACTED);
+}
+
+#[test]
+fn short_credentials_are_left_alone() {
+    check(&["12345"], "12345", "12345");
+    check(&[""], "", "");
+    check(&["123456"], "x123456", &format!("x{REDACTED}"));
+    let encoded = format!("{} {}", BASE64.encode(b"1234567"), HEXLOWER.encode(b"1234567"));
+    check(&["1234567"], &encoded, &encoded);
+    finds("12345678", BASE64_NOPAD.encode(b"12345678").as_str());
+    assert!(needles(&["12345", ""]).is_empty());
+}
+
+#[test]
+fn a_credential_longer_than_the_longest_is_found_piece_by_piece() {
+    let long: String = (0..1500).map(|number| format!("{number:07x}")).collect();
+    assert!(long.len() > 2 * LONGEST);
+    finds(&long, &long);
+    finds(&long, &HEXLOWER.encode(long.as_bytes()));
+}
+
+#[test]
+fn only_what_could_become_a_credential_is_kept_back() {
+    let needles = needles(&[TOKEN]);
+    for (piece, kept) in [
+        ("data: {\"a\":1}\n\n", 0),
+        ("nothing of it.", 0),
+        (&TOKEN[..9], 9),
+        ("Bearer ghp_", 4),
+        ("100%", 1),
+        ("%67hp%", 6),
+        ("a\\", 1),
+        ("ghp_ghp", 3),
+        ("Z2hwX2Nhb", 9),
+        ("\n", 0),
+    ] {
+        let (mut redactor, mut out) = (Redactor::new(Arc::clone(&needles)), Vec::new());
+        redactor.push(piece.as_bytes(), &mut out);
+        assert_eq!(piece.len() - out.len(), kept, "{piece}");
+        assert_eq!(redactor.holds(), kept > 0);
+        redactor.finish(&mut out);
+        assert_eq!(out, piece.as_bytes());
+        assert_eq!(redactor.found(), 0);
+    }
+}
+
+#[test]
+fn a_piece_passes_without_a_copy_where_nothing_is_found() {
+    let (mut redactor, mut out) = (Redactor::new(needles(&[TOKEN])), Vec::new());
+    assert_eq!(redactor.pass(b"nothing of it.", &mut out), Passed::Same(14));
+    assert_eq!(redactor.pass(b"and: ghp_", &mut out), Passed::Same(5));
+    assert_eq!(out, b"");
+    assert_eq!(redactor.pass(b"more", &mut out), Passed::Other);
+    assert_eq!(out, b"ghp_more");
+    assert_eq!(redactor.pass(TOKEN.as_bytes(), &mut out), Passed::Other);
+    assert_eq!(redactor.found(), 1);
+}
+
+#[test]
+fn work_and_memory_are_bounded_by_what_is_sent() {
+    let periodic = "ab".repeat(LONGEST / 2) + "c";
+    let escapes = "%25".repeat(LONGEST / 6) + r"\\&amp;%2541" + &"25".repeat(500);
+    let backslashes = "\\".repeat(2000) + "end";
+    let random: String =
+        (0..585).map(|n: u64| format!("{:07x}", n * 0x9e37_79b1 % 0xfff_ffff)).collect();
+    for credential in [periodic.as_str(), &escapes, &backslashes, &random, TOKEN] {
+        let needles = needles(&[credential]);
+        let almost = &credential[..credential.len() - 1];
+        let bodies = [
+            almost.repeat(20),
+            BASE64.encode(almost.as_bytes()).repeat(20),
+            HEXLOWER.encode(almost.as_bytes()).repeat(10),
+            "%25".repeat(20_000),
+            "\\".repeat(50_000),
+            "&amp;".repeat(20_000),
+            r"\ud83d".repeat(10_000),
+            "ab".repeat(30_000),
+        ];
+        for body in bodies {
+            for len in [3, usize::MAX] {
+                let (mut redactor, mut out) = (Redactor::new(Arc::clone(&needles)), Vec::new());
+                let mut most = 0;
+                for piece in body.as_bytes().chunks(len.min(body.len())) {
+                    redactor.push(piece, &mut out);
+                    most = most.max(redactor.held());
+                }
+                assert!(most < 40 * LONGEST, "{most} bytes were kept back");
+                let per_byte = redactor.steps() / body.len() as u64;
+                assert!(per_byte < 400, "{per_byte} steps per byte: {}…", &body[..20]);
+            }
+        }
+    }
+}
+
+/// What has to be read as the credential, by means other than those that are tested: each way to decode is
+/// tried on everything, twice.
+fn shows(text: &[u8], credential: &[u8]) -> bool {
+    let mut texts = vec![text.to_vec()];
+    for _ in 0..2 {
+        let decoded: Vec<_> = texts.iter().flat_map(|text| decodings(text)).collect();
+        texts.extend(decoded);
+    }
+    let contains = |text: &Vec<u8>| memchr::memmem::find(text, credential).is_some();
+    texts.iter().any(contains)
+}
+
+fn decodings(text: &[u8]) -> Vec<Vec<u8>> {
+    let spaced: Vec<_> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let mut decoded = vec![
+        percent_encoding::percent_decode(text).collect(),
+        percent_encoding::percent_decode(&spaced).collect(),
+    ];
+    let quoted = [b"\"", text, b"\""].concat();
+    decoded.extend(serde_json::from_slice::<String>(&quoted).map(String::into_bytes));
+    let unbroken: Vec<u8> =
+        text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
+    for run in unbroken.split(|byte| !is_base64(byte)).filter(|run| run.len() > 8) {
+        let run: Vec<u8> = run
+            .iter()
+            .map(|byte| match byte {
+                b'-' => b'+',
+                b'_' => b'/',
+                byte => *byte,
+            })
+            .collect();
+        for skipped in 0..4 {
+            let run = &run[skipped..];
+            let lossy = [run, &b"AAA"[..(4 - run.len() % 4) % 4]].concat();
+            decoded.push(BASE64.decode(&lossy).unwrap());
+        }
+        for skipped in 0..2 {
+            let run = &run[skipped..];
+            decoded.extend(data_encoding::HEXLOWER_PERMISSIVE.decode(&run[..run.len() / 2 * 2]));
+        }
+    }
+    decoded
+}
+
+/// How one occurrence is written.
+#[derive(Clone, Debug)]
+enum Form {
+    /// Each character in one of these ways, again and again.
+    Url(Vec<u8>),
+    Json(Vec<u8>),
+    JsonInJson(Vec<u8>),
+    Base64 {
+        before: Vec<u8>,
+        after: Vec<u8>,
+        is_url: bool,
+        line: usize,
+    },
+    Hex {
+        is_upper: bool,
+    },
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    let ways = || vec(any::<u8>(), 1..12);
+    prop_oneof![
+        ways().prop_map(Form::Url),
+        ways().prop_map(Form::Json),
+        ways().prop_map(Form::JsonInJson),
+        (
+            vec(any::<u8>(), 0..70),
+            vec(any::<u8>(), 0..4),
+            any::<bool>(),
+            prop_oneof![Just(64), Just(76), Just(9999)]
+        )
+            .prop_map(|(before, after, is_url, line)| Form::Base64 {
+                before,
+                after,
+                is_url,
+                line
+            }),
+        any::<bool>().prop_map(|is_upper| Form::Hex { is_upper }),
+    ]
+}
+
+fn json_char(c: char, way: u8) -> String {
+    let mut units = [0; 2];
+    match way % 3 {
+        0 => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        1 if c == '/' => "\\/".into(),
+        _ => {
+            let quoted = serde_json::to_string(&c).unwrap();
+            quoted[1..quoted.len() - 1].to_owned()
+        }
+    }
+}
+
+impl Form {
+    fn write(&self, credential: &str) -> Vec<u8> {
+        let ways = |ways: &[u8]| ways.to_vec().into_iter().cycle();
+        match self {
+            Self::Url(list) => {
+                let has_percent = credential.contains('%');
+                let escape = |(byte, way): (u8, u8)| match (way % 5, byte) {
+                    (0, b' ') => "+".into(),
+                    (3, _) if !has_percent => format!("%25{byte:02X}").into_bytes(),
+                    (2, _) | (_, b'%' | b'+') => format!("%{byte:02X}").into_bytes(),
+                    (0 | 1, _) => format!("%{byte:02x}").into_bytes(),
+                    _ => vec![byte],
+                };
+                credential.bytes().zip(ways(list)).flat_map(escape).collect()
+            }
+            Self::Json(list) => {
+                let escaped = credential.chars().zip(ways(list)).map(|(c, way)| json_char(c, way));
+                escaped.collect::<String>().into_bytes()
+            }
+            Self::JsonInJson(list) => {
+                let inner = credential.chars().zip(ways(list)).map(|(c, way)| json_char(c, way));
+                let outer = serde_json::to_string(&inner.collect::<String>()).unwrap();
+                outer[1..outer.len() - 1].to_owned().into_bytes()
+            }
+            Self::Base64 { before, after, is_url, line } => {
+                let whole = [before, credential.as_bytes(), after].concat();
+                let encoding = if *is_url { BASE64URL_NOPAD } else { BASE64 };
+                let written = encoding.encode(&whole).into_bytes();
+                written.chunks(*line).collect::<Vec<_>>().join(&b"\r\n"[..])
+            }
+            Self::Hex { is_upper: true } => HEXUPPER.encode(credential.as_bytes()).into_bytes(),
+            Self::Hex { is_upper: false } => HEXLOWER.encode(credential.as_bytes()).into_bytes(),
+        }
+    }
+}
+
+fn credential() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[A-Za-z0-9_.-]{8,60}",
+        "[A-Za-z0-9/+=]{40}",
+        r#"[ab%\\"&;/+ 0-9u]{8,20}"#,
+        "[ -~]{8,100}",
+        "\\PC{8,30}",
+    ]
+}
+
+/// Text that is much like what is looked for, or is not.
+fn surroundings() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..40),
+        r#"[ab%\\"&;/+ 0-9u\r\n]{0,40}"#.prop_map(String::into_bytes),
+        "[A-Za-z0-9+/]{0,200}".prop_map(String::into_bytes),
+        r#"(\{"[a-z]{1,9}": ?"[a-z ]{0,60}\\n"\},? ){0,9}"#.prop_map(String::into_bytes),
+    ]
+}
+
+fn places(indexes: &[Index], body: &[u8]) -> Vec<usize> {
+    indexes.iter().map(|index| index.index(body.len() + 1)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_credential_never_comes_back(
+        credential in credential(), form in form(), before in surroundings(), after in surroundings(),
+        ends in vec(any::<Index>(), 0..20),
+    ) {
+        let written = form.write(&credential);
+        let body = [&before[..], &written, &after].concat();
+        prop_assert!(shows(&written, credential.as_bytes()), "the test itself is blind");
+        let needles = needles(&[&credential]);
+        let out = guarded(&needles, &body, places(&ends, &body));
+        prop_assert!(memchr::memmem::find(&out, REDACTED.as_bytes()).is_some());
+        prop_assert!(!shows(&out, credential.as_bytes()));
+        let whole = redact(&needles, &body);
+        prop_assert_eq!(whole.as_deref(), Some(&out[..]));
+    }
+
+    #[test]
+    fn what_stands_around_a_credential_stays(
+        credential in credential(), form in form(), ends in vec(any::<Index>(), 0..20),
+    ) {
+        let form = match form {
+            Form::Base64 { is_url, line, .. } => Form::Base64 { before: vec![], after: vec![], is_url, line },
+            form => form,
+        };
+        let written = form.write(&credential);
+        let body = [b"<p class='a'>", &written[..], b"</p>"].concat();
+        let out = guarded(&needles(&[&credential]), &body, places(&ends, &body));
+        let out = String::from_utf8(out).unwrap().replace('=', "");
+        prop_assert_eq!(out, format!("<p class'a'>{REDACTED}</p>"));
+    }
+
+    #[test]
+    fn what_is_no_credential_passes_unchanged(
+        credential in credential(), bodies in vec(surroundings(), 0..5), cut in any::<Index>(),
+        form in form(), ends in vec(any::<Index>(), 0..20),
+    ) {
+        // Almost one: a half of it.
+        let half = credential.floor_char_boundary(cut.index(credential.len()).min(credential.len() / 2));
+        let almost = form.write(&credential[..half]);
+        let body = bodies.join(&almost[..]);
+        prop_assume!(!shows(&body, credential.as_bytes()));
+        prop_assert_eq!(&guarded(&needles(&[&credential]), &body, places(&ends, &body)), &body);
+    }
+}

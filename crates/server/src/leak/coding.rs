@@ -1,0 +1,195 @@
+//! The content codings of an answer (RFC 9110, section 8.4), and what undoes them.
+
+use axum::http::{HeaderMap, header::CONTENT_ENCODING};
+use bytes::Bytes;
+
+use super::decoder::{Corrupt, Decoder};
+
+/// What is decoded at once, in bytes: a small answer that unpacks to a large one is not unpacked further
+/// than it is taken.
+const ROOM: usize = 32 * 1024;
+/// Nobody compresses more often; each time multiplies the work that a byte can make.
+const MOST_CODINGS: usize = 3;
+/// So many characters of an unknown coding's name are repeated.
+const LONGEST_NAME: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// The codings of an answer's body, in the order in which they were applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoding(Vec<Coding>);
+
+/// A coding that cannot be undone, so nobody could look into the body; or there are more than three.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream's answer is encoded in a way that is not known: {0}")]
+pub struct UnknownCoding(String);
+
+impl Decoding {
+    /// None: for a body that is not encoded, or that is not looked into.
+    pub const NONE: Self = Self(Vec::new());
+
+    /// What the headers of an answer say.
+    pub fn of(headers: &HeaderMap) -> Result<Self, UnknownCoding> {
+        let mut codings = Vec::new();
+        for value in headers.get_all(CONTENT_ENCODING) {
+            for name in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                codings.extend(coding(name)?);
+            }
+        }
+        if codings.len() > MOST_CODINGS {
+            return Err(UnknownCoding("more than three times".into()));
+        }
+        Ok(Self(codings))
+    }
+
+    /// Whether there is nothing to decode. If there is, the caller gets what was decoded, and the answer no
+    /// longer has the header `content-encoding`, nor any that is about the encoded bytes.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn coding(name: &[u8]) -> Result<Option<Coding>, UnknownCoding> {
+    match name.to_ascii_lowercase().as_slice() {
+        b"" | b"identity" => Ok(None),
+        b"gzip" | b"x-gzip" => Ok(Some(Coding::Gzip)),
+        b"deflate" => Ok(Some(Coding::Deflate)),
+        b"br" => Ok(Some(Coding::Brotli)),
+        b"zstd" => Ok(Some(Coding::Zstd)),
+        other => {
+            let printable =
+                |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
+            Err(UnknownCoding(other.iter().take(LONGEST_NAME).map(printable).collect()))
+        }
+    }
+}
+
+/// Decoders behind each other: what one makes, the next one takes.
+pub(super) struct Pipeline {
+    stages: Vec<Stage>,
+    /// What came, if there is nothing to decode.
+    input: Bytes,
+    room: Box<[u8]>,
+}
+
+struct Stage {
+    decoder: Decoder,
+    input: Bytes,
+    /// The room was filled: there may be more.
+    was_filled: bool,
+}
+
+impl Pipeline {
+    pub(super) fn new(decoding: &Decoding) -> std::io::Result<Self> {
+        let stages = decoding.0.iter().rev().map(Stage::new).collect::<Result<Vec<_>, _>>()?;
+        let room = if stages.is_empty() { 0 } else { ROOM };
+        Ok(Self { stages, input: Bytes::new(), room: vec![0; room].into() })
+    }
+
+    /// Gives it more, when it has nothing left.
+    pub(super) fn push(&mut self, data: Bytes) {
+        match self.stages.first_mut() {
+            Some(stage) => stage.input = data,
+            None => self.input = data,
+        }
+    }
+
+    /// The next piece of what is decoded; `None` if it needs more.
+    pub(super) fn pull(&mut self) -> Result<Option<Bytes>, Corrupt> {
+        let piece = match self.stages.split_last_mut() {
+            Some((last, before)) => last.pull(before, &mut self.room)?,
+            None => Some(std::mem::take(&mut self.input)),
+        };
+        Ok(piece.filter(|piece| !piece.is_empty()))
+    }
+
+    /// Whether the body may end here.
+    pub(super) fn may_end(&self) -> bool {
+        let may_end = |stage: &Stage| stage.input.is_empty() && stage.decoder.may_end();
+        self.input.is_empty() && self.stages.iter().all(may_end)
+    }
+
+    /// Whether it changes what it is given.
+    pub(super) fn decodes(&self) -> bool {
+        !self.stages.is_empty()
+    }
+}
+
+impl Stage {
+    fn new(coding: &Coding) -> std::io::Result<Self> {
+        let decoder = match coding {
+            Coding::Gzip => Decoder::gzip(),
+            Coding::Deflate => Decoder::deflate(),
+            Coding::Brotli => Decoder::brotli(),
+            Coding::Zstd => Decoder::zstd()?,
+        };
+        Ok(Self { decoder, input: Bytes::new(), was_filled: false })
+    }
+
+    /// The next piece that this stage makes, of what those before it make.
+    fn pull(&mut self, before: &mut [Self], room: &mut [u8]) -> Result<Option<Bytes>, Corrupt> {
+        loop {
+            if self.input.is_empty() && !self.was_filled {
+                let more = match before.split_last_mut() {
+                    Some((last, before)) => last.pull(before, room)?,
+                    None => None,
+                };
+                match more {
+                    Some(more) => self.input = more,
+                    None => return Ok(None),
+                }
+            }
+            let made = self.decoder.decode(&mut self.input, room)?;
+            self.was_filled = made == room.len();
+            if made > 0 {
+                return Ok(Some(Bytes::copy_from_slice(&room[..made])));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::{Coding::*, *};
+
+    fn of(values: &[&'static str]) -> Result<Decoding, UnknownCoding> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
+        }
+        Decoding::of(&headers)
+    }
+
+    #[test]
+    fn codings_are_known_in_any_case_and_in_lists_and_lines() {
+        for (values, expected) in [
+            (&[][..], &[][..]),
+            (&["identity"], &[]),
+            (&["gzip"], &[Gzip]),
+            (&["X-GZip"], &[Gzip]),
+            (&["deflate, br"], &[Deflate, Brotli]),
+            (&["gzip ,, identity", "zstd"], &[Gzip, Zstd]),
+        ] {
+            assert_eq!(of(values).unwrap().0, expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_is_refused() {
+        for values in
+            [&["compress"][..], &["gzip, secret"], &["dcb"], &["br,br,br,br"], &["gzip;q=1"]]
+        {
+            of(values).unwrap_err();
+        }
+        assert_eq!(of(&["a b\u{7f}"]).unwrap_err().0, "a?b?");
+    }
+}
