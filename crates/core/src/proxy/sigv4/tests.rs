@@ -43,36 +43,57 @@ fn authorization(parts: &Parts) -> &str {
 #[test]
 fn requests_are_signed_as_in_the_test_suite_of_aws() {
     let form = &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")][..];
-    for (service, request, headers, names, signature) in [
+    let iam = "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08";
+    let signature = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
+    let example = ("iam", ("GET", iam), form, "content-type;host;x-amz-date", signature);
+    let word = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let suite = [
+        ("GET", "/", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+        ("POST", "/", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
         (
-            "iam",
-            ("GET", "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08"),
-            form,
-            "content-type;host;x-amz-date",
-            "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
+            "GET",
+            "/?Param1=value1",
+            "a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb",
         ),
         (
-            "service",
-            ("GET", "https://example.amazonaws.com/"),
-            &[][..],
-            "host;x-amz-date",
-            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+            "POST",
+            "/?Param1=value1",
+            "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11",
         ),
         (
-            "service",
-            ("GET", "https://example.amazonaws.com/%E1%88%B4"),
-            &[],
-            "host;x-amz-date",
-            "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
+            "GET",
+            "/?Param2=value2&Param1=value1",
+            "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
         ),
         (
-            "service",
-            ("GET", "https://example.amazonaws.com/?Param-3=Value3&Param=Value2&%E1%88%B4=Value1"),
-            &[],
-            "host;x-amz-date",
+            "GET",
+            "/?Param-3=Value3&Param=Value2&%E1%88%B4=Value1",
             "371d3713e185cc334048618a97f809c9ffe339c62934c032af5a0e595648fcac",
         ),
-    ] {
+        (
+            "GET",
+            "/?%E1%88%B4=bar",
+            "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04",
+        ),
+        (
+            "GET",
+            &format!("/{word}"),
+            "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f",
+        ),
+        (
+            "GET",
+            &format!("/?{word}={word}"),
+            "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197",
+        ),
+        ("GET", "//example//", "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84"),
+    ]
+    .map(|(method, path, signature)| {
+        (method, format!("https://example.amazonaws.com{path}"), signature)
+    });
+    let suite = suite.iter().map(|(method, url, signature)| {
+        ("service", (*method, url.as_str()), &[][..], "host;x-amz-date", *signature)
+    });
+    for (service, request, headers, names, signature) in suite.chain([example]) {
         let case = Case { request, headers, body: Payload::Whole(b"") };
         let keys = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         let signed = sign(("us-east-1", service), keys, SUITE, &case).unwrap();
