@@ -63,6 +63,7 @@ impl Rule {
         let ip = match url.host() {
             Some(Host::Ipv4(ip)) => IpAddr::from(ip),
             Some(Host::Ipv6(ip)) => IpAddr::from(ip),
+            Some(Host::Domain(name)) if !is_name(name) => return Err(Refusal::Host),
             // Nobody is asked for a name that could lead to nothing that is let through.
             Some(Host::Domain(name)) if is_local(name) && !allow.has_addresses() => {
                 return Err(Refusal::LocalName(name.into()));
@@ -83,6 +84,12 @@ impl Rule {
             None => Ok(()),
         }
     }
+}
+
+/// Whether no part of it is empty, but for what may follow the last dot: resolvers differ in what they
+/// make of those.
+fn is_name(name: &str) -> bool {
+    name.strip_suffix('.').unwrap_or(name).split('.').all(|label| !label.is_empty())
 }
 
 /// Whether a name is one of the machine itself or of its network, wherever it may lead. An address is none.

@@ -18,19 +18,19 @@ use crate::{
 
 /// Knows each name's answers, one for each time it is asked; the last one is for ever.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     answers: HashMap<&'static str, Mutex<Vec<Vec<IpAddr>>>>,
     asked: Mutex<Vec<String>>,
 }
 
 impl Names {
-    fn with(mut self, name: &'static str, answers: &[&[&str]]) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, answers: &[&[&str]]) -> Self {
         let parse = |ips: &&[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect();
         self.answers.insert(name, Mutex::new(answers.iter().rev().map(parse).collect()));
         self
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -48,7 +48,7 @@ impl Lookup for Names {
     }
 }
 
-fn egress_with(allow: &str, names: &Arc<Names>) -> Egress {
+pub(crate) fn egress_with(allow: &str, names: &Arc<Names>) -> Egress {
     let means = Means { lookup: Arc::<Names>::clone(names), ..Means::default() };
     Egress::with(Allow::parse(allow).unwrap(), Arc::new(ManualClock::new()), means).unwrap()
 }

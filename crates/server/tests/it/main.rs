@@ -13,6 +13,7 @@
 mod app;
 mod at_provider;
 mod call;
+mod certificate;
 mod database;
 mod endpoint;
 mod guard;
@@ -24,6 +25,7 @@ mod provider;
 mod rival;
 mod scene;
 mod stored;
+mod upstream;
 
 mod account;
 mod account_delete;
@@ -45,6 +47,12 @@ mod discovery;
 mod doctor;
 mod egress;
 mod egress_guard;
+mod egress_stream;
+mod egress_stream_flow;
+mod egress_stream_guard;
+mod egress_stream_http2;
+mod egress_stream_tls;
+mod egress_stream_upgrade;
 mod egress_tls;
 mod errors;
 mod import;
