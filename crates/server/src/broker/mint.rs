@@ -135,11 +135,11 @@ impl Broker {
         contact: Option<&ContactId>,
         at: &SecretRef,
     ) -> Result<Usable, Error> {
-        let contact = contact.map(|id| find_contact(tx, caller, id)).transpose()?;
         let action = match contact {
             Some(_) => Action::ConnectionMint,
             None => Action::SecretMint,
         };
+        let contact = contact.map(|id| find_contact(tx, caller, action, id)).transpose()?;
         let usable = self.usable(tx, caller, action, at)?;
         // What is another account's must not be had by way of a reference of one's own either.
         if usable.secret.account != *caller.account() || !usable.is_of_one_account {
