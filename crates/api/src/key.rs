@@ -3,9 +3,41 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+/// What a key is limited to within its role. What is left out is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Ids of contacts: only these, what they have connected, and their one-time-password entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<Vec<String>>,
+    /// Ids of secrets: only these, and what contacts have connected them with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<String>>,
+    /// Ids or labels of one-time-password entries: only these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totp: Option<Vec<String>>,
+    /// Actions: only these. Sent as `connection.verify`, all of a noun (`totp`) or all of a verb (`mint`); shown by
+    /// their full names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<String>>,
+    /// Hosts that requests go to: `api.example.com`, or `*.example.com` for all below one, with a port where it is
+    /// not 443.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<String>>,
+    /// Methods of HTTP that requests have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<String>>,
+    /// Uses in any minute, at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// Uses on a day of UTC, at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u32>,
+}
+
 /// What `POST /api/v1/key/create` takes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CreateKey {
     /// `owner`, `backend` or `agent`.
     pub role: String,
@@ -15,6 +47,9 @@ pub struct CreateKey {
     /// When it ends by itself, in unix milliseconds. Never if absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<i64>,
+    /// What it is limited to.
+    #[serde(flatten)]
+    pub limits: Limits,
 }
 
 /// A key at the only moment its secret is known outside its holder: when it is made.
@@ -39,12 +74,41 @@ fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(secret.expose_secret())
 }
 
-/// What `POST /api/v1/key/{id}/update` takes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// What `POST /api/v1/key/{id}/update` takes. What is left out stays as it is; `Some(None)` takes an end or a limit
+/// away.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UpdateKey {
     /// What people call it from now on.
-    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it ends by itself, in unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<i64>>,
+    /// As in [`Limits`], and so the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<Option<Vec<String>>>,
+    /// Secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Option<Vec<String>>>,
+    /// One-time-password entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totp: Option<Option<Vec<String>>>,
+    /// Actions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Option<Vec<String>>>,
+    /// Hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Option<Vec<String>>>,
+    /// Methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Option<Vec<String>>>,
+    /// Uses in any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Option<u32>>,
+    /// Uses on a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Option<u32>>,
 }
 
 /// A key as `fetch` and `list` show it.
@@ -63,4 +127,7 @@ pub struct Key {
     pub expires_at: Option<i64>,
     /// When it was revoked, in unix milliseconds.
     pub revoked_at: Option<i64>,
+    /// What it is limited to.
+    #[serde(flatten)]
+    pub limits: Limits,
 }

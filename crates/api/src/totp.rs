@@ -29,6 +29,9 @@ pub struct CreateTotp {
     /// Seconds a code is valid, 1 to 3600; 30 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<u32>,
+    /// The contact it belongs to: it goes when the contact is deleted, and keys of this contact see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact_id: Option<String>,
 }
 
 /// A stored entry.
@@ -38,6 +41,9 @@ pub struct Totp {
     pub id: String,
     /// `SHA1`, `SHA256` or `SHA512`.
     pub algorithm: String,
+    /// The contact it belongs to; absent if it belongs to none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contact_id: Option<String>,
     /// When it was stored, RFC 3339 in UTC.
     pub created_at: String,
     /// How many characters a code has.

@@ -18,7 +18,13 @@ use keyfob_server::{
 };
 use secrecy::ExposeSecret;
 
-use crate::{config::VaultArgs, failure::Failure, output, remote::RemoteArgs};
+use crate::{
+    config::VaultArgs,
+    failure::Failure,
+    key_limits::{self, EXAMPLES, LimitArgs},
+    output,
+    remote::RemoteArgs,
+};
 
 const WAYS: &str = "\
 With a data directory or a database URL this works straight on the database, also while the server
@@ -45,7 +51,7 @@ struct Where {
 #[derive(Subcommand)]
 enum Command {
     /// Make a key and show its secret, once
-    #[command(after_help = WAYS)]
+    #[command(after_help = format!("{WAYS}\n\n{EXAMPLES}"))]
     Create {
         /// What it may do: agent = use (list, read codes); backend = also manage; owner = also keys
         #[arg(long, value_enum)]
@@ -58,6 +64,8 @@ enum Command {
         expires_at: Option<jiff::Timestamp>,
         #[command(flatten)]
         at: Where,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// List keys, newest first
     #[command(after_help = WAYS)]
@@ -94,9 +102,10 @@ impl Role {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
-        Command::Create { role, name, expires_at, at } => {
+        Command::Create { role, name, expires_at, at, limits } => {
             let expires_at = expires_at.map(jiff::Timestamp::as_millisecond);
-            let wanted = CreateKey { role: role.name().into(), name, expires_at };
+            let (role, limits) = (role.name().into(), limits.limits());
+            let wanted = CreateKey { role, name, expires_at, limits };
             let json = at.json;
             let key = match at.open(Missing::Make).await? {
                 Keys::Remote(client) => client.create_key(&wanted).await?,
@@ -198,7 +207,7 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
     }
     let now = SystemClock.now().as_millis();
     let rows: Vec<_> = keys.iter().map(|key| row(key, now)).collect();
-    Ok(output::print_table(&["ID", "ROLE", "STATE", "CREATED", "NAME"], &rows)?)
+    Ok(output::print_table(&["ID", "ROLE", "STATE", "CREATED", "LIMITS", "NAME"], &rows)?)
 }
 
 fn row(key: &Key, now: i64) -> Vec<String> {
@@ -213,6 +222,7 @@ fn row(key: &Key, now: i64) -> Vec<String> {
         key.role.clone(),
         state,
         output::time(key.created_at),
+        key_limits::in_words(&key.limits),
         output::plain(&key.name),
     ]
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod input;
 mod key;
+mod key_limits;
 mod list_args;
 mod meta;
 mod output;

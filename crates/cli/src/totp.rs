@@ -43,6 +43,9 @@ enum Command {
         /// Seconds a code is valid: 1 to 3600, 30 by default
         #[arg(long)]
         period: Option<u32>,
+        /// The contact it belongs to: deleted with it, and seen by keys of this contact
+        #[arg(long, value_name = "ID")]
+        contact: Option<String>,
         #[command(flatten)]
         at: Where,
     },
@@ -82,11 +85,13 @@ enum Command {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
-        Command::Add { label, secret, uri, issuer, algorithm, digits, period, at } => {
+        Command::Add { label, secret, uri, issuer, algorithm, digits, period, contact, at } => {
             // Before anyone is asked to paste a secret.
             let client = at.remote.client()?;
             let (secret, uri) = (given(secret)?, given(uri)?);
-            let wanted = CreateTotp { label, uri, secret, issuer, algorithm, digits, period };
+            let contact_id = contact;
+            let wanted =
+                CreateTotp { label, uri, secret, issuer, algorithm, digits, period, contact_id };
             add(&client, &wanted, at.json).await
         }
         Command::List { at } => list(at).await,

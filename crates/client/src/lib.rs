@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use keyfob_api::{
     error::ErrorBody,
-    key::{CreateKey, CreatedKey, Key},
+    key::{CreateKey, CreatedKey, Key, UpdateKey},
     list::Id,
     totp::{CodeAnswer, CreateTotp, Status, Totp, TotpAnswer, TotpList},
 };
@@ -208,6 +208,11 @@ impl Client {
     #[must_use]
     pub fn list_keys(&self) -> List<Key> {
         List::new(self, &["v1", "key", "list"], Vec::new())
+    }
+
+    /// Changes the name, the end or the limits of a key.
+    pub async fn update_key(&self, id: &str, key: &UpdateKey) -> Result<(), Error> {
+        self.change(&["v1", "key", id, "update"], key).await.map(drop)
     }
 
     /// Ends a key.

@@ -91,7 +91,8 @@ pub enum Error {
         /// The cause and what to do, for a person.
         message: Cow<'static, str>,
     },
-    /// The code asked for is further away than a caller can be kept waiting.
+    /// It cannot be had before a while is over: a code that is further away than a caller can be kept waiting, or
+    /// another use of a key that was used as often as it may be.
     #[error("{message}")]
     WaitTooLong {
         /// The cause, for a program.
@@ -339,11 +340,9 @@ impl Error {
             Self::NoCredentials | Self::InvalidCredentials => {
                 (S::UNAUTHORIZED, "not_authenticated", "Not authenticated".into())
             }
-            Self::Forbidden => (
-                S::FORBIDDEN,
-                "not_authorized",
-                "Not authorized: this key's role may not do that".into(),
-            ),
+            Self::Forbidden => {
+                (S::FORBIDDEN, "not_authorized", "Not authorized: this key may not do that".into())
+            }
             Self::Denied { code, message } => (S::FORBIDDEN, *code, message.clone()),
             Self::AuthorizationRequired { message, .. } => {
                 let text = format!("Authorization required: {message}");

@@ -1,12 +1,12 @@
 //! The operations as a command on the machine itself uses them, in the words of the API.
 
 use keyfob_api::key::{CreateKey, CreatedKey, Key};
-use keyfob_core::{id::KeyId, policy::Role, time::Timestamp};
+use keyfob_core::id::KeyId;
 
 use crate::{
-    broker::{Broker, Caller, KeyPlan, Slice},
+    broker::{Broker, Caller, Slice},
     error::Error,
-    http::key::{created, shape},
+    http::key::{created, plan, shape},
 };
 
 /// Makes a key.
@@ -15,10 +15,7 @@ pub async fn create_key(
     caller: &Caller,
     wanted: CreateKey,
 ) -> Result<CreatedKey, Error> {
-    let CreateKey { role, name, expires_at } = wanted;
-    let role = Role::parse(&role).ok_or_else(|| Error::invalid("invalid_role", "no such role"))?;
-    let expires_at = expires_at.map(Timestamp::from_millis);
-    Ok(created(&broker.create_key(caller, KeyPlan { role, name, expires_at }).await?))
+    Ok(created(&broker.create_key(caller, plan(wanted)?).await?))
 }
 
 /// Every key of the account, newest first.

@@ -13,13 +13,9 @@ use crate::{
 
 fn read(row: &Row<'_>) -> Result<Usage, StoreError> {
     let today = u32::try_from(row.get::<i64>(2)?).map_err(|_| row.damaged("used_on_day"))?;
-    let usage = Usage {
-        day: row.get(1)?,
-        today,
-        rate_told_at: row.get(4)?,
-        quota_told_on: row.get(5)?,
-        ..Usage::default()
-    };
+    let mut usage = Usage::default();
+    (usage.day, usage.today) = (row.get(1)?, today);
+    (usage.rate_told_at, usage.quota_told_on) = (row.get(4)?, row.get(5)?);
     let minute = row.get::<Vec<u8>>(3)?;
     usage.with_stored_minute(&minute).ok_or_else(|| row.damaged("minute"))
 }

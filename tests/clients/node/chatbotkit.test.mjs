@@ -155,7 +155,7 @@ test('a wrong secret or none is NOT_AUTHENTICATED, for a stream as well', async 
 
 test('an agent key is NOT_AUTHORIZED', async () => {
   const agent = client({ secret: env('KEYFOB_AGENT_TOKEN') });
-  const message = "Not authorized: this key's role may not do that";
+  const message = "Not authorized: this key may not do that";
   await refused(agent.contact.create({}), 'NOT_AUTHORIZED', message);
   await refused(agent.contact.list(), 'NOT_AUTHORIZED', message);
 });

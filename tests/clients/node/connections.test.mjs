@@ -178,7 +178,7 @@ test('an agent key lists, verifies and authenticates, and is NOT_AUTHORIZED to c
   const { status, body } = await connect(at, to, { value: value() }, env('KEYFOB_AGENT_TOKEN'));
   assert.deepEqual([status, body.code], [403, 'NOT_AUTHORIZED']);
   await connect(at, to);
-  const message = "Not authorized: this key's role may not do that";
+  const message = "Not authorized: this key may not do that";
   for (const named of [to, '@nobody']) await refused(agent.revoke(at, named), 'NOT_AUTHORIZED', message);
   await authenticated(at, to, agent);
   assert.deepEqual(ids((await agent.list(at)).items), [to]);

@@ -249,7 +249,7 @@ test('an agent key lists and fetches, and is NOT_AUTHORIZED to change anything',
   const { id } = await secret.create({ alias: mine, value: value(), meta: { mine } });
   assert.deepEqual(await agents.fetch(`@${mine}`), await fetchOf(id));
   assert.deepEqual(ids((await agents.list({ meta: { mine } })).items), [id]);
-  const message = "Not authorized: this key's role may not do that";
+  const message = "Not authorized: this key may not do that";
   for (const at of [id, `@${mine}`, '@nobody']) {
     await refused(agents.update(at, { value: value() }), 'NOT_AUTHORIZED', message);
     await refused(agents.delete(at), 'NOT_AUTHORIZED', message);

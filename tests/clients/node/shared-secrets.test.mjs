@@ -80,7 +80,7 @@ test('a personal secret has nothing to act on without a contact', async () => {
 
 test('an agent key verifies and authenticates, and is NOT_AUTHORIZED to revoke', async () => {
   const id = await made({ value: value() });
-  const message = "Not authorized: this key's role may not do that";
+  const message = "Not authorized: this key may not do that";
   for (const at of [id, '@nobody']) await refused(agent.revoke(at), 'NOT_AUTHORIZED', message);
   await authenticated(id, agent);
 });

@@ -211,7 +211,7 @@ async def test_a_wrong_token_or_none_is_not_authenticated(token: str) -> None:
 async def test_an_agent_key_is_not_authorized() -> None:
     async with client(token=env("KEYFOB_AGENT_TOKEN")) as agent:
         for call in (agent.contact.list(), agent.contact.create({})):
-            with Refused(403, "NOT_AUTHORIZED", "Not authorized: this key's role may not do that"):
+            with Refused(403, "NOT_AUTHORIZED", "Not authorized: this key may not do that"):
                 await call
 
 

@@ -197,7 +197,7 @@ async def test_an_agent_key_lists_verifies_and_authenticates_and_is_not_authoriz
         assert (await connect(contact, secret, token=env("KEYFOB_AGENT_TOKEN"))).status_code == 403
         await connect(contact, secret)
         for at in (secret, "@nobody"):
-            with Refused(403, "NOT_AUTHORIZED", "Not authorized: this key's role may not do that"):
+            with Refused(403, "NOT_AUTHORIZED", "Not authorized: this key may not do that"):
                 await of_contact(agent, "revoke", contact, at)
         path_of((await of_contact(agent, "authenticate", contact, secret)).url)
         is_authenticated(await of_contact(agent, "verify", contact, secret), secret)

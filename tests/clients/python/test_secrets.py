@@ -48,7 +48,7 @@ def no_value() -> Refused:
 
 
 def not_authorized() -> Refused:
-    return Refused(403, "NOT_AUTHORIZED", "Not authorized: this key's role may not do that")
+    return Refused(403, "NOT_AUTHORIZED", "Not authorized: this key may not do that")
 
 
 # --- the five calls ---

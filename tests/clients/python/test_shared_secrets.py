@@ -96,7 +96,7 @@ async def test_an_agent_key_verifies_and_authenticates_and_is_not_authorized_to_
     async with client() as api, client(token=env("KEYFOB_AGENT_TOKEN")) as agent:
         secret = await made(api, value=value())
         for at in (secret, "@nobody"):
-            with Refused(403, "NOT_AUTHORIZED", "Not authorized: this key's role may not do that"):
+            with Refused(403, "NOT_AUTHORIZED", "Not authorized: this key may not do that"):
                 await of_shared(agent, "revoke", at)
         is_authenticated(await of_shared(agent, "verify", secret), secret)
 

@@ -2,7 +2,7 @@
 
 use keyfob_core::{
     id::AccountId,
-    policy::{Action, Grant, Object, Role},
+    policy::{Action, Grant, Limits, Object, Role},
     time::Timestamp,
 };
 use keyfob_store::{
@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{
     Broker, Caller, NewKey,
-    key::{self, Plan},
+    key::{self, Made},
 };
 use crate::{error::Error, text};
 
@@ -32,8 +32,9 @@ impl Broker {
             let id = broker.insert_account(tx, None, "", None, now)?;
             let operator =
                 Caller::operator(Grant::new(id.clone(), Role::Owner), "first-start".into());
-            let plan = Plan { role: Role::Owner, name: "first owner key".into(), expires_at: None };
-            let key = broker.insert_key(tx, &id, &plan, now)?;
+            let name = key::FIRST.into();
+            let made = Made { role: Role::Owner, name, expires_at: None, limits: Limits::NONE };
+            let key = broker.insert_key(tx, &id, &made, now)?;
             tx.also(operator.event(now, Action::KeyCreate, "key", key.id.to_shared()));
             let event = operator.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, Some(key)))
@@ -48,7 +49,8 @@ impl Broker {
         Ok(Caller::operator(Grant::new(account, Role::Owner), "command-line".into()))
     }
 
-    /// Makes a child of the caller's account, with an owner key that ends when the caller's does.
+    /// Makes a child of the caller's account, with an owner key that ends when the caller's does, and is limited
+    /// as it is.
     pub async fn create_account(
         &self,
         caller: &Caller,
@@ -68,8 +70,9 @@ impl Broker {
             let parent = Some(parent.id);
             let id = broker.insert_account(tx, parent, &name, email.clone(), now)?;
             let expires_at = caller.grant().expires_at();
-            let plan = Plan { role: Role::Owner, name: key::FIRST.into(), expires_at };
-            let key = broker.insert_key(tx, &id, &plan, now)?;
+            let limits = caller.grant().limits().clone();
+            let made = Made { role: Role::Owner, name: key::FIRST.into(), expires_at, limits };
+            let key = broker.insert_key(tx, &id, &made, now)?;
             let made = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
             tx.also(Event { account: id.clone(), ..made });
             let event = caller.event(now, Action::AccountCreate, "account", id.to_shared());

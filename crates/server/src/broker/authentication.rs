@@ -97,7 +97,7 @@ impl Broker {
         let (broker, caller) = (self.clone(), caller.clone());
         let (contact, at) = (contact.clone(), at.clone());
         self.write(move |tx| {
-            let contact = find_contact(tx, &caller, &contact)?;
+            let contact = find_contact(tx, &caller, Action::ConnectionAuthenticate, &contact)?;
             let usable = broker.usable(tx, &caller, Action::ConnectionAuthenticate, &at)?;
             if usable.secret.kind == Kind::Shared {
                 return Err(Error::conflict(NOT_OF_CONTACT));
@@ -132,12 +132,15 @@ impl Broker {
     }
 
     /// The link that this caller was given for the same a moment ago, or a new one. None if it has too many
-    /// already: who only asks how things stand shall not fail for that.
+    /// already, or may not have any: who only asks how things stand shall not fail for that.
     pub(super) async fn recent_link(
         &self,
         caller: &Caller,
         link: NewLink,
     ) -> Result<Option<SecretString>, Error> {
+        if caller.may(link.action()).is_err() {
+            return Ok(None);
+        }
         let now = self.now()?;
         let wanted = (caller.key().cloned(), link.contact.clone(), link.secret.clone());
         if let Some((ticket, made)) = self.inner.recent_links.0.get(&wanted)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyfob_core::{
     id::{AccountId, KeyId},
-    policy::{Action, Grant, Object, Permit, Role, decide},
+    policy::{Action, Grant, Object, Permit, Role, decide, may},
     time::Timestamp,
     token::{KeySecret, parse_token},
 };
@@ -14,7 +14,7 @@ use keyfob_store::{
     key::{self, Key},
 };
 
-use super::{Broker, recent::Recent};
+use super::{Broker, recent::Recent, usage::Full};
 use crate::{delivery::Delivery, error::Error};
 
 /// What a request says about who sends it.
@@ -107,6 +107,11 @@ impl Caller {
         self.0.key.as_ref()
     }
 
+    /// Decides whether this caller may do `action` on anything at all.
+    pub(super) fn may(&self, action: Action) -> Result<(), Error> {
+        Ok(may(&self.0.grant, action)?)
+    }
+
     /// Decides whether this caller may do `action` on `object`.
     pub(super) fn decide(&self, action: Action, object: Object<'_>) -> Result<Permit, Error> {
         Ok(decide(&self.0.grant, action, object)?)
@@ -149,12 +154,15 @@ pub(super) type Callers = Recent<KeyId, Arc<Known>>;
 
 /// A key, and who it is in the audit trail.
 pub(super) struct Known {
-    key: Key,
+    pub(super) key: Key,
     actor: Actor,
+    /// Until when it is known to have been used too often.
+    pub(super) full: Full,
 }
 
 impl Broker {
-    /// Recognises the sender of a request. One error for all that can be wrong.
+    /// Recognises the sender of a request, and counts it if the key may be used so often only. One error for all
+    /// that can be wrong with the credentials: those that are refused count for nobody.
     pub async fn authenticate(
         &self,
         credentials: &Credentials,
@@ -166,17 +174,21 @@ impl Broker {
         if !matches || !known.key.is_live(self.now()?) {
             return Err(Error::InvalidCredentials);
         }
-        let Key { account, id, role, expires_at, .. } = &known.key;
+        let Key { account, id, role, expires_at, limits, .. } = &known.key;
         let account = match run_as {
             None => account.clone(),
             Some(child) => self.child(account, *role, child).await?,
         };
-        Ok(Caller(Arc::new(Identity {
-            grant: Grant::new(account, *role).until(*expires_at),
+        let caller = Caller(Arc::new(Identity {
+            grant: Grant::new(account, *role).until(*expires_at).limited(Arc::clone(limits)),
             actor: known.actor.clone(),
             origin,
             key: Some(id.clone()),
-        })))
+        }));
+        if limits.is_counted() {
+            self.count_use(&caller, &known).await?;
+        }
+        Ok(caller)
     }
 
     /// The account that a key of `parent` acts as: a direct child. An agent's key is for its own
@@ -220,7 +232,7 @@ impl Broker {
         let Some(key) = found else { return Ok(None) };
         let name = key.name.as_str().into();
         let actor = Actor { kind: "key", id: key.id.to_shared(), name };
-        let known = Arc::new(Known { key, actor });
+        let known = Arc::new(Known { key, actor, full: Full::default() });
         callers.keep(id.clone(), Arc::clone(&known), reading);
         Ok(Some(known))
     }

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use keyfob_core::{
     crypto::{OpenError, Sealed},
     id::TotpId,
-    policy::{Action, Object, Permit},
+    policy::{Action, Entry, Object, Permit},
     time::Timestamp,
     totp::{Code, Parameters, Seed, Step},
 };
@@ -85,6 +85,7 @@ enum Turn {
 impl Broker {
     /// Hands out a code; waits for its time step if the wish means a later one.
     pub async fn code(&self, caller: &Caller, id: &TotpId, wish: Wish) -> Result<Released, Error> {
+        caller.may(Action::TotpCode)?;
         let patience_ends = self.now()?.plus(PATIENCE);
         let (caller, id) = (caller.clone(), id.clone());
         let mut request = Request { caller, id, wish, patience_ends, reserved: None };
@@ -285,7 +286,8 @@ impl Request {
     /// Decides, and says which steps of the entry matter now.
     fn look_at(&self, totp: Arc<SealedTotp>, now: Timestamp) -> Result<Found, Error> {
         let Self { caller, id, wish, .. } = self;
-        let permit = caller.decide(Action::TotpCode, Object::Totp(id))?;
+        let entry = Entry { id, label: &totp.label, contact: totp.contact.as_ref() };
+        let permit = caller.decide(Action::TotpCode, Object::Totp(entry))?;
         let min_validity = wish.min_validity.unwrap_or(totp.policy.min_validity);
         check_min_validity(min_validity, totp.parameters)?;
         let unique = wish.unique.unwrap_or(totp.policy.unique);

@@ -54,7 +54,7 @@ impl Broker {
         let (broker, caller) = (self.clone(), caller.clone());
         let (contact, at) = (contact.clone(), at.clone());
         self.change(move |tx| {
-            let contact = hold_contact(tx, &caller, &contact)?;
+            let contact = hold_contact(tx, &caller, Action::ConnectionConnect, &contact)?;
             let usable = broker.usable_held(tx, &caller, Action::ConnectionConnect, &at)?;
             if usable.secret.kind == Kind::Shared {
                 return Err(Error::conflict(NOT_OF_CONTACT));
@@ -188,7 +188,7 @@ impl Broker {
         let now = self.now()?;
         let (caller, contact, at) = (caller.clone(), contact.clone(), at.clone());
         let revoked = self.change(move |tx| {
-            let contact = hold_contact(tx, &caller, &contact)?.id;
+            let contact = hold_contact(tx, &caller, Action::ConnectionRevoke, &contact)?.id;
             let secret = to_revoke(tx, &caller, &contact, &at)?;
             let account = caller.account();
             revocation::queue_connection(tx, account, &contact, &secret, now)?;
@@ -228,6 +228,7 @@ fn to_revoke(
     if let Some((_, id)) = at.resolve(tx, caller.account())?
         && connection::find(tx, caller.account(), contact, &id)?.is_some()
     {
+        caller.decide(Action::ConnectionRevoke, Object::Connection(contact, &id))?;
         return Ok(id);
     }
     let (secret, _) = find_usable(tx, caller.grant(), Action::ConnectionRevoke, at)?;
@@ -237,21 +238,25 @@ fn to_revoke(
     }
 }
 
-/// The caller's contact.
+/// The caller's contact, for whom it is to do `action`.
 pub(super) fn find_contact(
     tx: &mut ReadTx<'_>,
     caller: &Caller,
+    action: Action,
     id: &ContactId,
 ) -> Result<Contact, Error> {
+    caller.decide(action, Object::Contact(id))?;
     contact::find(tx, caller.account(), id)?.ok_or(Error::NotFound)
 }
 
-/// The caller's contact, which nobody else changes or deletes until the unit ends.
+/// [`find_contact`], which nobody else changes or deletes until the unit ends.
 pub(super) fn hold_contact(
     tx: &mut WriteTx<'_>,
     caller: &Caller,
+    action: Action,
     id: &ContactId,
 ) -> Result<Contact, Error> {
+    caller.decide(action, Object::Contact(id))?;
     contact::hold(tx, caller.account(), id)?.ok_or(Error::NotFound)
 }
 

@@ -59,9 +59,14 @@ impl Broker {
         self.reauthenticate(caller).await?;
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
-            let contact = find_contact(tx, &asking, &contact)?.id;
+            let contact = find_contact(tx, &asking, Action::ConnectionList, &contact)?.id;
             let list = if slice.oldest_first { connection::list } else { connection::list_newest };
-            let page = list(tx, asking.account(), &contact, slice.after.as_ref(), slice.take)?;
+            let limits = asking.grant().limits();
+            let is_filtered = limits.contacts.is_some() || limits.secrets().is_some();
+            let limit = if is_filtered { SCANNED } else { slice.take };
+            let mut page = list(tx, asking.account(), &contact, slice.after.as_ref(), limit)?;
+            page.rows.retain(|row| reaches(&asking, row));
+            slice.end(&mut page, |row| &row.connection.id);
             let Page { rows, damaged, last } = page;
             let mut shown = Vec::with_capacity(rows.len());
             for row in rows {
@@ -82,7 +87,11 @@ impl Broker {
         caller.decide(Action::ConnectionList, Object::Account)?;
         let (caller, contact, secret) = (caller.clone(), contact.clone(), secret.clone());
         self.read(move |tx| {
-            let contact = find_contact(tx, &caller, &contact)?.id;
+            let contact = find_contact(tx, &caller, Action::ConnectionList, &contact)?.id;
+            let object = Object::Connection(&contact, &secret);
+            if caller.decide(Action::ConnectionList, object).is_err() {
+                return Ok(None);
+            }
             let found = connection::find(tx, caller.account(), &contact, &secret)?;
             Ok(found.map(|connection| connection.id))
         })
@@ -101,7 +110,7 @@ impl Broker {
         self.reauthenticate(caller).await?;
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
-            let contact = find_contact(tx, &asking, &contact)?.id;
+            let contact = find_contact(tx, &asking, Action::ConnectionList, &contact)?.id;
             // Of a secret that is in both, what comes first counts.
             let parts = [
                 connected_by_secret(tx, &asking, &contact, &slice, now)?,
@@ -131,7 +140,8 @@ fn connected_by_secret(
         connection::list_by_secret_newest
     };
     let page = list(tx, caller.account(), contact, slice.after.as_ref(), SCANNED)?;
-    let rows = page.rows.into_iter().map(|row| connected(tx, caller, row, now));
+    let rows = page.rows.into_iter().filter(|row| reaches(caller, row));
+    let rows = rows.map(|row| connected(tx, caller, row, now));
     Ok(Page { rows: rows.collect::<Result<_, _>>()?, damaged: page.damaged, last: page.last })
 }
 
@@ -140,7 +150,7 @@ fn own_connectable(
     caller: &Caller,
     slice: &Slice<SecretId>,
 ) -> Result<Part, StoreError> {
-    connectable(tx, caller.account(), slice, |_| true)
+    connectable(tx, (caller, caller.account()), slice, |_| true)
 }
 
 /// What the account's parent lets it use. Its damaged rows are no business of a child's.
@@ -152,23 +162,30 @@ fn connectable_of_parent(
     match account::find(tx, caller.account())?.and_then(|account| account.parent) {
         Some(parent) => {
             let is_open = |secret: &Secret| secret.visibility != Visibility::Private;
-            let part = connectable(tx, &parent, slice, is_open)?;
+            let part = connectable(tx, (caller, &parent), slice, is_open)?;
             Ok(Page { damaged: Vec::new(), ..part })
         }
         None => Ok(Page { rows: Vec::new(), damaged: Vec::new(), last: None }),
     }
 }
 
-/// Personal secrets of an account. There may be fewer than were asked for although more follow.
+/// Whether the limits of a caller's key leave it a connection of a contact that they leave it.
+fn reaches(caller: &Caller, row: &Named) -> bool {
+    caller.grant().reaches_secret(&row.connection.secret, row.kind)
+}
+
+/// Personal secrets of an account, those that the caller's key reaches. There may be fewer than were asked for although more follow.
 fn connectable(
     tx: &mut ReadTx<'_>,
-    account: &AccountId,
+    (caller, account): (&Caller, &AccountId),
     slice: &Slice<SecretId>,
     is_open: impl Fn(&Secret) -> bool,
 ) -> Result<Part, StoreError> {
     let list = if slice.oldest_first { secret::list } else { secret::list_newest };
     let Page { rows, damaged, last } = list(tx, account, slice.after.as_ref(), SCANNED)?;
-    let rows = rows.into_iter().filter(|row| row.kind == Kind::Personal && is_open(row));
+    let reaches = |row: &Secret| caller.grant().reaches_secret(&row.id, row.kind);
+    let is_shown = |row: &Secret| row.kind == Kind::Personal && reaches(row) && is_open(row);
+    let rows = rows.into_iter().filter(is_shown);
     Ok(Page { rows: rows.map(unconnected).collect(), damaged, last })
 }
 

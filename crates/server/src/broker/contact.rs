@@ -7,9 +7,9 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
-    Commit, Page, WriteTx, authentication, connection,
+    Commit, Event, Page, StoreError, WriteTx, account, authentication, connection,
     contact::{self, Contact},
-    refresh, revocation,
+    refresh, revocation, totp,
 };
 
 use super::{
@@ -214,11 +214,15 @@ impl Broker {
         caller.decide(action, Object::Account)?;
         // A long list is read in many parts, and a key may end in between.
         self.reauthenticate(caller).await?;
-        let account = caller.account().clone();
+        let asking = caller.clone();
         let limit = if filter.is_empty() { slice.take } else { SCANNED };
         let page = self.read(move |tx| {
             let list = if slice.oldest_first { contact::list } else { contact::list_newest };
-            let mut page = list(tx, &account, slice.after.as_ref(), limit)?;
+            let account = asking.account();
+            let mut page = match &asking.grant().limits().contacts {
+                None => list(tx, account, slice.after.as_ref(), limit)?,
+                Some(few) => slice.of_few(few, |id| contact::find(tx, account, id))?,
+            };
             if !filter.is_empty() {
                 page.rows.retain(|contact| filter.matches(contact.meta.as_deref()));
                 slice.end(&mut page, |contact| &contact.id);
@@ -242,7 +246,7 @@ impl Broker {
             let before = contact::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let changed = change.clone().over(before)?;
             contact::update(tx, caller.account(), &changed).map_err(|error| match error {
-                keyfob_store::StoreError::Conflict => Error::taken(),
+                StoreError::Conflict => Error::taken(),
                 error => error.into(),
             })?;
             let event = caller.event(now, Action::ContactUpdate, "contact", id.to_shared());
@@ -251,7 +255,7 @@ impl Broker {
         .await
     }
 
-    /// Deletes a contact for good, with what it has connected. That is one unit, however much it is: a
+    /// Deletes a contact for good, with what it has connected and its one-time-password entries. That is one unit, however much it is: a
     /// contact has at most one connection of each secret that somebody defined, so thousands at the most.
     pub async fn delete_contact(&self, caller: &Caller, id: &ContactId) -> Result<(), Error> {
         caller.decide(Action::ContactDelete, Object::Contact(id))?;
@@ -262,15 +266,35 @@ impl Broker {
             authentication::withdraw_contact(tx, caller.account(), &id, now)?;
             let removed = connection::delete_of_contact(tx, caller.account(), &id)?;
             refresh::end_contact(tx, caller.account(), &id)?;
+            delete_entries(tx, &caller, &id, now)?;
             contact::delete(tx, caller.account(), &id)?;
             let mut event = caller.event(now, Action::ContactDelete, "contact", id.to_shared());
             event.reason = connections(removed);
             Ok(tx.commit(event, ()))
         });
         deleted.await?;
+        self.inner.entries.forget();
         self.begin_revocations();
         Ok(())
     }
+}
+
+/// Deletes the one-time-password entries of a contact that is being deleted, and tells of each.
+fn delete_entries(
+    tx: &mut WriteTx<'_>,
+    caller: &Caller,
+    contact: &ContactId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let entries = totp::delete_of_contact(tx, caller.account(), contact)?;
+    if !entries.is_empty() {
+        account::remove_totp(tx, caller.account(), entries.len())?;
+    }
+    for entry in entries {
+        let event = caller.event(now, Action::TotpDelete, "totp", entry.to_shared());
+        tx.also(Event { contact_id: Some(contact.to_shared()), ..event });
+    }
+    Ok(())
 }
 
 fn ended(

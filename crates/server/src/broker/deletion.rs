@@ -38,7 +38,7 @@ impl Broker {
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         let broker = self.clone();
         let deleted = self.change(move |tx| {
-            let id = at.resolve_own(tx, &caller)?;
+            let id = at.resolve_own(tx, &caller, Action::SecretDelete)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             broker.queue_shared(tx, &secret, now)?;
             authentication::withdraw_secret(tx, &id, now, LINKS)?;

@@ -1,8 +1,10 @@
 //! API keys.
 
+use std::sync::Arc;
+
 use keyfob_core::{
     id::{AccountId, KeyId},
-    policy::{Action, Grant, Object, Role},
+    policy::{Action, Grant, Limits, Object, Role},
     time::Timestamp,
     token::KeySecret,
 };
@@ -11,7 +13,7 @@ use keyfob_store::{
     key::{self, Key},
 };
 
-use super::{Broker, Caller, Slice};
+use super::{Broker, Caller, Given, Slice, key_limits::LimitsChange, slice::SCANNED};
 use crate::{error::Error, text};
 
 /// The name of an account's first key.
@@ -41,22 +43,46 @@ pub struct Plan {
     pub name: String,
     /// When it ends by itself, if ever.
     pub expires_at: Option<Timestamp>,
+    /// What it is limited to within its role.
+    pub limits: LimitsChange,
+}
+
+/// What of a key is to be changed; what is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct KeyChange {
+    /// What people call it.
+    pub name: Option<String>,
+    /// When it ends by itself.
+    pub expires_at: Given<Timestamp>,
+    /// What it is limited to.
+    pub limits: LimitsChange,
+}
+
+/// What a key that is about to be stored is.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) role: Role,
+    pub(super) name: String,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) limits: Limits,
 }
 
 impl Broker {
     /// Makes a key in the caller's account, with rights no wider than the caller's.
     pub async fn create_key(&self, caller: &Caller, plan: Plan) -> Result<NewKey, Error> {
         caller.decide(Action::KeyCreate, Object::Account)?;
-        let wanted = Grant::new(caller.account().clone(), plan.role).until(plan.expires_at);
-        if !caller.grant().covers(&wanted) {
-            return Err(too_wide(caller.grant(), &wanted));
-        }
-        text::check("name", &plan.name, 0)?;
+        let Plan { role, name, expires_at, limits } = plan;
+        check_role(caller.grant(), role)?;
+        let limits = limits.over(role, &Limits::NONE)?;
+        check_lasts(caller.grant(), expires_at)?;
+        check_limits(caller.grant(), &limits)?;
+        text::check("name", &name, 0)?;
         let now = self.now()?;
-        check_end(plan.expires_at, now)?;
+        check_end(expires_at, now)?;
         let (broker, caller) = (self.clone(), caller.clone());
+        let made = Made { role, name, expires_at, limits };
         self.write(move |tx| {
-            let key = broker.insert_key(tx, caller.account(), &plan, now)?;
+            let key = broker.insert_key(tx, caller.account(), &made, now)?;
             let event = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
             Ok(tx.commit(event, key))
         })
@@ -67,17 +93,18 @@ impl Broker {
         &self,
         tx: &mut WriteTx<'_>,
         account: &AccountId,
-        plan: &Plan,
+        made: &Made,
         now: Timestamp,
     ) -> Result<NewKey, Error> {
         let random = &*self.inner.random;
-        let Plan { role, name, expires_at } = plan.clone();
+        let Made { role, name, expires_at, limits } = made.clone();
         let (id, secret) = (KeyId::generate(now, random), KeySecret::generate(random));
         let key = Key {
             account: account.clone(),
             id: id.clone(),
             name: name.clone(),
             role,
+            limits: Arc::new(limits),
             hash: secret.hash(),
             created_at: now,
             expires_at,
@@ -87,7 +114,8 @@ impl Broker {
         Ok(NewKey { id, secret, role, name })
     }
 
-    /// Keys of the caller's account, revoked ones included.
+    /// Keys of the caller's account, revoked ones included. One that is limited sees no key that reaches what it
+    /// does not.
     pub async fn list_keys(
         &self,
         caller: &Caller,
@@ -95,10 +123,14 @@ impl Broker {
     ) -> Result<Page<Key, KeyId>, Error> {
         caller.decide(Action::KeyList, Object::Account)?;
         self.reauthenticate(caller).await?;
-        let account = caller.account().clone();
+        let asking = caller.clone();
+        let limit = if caller.grant().limits().is_empty() { slice.take } else { SCANNED };
         let page = self.read(move |tx| {
             let list = if slice.oldest_first { key::list } else { key::list_newest };
-            Ok(list(tx, &account, slice.after.as_ref(), slice.take)?)
+            let mut page = list(tx, asking.account(), slice.after.as_ref(), limit)?;
+            page.rows.retain(|key| asking.grant().limits().reach(&key.limits));
+            slice.end(&mut page, |key| &key.id);
+            Ok(page)
         });
         Ok(caller.log_damaged(page.await?))
     }
@@ -106,19 +138,27 @@ impl Broker {
     /// A key of the caller's account.
     pub async fn fetch_key(&self, caller: &Caller, id: &KeyId) -> Result<Key, Error> {
         caller.decide(Action::KeyFetch, Object::Key(id))?;
-        let (account, id) = (caller.account().clone(), id.clone());
-        self.read(move |tx| key::find(tx, &account, &id)?.ok_or(Error::NotFound)).await
+        let (caller, id) = (caller.clone(), id.clone());
+        self.read(move |tx| reached(&caller, key::find(tx, caller.account(), &id)?)).await
     }
 
-    /// Gives a key of the caller's account another name.
-    pub async fn update_key(&self, caller: &Caller, id: &KeyId, name: String) -> Result<(), Error> {
+    /// Changes the name, the end or the limits of a key of the caller's account, to no more than the caller may
+    /// do itself.
+    pub async fn update_key(
+        &self,
+        caller: &Caller,
+        id: &KeyId,
+        change: KeyChange,
+    ) -> Result<(), Error> {
         caller.decide(Action::KeyUpdate, Object::Key(id))?;
-        text::check("name", &name, 0)?;
+        if let Some(name) = &change.name {
+            text::check("name", name, 0)?;
+        }
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         self.write(move |tx| {
-            if !key::rename(tx, caller.account(), &id, &name)? {
-                return Err(Error::NotFound);
-            }
+            let key = reached(&caller, key::touch(tx, caller.account(), &id)?)?;
+            let changed = changed(&caller, key, change.clone(), now)?;
+            key::update(tx, &changed)?;
             Ok(tx.commit(caller.event(now, Action::KeyUpdate, "key", id.to_shared()), ()))
         })
         .await?;
@@ -131,18 +171,40 @@ impl Broker {
         caller.decide(Action::KeyRevoke, Object::Key(id))?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         self.write(move |tx| {
+            reached(&caller, key::touch(tx, caller.account(), &id)?)?;
             if key::revoke(tx, caller.account(), &id, now)? {
-                return Ok(
-                    tx.commit(caller.event(now, Action::KeyRevoke, "key", id.to_shared()), ())
-                );
+                let event = caller.event(now, Action::KeyRevoke, "key", id.to_shared());
+                return Ok(tx.commit(event, ()));
             }
-            key::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             Ok(tx.commit_unaudited(()))
         })
         .await?;
         self.inner.callers.forget();
         Ok(())
     }
+}
+
+/// The key, if it is there and reaches nothing that the caller does not.
+fn reached(caller: &Caller, key: Option<Key>) -> Result<Key, Error> {
+    let reach = |key: &Key| caller.grant().limits().reach(&key.limits);
+    key.filter(reach).ok_or(Error::NotFound)
+}
+
+/// A key after a change. What it says nothing of is not looked at: a key that ends may rename one that does not.
+fn changed(caller: &Caller, key: Key, change: KeyChange, now: Timestamp) -> Result<Key, Error> {
+    let KeyChange { name, expires_at, limits } = change;
+    let limits = limits.over(key.role, &key.limits)?;
+    if limits != *key.limits {
+        check_limits(caller.grant(), &limits)?;
+    }
+    let changes_end = expires_at != Given::Absent;
+    let expires_at = expires_at.over(key.expires_at);
+    if changes_end {
+        check_lasts(caller.grant(), expires_at)?;
+        check_end(expires_at, now)?;
+    }
+    let name = name.unwrap_or(key.name);
+    Ok(Key { name, expires_at, limits: Arc::new(limits), ..key })
 }
 
 /// A key ends in the future, and in a year that every program can write.
@@ -157,16 +219,25 @@ fn check_end(end: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
     Err(Error::invalid("invalid_expires_at", text))
 }
 
-/// Why a key may not make one with the grant `wanted`.
-fn too_wide(own: &Grant, wanted: &Grant) -> Error {
-    match own.expires_at() {
-        Some(end) if own.role() >= wanted.role() => Error::invalid(
-            "invalid_expires_at",
-            format!(
-                "this key ends at {}, and one that it makes must not outlive it: send an expiresAt up to then",
-                end.as_millis(),
-            ),
-        ),
-        _ => Error::Forbidden,
+fn check_role(own: &Grant, role: Role) -> Result<(), Error> {
+    if own.role() >= role { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+fn check_lasts(own: &Grant, end: Option<Timestamp>) -> Result<(), Error> {
+    if own.lasts_for(end) {
+        return Ok(());
     }
+    let own = own.expires_at().map_or(0, Timestamp::as_millis);
+    let text = format!(
+        "this key ends at {own}, and one that it makes must not outlive it: send an expiresAt up to then"
+    );
+    Err(Error::invalid("invalid_expires_at", text))
+}
+
+fn check_limits(own: &Grant, limits: &Limits) -> Result<(), Error> {
+    if own.limits().cover(limits) {
+        return Ok(());
+    }
+    let message = "this key is limited, and one that it makes or changes must not be less so: send limits that are the same or narrower (GET /api/v1/key/list shows its own)";
+    Err(Error::Denied { code: "limits_too_wide", message: message.into() })
 }

@@ -70,7 +70,7 @@ impl Broker {
 /// The secret that is wanted, if it is the caller's own and has tokens.
 fn mintable(broker: &Broker, tx: &mut ReadTx<'_>, wanted: &Wanted) -> Result<Usable, Error> {
     let Wanted { caller, contact, at, action } = wanted;
-    let contact = contact.as_ref().map(|id| find_contact(tx, caller, id)).transpose()?;
+    let contact = contact.as_ref().map(|id| find_contact(tx, caller, *action, id)).transpose()?;
     let usable = broker.usable(tx, caller, *action, at)?;
     // What is another account's must not be had by way of a reference of one's own either.
     if usable.secret.account != *caller.account() || !usable.is_of_one_account {

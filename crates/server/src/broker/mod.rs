@@ -26,6 +26,7 @@ mod given;
 mod grant;
 mod hosts;
 mod key;
+mod key_limits;
 mod keyring;
 mod link;
 mod meta;
@@ -59,6 +60,7 @@ mod template_list;
 mod totp;
 mod trial;
 mod usable;
+mod usage;
 mod verify;
 mod waiting;
 
@@ -92,7 +94,8 @@ pub use self::{
     credential::{Handed, Imported},
     given::Given,
     hosts::REQUESTS_OUT,
-    key::{NewKey, Plan as KeyPlan},
+    key::{KeyChange, NewKey, Plan as KeyPlan},
+    key_limits::LimitsChange,
     link::{Shown, Visit},
     meta::{MetaChange, MetaFilter},
     mint::Minted,

@@ -28,7 +28,7 @@ impl Broker {
         let (broker, asking) = (self.clone(), caller.clone());
         let (of, secret) = (contact.clone(), at.clone());
         let holder = self.read(move |tx| {
-            let contact = find_contact(tx, &asking, &of)?;
+            let contact = find_contact(tx, &asking, Action::ConnectionRefresh, &of)?;
             let usable = broker.usable(tx, &asking, Action::ConnectionRefresh, &secret)?;
             if usable.secret.kind == Kind::Shared {
                 return Err(Error::conflict(NOT_OF_CONTACT));
@@ -42,7 +42,7 @@ impl Broker {
             Ok(Holder { account, contact, secret: usable.secret.id })
         });
         self.force(&holder.await?).await?;
-        self.verify_connection(caller, contact, at).await
+        self.verify_connection_for(caller, Action::ConnectionRefresh, contact, at).await
     }
 
     /// Has the tokens of a shared secret renewed now; what is known after that.
@@ -59,7 +59,7 @@ impl Broker {
             Ok(shared_holder(&usable))
         });
         self.force(&holder.await?).await?;
-        self.verify_secret(caller, at).await
+        self.verify_secret_for(caller, Action::SecretRefresh, at).await
     }
 
     async fn force(&self, holder: &Holder) -> Result<(), Error> {

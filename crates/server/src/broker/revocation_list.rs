@@ -2,7 +2,8 @@
 
 use keyfob_core::{
     id::ConnectionId,
-    policy::{Action, Object},
+    policy::{Action, Grant, Object},
+    secret::Kind,
 };
 use keyfob_store::{
     Page,
@@ -59,8 +60,9 @@ impl Broker {
         caller.decide(Action::RevocationList, Object::Account)?;
         // A long list is read in many parts, and a key may end in between.
         self.reauthenticate(caller).await?;
-        let account = caller.account().clone();
-        let limit = if status.is_some() { SCANNED } else { slice.take };
+        let (account, asking) = (caller.account().clone(), caller.clone());
+        let is_filtered = status.is_some() || !caller.grant().limits().is_empty();
+        let limit = if is_filtered { SCANNED } else { slice.take };
         let page = self.read(move |tx| {
             let list = if slice.oldest_first {
                 revocation::list_progress
@@ -68,10 +70,19 @@ impl Broker {
                 revocation::list_progress_newest
             };
             let mut page = list(tx, &account, slice.after.as_ref(), limit)?;
-            page.rows.retain(|it| status.is_none_or(|only| RevocationStatus::of(it) == only));
+            let has_status =
+                |it: &Progress| status.is_none_or(|only| RevocationStatus::of(it) == only);
+            page.rows.retain(|it| reaches(asking.grant(), it) && has_status(it));
             slice.end(&mut page, |it| &it.id);
             Ok(page)
         });
         Ok(caller.log_damaged(page.await?))
     }
+}
+
+/// Whether the limits of a key leave it what is revoked.
+fn reaches(grant: &Grant, it: &Progress) -> bool {
+    let has_contact = it.contact.as_ref().is_none_or(|id| grant.limits().has_contact(id));
+    let kind = if it.contact.is_some() { Kind::Personal } else { Kind::Shared };
+    has_contact && grant.reaches_secret(&it.secret, kind)
 }

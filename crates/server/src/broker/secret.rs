@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyfob_core::{
     id::SecretId,
-    policy::{Action, Object},
+    policy::{Action, Object, Permit, Relation, decide_use},
     secret::{Kind, SecretType, Visibility},
     time::Timestamp,
 };
@@ -23,6 +23,7 @@ use super::{
     meta::MetaFilter,
     secret_change::SecretChange,
     slice::SCANNED,
+    usable::{definition, find_usable},
 };
 use crate::error::{Damaged, Error};
 
@@ -120,7 +121,7 @@ impl Broker {
         caller.decide(Action::SecretFetch, Object::Account)?;
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
         self.read(move |tx| {
-            let id = at.resolve_own(tx, &caller)?;
+            let id = at.resolve_own(tx, &caller, Action::SecretFetch)?;
             let secret = secret::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             broker.describe(tx, &caller, Action::SecretFetch, secret)
         })
@@ -138,11 +139,17 @@ impl Broker {
         caller.decide(Action::SecretList, Object::Account)?;
         self.reauthenticate(caller).await?;
         let (broker, asking) = (self.clone(), caller.clone());
-        let limit = if filter.is_empty() { slice.take } else { SCANNED };
+        let is_filtered = !filter.is_empty() || caller.grant().limits().contacts.is_some();
+        let limit = if is_filtered { SCANNED } else { slice.take };
         let page = self.read(move |tx| {
             let list = if slice.oldest_first { secret::list } else { secret::list_newest };
-            let mut page = list(tx, asking.account(), slice.after.as_ref(), limit)?;
-            page.rows.retain(|secret| filter.matches(secret));
+            let (account, grant) = (asking.account(), asking.grant());
+            let mut page = match grant.limits().secrets() {
+                None => list(tx, account, slice.after.as_ref(), limit)?,
+                Some(few) => slice.of_few(few, |id| secret::find(tx, account, id))?,
+            };
+            let reaches = |it: &Secret| grant.reaches_secret(&it.id, it.kind);
+            page.rows.retain(|secret| reaches(secret) && filter.matches(secret));
             slice.end(&mut page, |secret| &secret.id);
             broker.describe_all(tx, &asking, page)
         });
@@ -174,7 +181,7 @@ impl Broker {
         action: Action,
         secret: Secret,
     ) -> Result<Described, Error> {
-        let permit = caller.decide(action, Object::Secret(&secret.id))?;
+        let permit = decide_use(caller.grant(), action, definition(&secret, Relation::Same))?;
         let config = self.open_config(tx, &permit, secret.config.as_ref())?;
         Ok(Described { config: config.map(|config| config.masked()), secret })
     }
@@ -190,10 +197,11 @@ impl Broker {
         let (now, change) = (self.now()?, change.checked()?);
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
         let updated = self.change(move |tx| {
-            let id = at.resolve_own(tx, &caller)?;
+            let id = at.resolve_own(tx, &caller, Action::SecretUpdate)?;
             let before = secret::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
             let permit = caller.decide(Action::SecretUpdate, Object::Secret(&id))?;
             let changed = broker.changed_secret(tx, &permit, before.clone(), &change, now)?;
+            broker.check_reference(tx, (&caller, &permit), &before, &changed)?;
             if changed.value.is_none() {
                 broker.queue_shared(tx, &before, now)?;
             }
@@ -211,6 +219,35 @@ impl Broker {
         let id = updated.await?;
         self.begin_revocations();
         Ok(id)
+    }
+}
+
+impl Broker {
+    /// A caller whose key reaches some secrets only must not have one of them stand for another one.
+    fn check_reference(
+        &self,
+        tx: &mut ReadTx<'_>,
+        (caller, permit): (&Caller, &Permit),
+        before: &Secret,
+        changed: &Secret,
+    ) -> Result<(), Error> {
+        let is_reference = changed.secret_type == SecretType::Reference;
+        let is_new = changed.config != before.config || changed.secret_type != before.secret_type;
+        if caller.grant().limits().secrets().is_none() || !is_reference || !is_new {
+            return Ok(());
+        }
+        let config = self.open_config(tx, permit, changed.config.as_ref())?.unwrap_or_default();
+        let target = config.reference().and_then(SecretRef::parse);
+        let target =
+            target.map(|at| find_usable(tx, caller.grant(), Action::SecretUpdate, &at)).transpose();
+        match target {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(Error::NotFound) => {
+                let text = "\"config\" refers to a secret that is not there for this key";
+                Err(Error::invalid("bad_request", text))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

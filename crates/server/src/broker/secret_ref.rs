@@ -1,6 +1,9 @@
 //! How a path names a secret (contract/contacts-and-secrets, section 1.5).
 
-use keyfob_core::id::{AccountId, SecretId};
+use keyfob_core::{
+    id::{AccountId, SecretId},
+    policy::{Action, Object},
+};
 use keyfob_store::{ReadTx, account, secret};
 
 use super::Caller;
@@ -74,15 +77,19 @@ impl SecretRef {
         Ok(account.zip(id))
     }
 
-    /// The secret of this name, if it is the account's own: nobody reads or changes the definition of
-    /// another account's, whoever may use it.
+    /// The secret of this name, if it is the account's own and the caller may do `action` to it: nobody reads or
+    /// changes the definition of another account's, whoever may use it.
     pub(super) fn resolve_own(
         &self,
         tx: &mut ReadTx<'_>,
         caller: &Caller,
+        action: Action,
     ) -> Result<SecretId, Error> {
         match self.resolve(tx, caller.account())? {
-            Some((account, id)) if account == *caller.account() => Ok(id),
+            Some((account, id)) if account == *caller.account() => {
+                caller.decide(action, Object::Secret(&id))?;
+                Ok(id)
+            }
             _ => Err(Error::NotFound),
         }
     }

@@ -101,7 +101,7 @@ impl Broker {
         let (now, caller, at) = (self.now()?, caller.clone(), at.clone());
         let broker = self.clone();
         let revoked = self.change(move |tx| {
-            let id = at.resolve_own(tx, &caller)?;
+            let id = at.resolve_own(tx, &caller, Action::SecretRevoke)?;
             let secret = secret::hold(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
             if secret.kind == Kind::Personal {
                 return Err(Error::conflict("Conflict"));

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use keyfob_core::{
-    id::TotpId,
-    policy::{Action, Object},
+    id::{ContactId, TotpId},
+    policy::{Action, Object, TotpName},
     random,
     time::Timestamp,
     totp::{Parameters, Seed, uri::Enrolment},
 };
 use keyfob_store::{
-    Page, ReadTx, WriteTx, account,
+    Page, ReadTx, WriteTx, account, contact,
     totp::{self, Policy, Totp},
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Broker, Caller,
+    Broker, Caller, Given, Slice,
     attempt::Attempt,
     creation::{Claim, Repeat},
 };
@@ -58,6 +58,8 @@ impl Content {
 pub struct Draft {
     /// What to store.
     pub content: Content,
+    /// The contact it belongs to, if to one.
+    pub contact: Option<ContactId>,
     /// Whether it may have been sent before.
     pub repeat: Repeat,
 }
@@ -75,6 +77,8 @@ pub struct CreatedTotp {
 /// What to change of an entry; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// The contact it belongs to.
+    pub contact: Given<ContactId>,
     /// The label.
     pub label: Option<String>,
     /// The issuer; a blank one takes it away.
@@ -94,7 +98,8 @@ impl Broker {
         caller: &Caller,
         mut draft: Draft,
     ) -> Result<CreatedTotp, Error> {
-        caller.decide(Action::TotpCreate, Object::Account)?;
+        caller.may(Action::TotpCreate)?;
+        check_contact(caller, Action::TotpCreate, draft.contact.as_ref())?;
         let Content { label, issuer, .. } = &mut draft.content;
         text::check("label", label, 1)?;
         issuer.take_if(|issuer| text::is_blank(issuer));
@@ -123,6 +128,8 @@ impl Broker {
             event.result = "repeated";
             return Ok(tx.commit(event, first));
         }
+        // Before the account, which a deletion of the contact counts down when it holds that.
+        hold_contact(tx, caller, draft.contact.as_ref())?;
         let limit = i64::from(self.inner.limits.totp_per_account);
         if !account::add_totp(tx, caller.account(), limit)? {
             return Err(Error::Conflict {
@@ -130,19 +137,21 @@ impl Broker {
                 message: format!("this account holds {limit} entries, which is its limit: delete some, or raise KEYFOB_MAX_TOTP").into(),
             });
         }
-        let created = self.insert_totp(tx, caller, &draft.content, id, now)?;
-        Ok(tx.commit(event(&created.totp.id), created))
+        let created = self.insert_totp(tx, caller, draft, id, now)?;
+        let mut event = event(&created.totp.id);
+        event.contact_id = draft.contact.as_ref().map(ContactId::to_shared);
+        Ok(tx.commit(event, created))
     }
 
     fn insert_totp(
         &self,
         tx: &mut WriteTx<'_>,
         caller: &Caller,
-        content: &Content,
+        draft: &Draft,
         id: TotpId,
         now: Timestamp,
     ) -> Result<CreatedTotp, Error> {
-        let random = &*self.inner.random;
+        let (content, random) = (&draft.content, &*self.inner.random);
         let generated;
         let seed = if let Some(seed) = &content.seed {
             seed
@@ -156,6 +165,7 @@ impl Broker {
         let sealed = key.seal("totp", id.as_str(), "secret", plaintext, random);
         let totp = Totp {
             id,
+            contact: draft.contact.clone(),
             label: content.label.clone(),
             issuer: content.issuer.clone(),
             parameters: content.parameters,
@@ -177,7 +187,8 @@ impl Broker {
         now: Timestamp,
     ) -> Result<Option<CreatedTotp>, Error> {
         let Content { label, issuer, parameters, seed } = &draft.content;
-        let content: [&[u8]; 8] = [
+        let contact = draft.contact.as_ref().map_or("", ContactId::as_str);
+        let content: [&[u8]; 9] = [
             b"totp.create",
             label.as_bytes(),
             issuer.as_deref().unwrap_or_default().as_bytes(),
@@ -186,6 +197,7 @@ impl Broker {
             &[parameters.digits()],
             &parameters.period().to_be_bytes(),
             seed.as_ref().map_or(b"", |seed| seed.as_bytes()),
+            contact.as_bytes(),
         ];
         let (repeat, object_id) = (&draft.repeat, id.as_str());
         let claim = Claim { repeat, content: &content, object_id, now, attempt };
@@ -211,38 +223,60 @@ impl Broker {
         else {
             return Ok(None);
         };
-        let permit = caller.decide(Action::TotpCreate, Object::Totp(id))?;
+        let permit = caller.decide(Action::TotpCreate, Object::Totp(totp.entry()))?;
         let seed = self.open_seed(tx, &permit, &sealed.secret)?;
         Ok(Some(CreatedTotp { totp, secret: seed.to_base32(), is_weak: seed.is_weak() }))
     }
 
-    /// A page of the account's entries after `after`, oldest first. Empty at the end.
+    /// A page of the account's entries after `after`, oldest first, those that the caller's key reaches: there may
+    /// be none of them, although more follow. It is at its end without a `last`.
     pub async fn list_totp(
         &self,
         caller: &Caller,
         after: Option<TotpId>,
     ) -> Result<Page<Totp, TotpId>, Error> {
         caller.decide(Action::TotpList, Object::Account)?;
-        let account = caller.account().clone();
-        let page = self.read(move |tx| Ok(totp::list(tx, &account, after.as_ref(), PAGE)?));
+        let asking = caller.clone();
+        let page = self.read(move |tx| {
+            let account = asking.account();
+            let mut page = match ids(asking.grant().limits().totp()) {
+                None => totp::list(tx, account, after.as_ref(), PAGE)?,
+                Some(few) => {
+                    let slice = Slice { after: after.clone(), oldest_first: true, take: PAGE };
+                    slice.of_few(&few, |id| totp::find(tx, account, id))?
+                }
+            };
+            let reaches =
+                |it: &Totp| asking.decide(Action::TotpList, Object::Totp(it.entry())).is_ok();
+            page.rows.retain(reaches);
+            Ok(page)
+        });
         Ok(caller.log_damaged(page.await?))
     }
 
     /// What is known of an entry.
     pub async fn fetch_totp(&self, caller: &Caller, id: &TotpId) -> Result<Totp, Error> {
-        caller.decide(Action::TotpFetch, Object::Totp(id))?;
-        let (account, id) = (caller.account().clone(), id.clone());
-        self.read(move |tx| totp::find(tx, &account, &id)?.ok_or(Error::NotFound)).await
+        caller.may(Action::TotpFetch)?;
+        let (caller, id) = (caller.clone(), id.clone());
+        self.read(move |tx| {
+            let totp = totp::find(tx, caller.account(), &id)?.ok_or(Error::NotFound)?;
+            caller.decide(Action::TotpFetch, Object::Totp(totp.entry()))?;
+            Ok(totp)
+        })
+        .await
     }
 
-    /// Changes an entry's label, issuer or policy.
+    /// Changes an entry's contact, label, issuer or policy.
     pub async fn update_totp(
         &self,
         caller: &Caller,
         id: &TotpId,
         change: Change,
     ) -> Result<Totp, Error> {
-        caller.decide(Action::TotpUpdate, Object::Totp(id))?;
+        caller.may(Action::TotpUpdate)?;
+        if let Given::Value(contact) = &change.contact {
+            check_contact(caller, Action::TotpUpdate, Some(contact))?;
+        }
         if let Some(label) = &change.label {
             text::check("label", label, 1)?;
         }
@@ -251,8 +285,12 @@ impl Broker {
         }
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         let changed = self.write(move |tx| {
+            if let Given::Value(contact) = &change.contact {
+                hold_contact(tx, &caller, Some(contact))?;
+            }
             let touched = totp::touch(tx, caller.account(), &id, now)?;
             let mut totp = touched.ok_or(Error::NotFound)?;
+            caller.decide(Action::TotpUpdate, Object::Totp(totp.entry()))?;
             apply(&mut totp, &change)?;
             totp::update(tx, caller.account(), &totp)?;
             let mut event = caller.event(now, Action::TotpUpdate, "totp", id.to_shared());
@@ -274,13 +312,13 @@ impl Broker {
 
     /// Deletes an entry for good.
     pub async fn delete_totp(&self, caller: &Caller, id: &TotpId) -> Result<(), Error> {
-        caller.decide(Action::TotpDelete, Object::Totp(id))?;
+        caller.may(Action::TotpDelete)?;
         let (now, caller, id) = (self.now()?, caller.clone(), id.clone());
         let deleted = self.write(move |tx| {
-            if !totp::delete(tx, caller.account(), &id)? {
-                return Err(Error::NotFound);
-            }
-            account::remove_totp(tx, caller.account())?;
+            let totp = totp::touch(tx, caller.account(), &id, now)?.ok_or(Error::NotFound)?;
+            caller.decide(Action::TotpDelete, Object::Totp(totp.entry()))?;
+            totp::delete(tx, caller.account(), &id)?;
+            account::remove_totp(tx, caller.account(), 1)?;
             Ok(tx.commit(caller.event(now, Action::TotpDelete, "totp", id.to_shared()), ()))
         });
         deleted.await?;
@@ -290,12 +328,58 @@ impl Broker {
 }
 
 fn apply(totp: &mut Totp, change: &Change) -> Result<(), Error> {
-    let Change { label, issuer, unique, min_validity, .. } = change.clone();
+    let Change { contact, label, issuer, unique, min_validity, .. } = change.clone();
+    totp.contact = contact.over(totp.contact.take());
     totp.label = label.unwrap_or_else(|| totp.label.clone());
     totp.issuer = issuer.or(totp.issuer.take()).filter(|issuer| !text::is_blank(issuer));
     totp.policy.unique = unique.unwrap_or(totp.policy.unique);
     totp.policy.min_validity = min_validity.unwrap_or(totp.policy.min_validity);
     check_min_validity(totp.policy.min_validity, totp.parameters)
+}
+
+/// The ids among these names, if they are all ids.
+fn ids(names: Option<&[TotpName]>) -> Option<Vec<TotpId>> {
+    let id = |name: &TotpName| match name {
+        TotpName::Id(id) => Some(id.clone()),
+        TotpName::Label(_) => None,
+    };
+    names?.iter().map(id).collect()
+}
+
+/// Refuses a contact whom the caller's key does not reach. A key of some contacts stores nothing of nobody's.
+fn check_contact(
+    caller: &Caller,
+    action: Action,
+    contact: Option<&ContactId>,
+) -> Result<(), Error> {
+    match contact {
+        Some(contact) => {
+            caller.decide(action, Object::Contact(contact)).map(drop).map_err(|_| no_contact())
+        }
+        None if caller.grant().limits().contacts.is_some() => {
+            let text = "contact_id is required: this key is limited to some contacts";
+            Err(Error::invalid("invalid_contact_id", text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Sees to it that the contact is there until the unit ends.
+fn hold_contact(
+    tx: &mut WriteTx<'_>,
+    caller: &Caller,
+    contact: Option<&ContactId>,
+) -> Result<(), Error> {
+    match contact {
+        Some(contact) => {
+            contact::hold(tx, caller.account(), contact)?.map(drop).ok_or_else(no_contact)
+        }
+        None => Ok(()),
+    }
+}
+
+fn no_contact() -> Error {
+    Error::invalid("invalid_contact_id", "contact_id must be the id of a contact of this account")
 }
 
 /// No code is ever valid for longer than its period.

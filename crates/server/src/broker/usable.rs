@@ -185,7 +185,7 @@ fn find_of(
     }
 }
 
-fn definition(secret: &Secret, relation: Relation) -> Definition<'_> {
+pub(super) fn definition(secret: &Secret, relation: Relation) -> Definition<'_> {
     let Secret { account, id, kind, visibility, .. } = secret;
     Definition { account, id, kind: *kind, visibility: *visibility, relation }
 }

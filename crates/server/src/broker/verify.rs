@@ -107,12 +107,23 @@ impl Broker {
         contact: &ContactId,
         at: &SecretRef,
     ) -> Result<Verified, Error> {
-        caller.decide(Action::ConnectionVerify, Object::Account)?;
+        self.verify_connection_for(caller, Action::ConnectionVerify, contact, at).await
+    }
+
+    /// [`Broker::verify_connection`] as a part of `action`, which is what the caller has to be allowed.
+    pub(super) async fn verify_connection_for(
+        &self,
+        caller: &Caller,
+        action: Action,
+        contact: &ContactId,
+        at: &SecretRef,
+    ) -> Result<Verified, Error> {
+        caller.may(action)?;
         let (broker, asking) = (self.clone(), caller.clone());
         let (of, at) = (contact.clone(), at.clone());
         let look = move |tx: &mut ReadTx<'_>, now| {
-            let contact = find_contact(tx, &asking, &of)?;
-            let usable = broker.usable(tx, &asking, Action::ConnectionVerify, &at)?;
+            let contact = find_contact(tx, &asking, action, &of)?;
+            let usable = broker.usable(tx, &asking, action, &at)?;
             if usable.secret.kind == Kind::Shared {
                 return match broker.verify_shared(tx, &usable, now)? {
                     Some(found) => Ok(Found { can_connect: false, ..found }),
@@ -123,17 +134,27 @@ impl Broker {
                 let text = "Cannot verify secret for this secret configuration";
                 return Err(Error::conflict(text));
             }
-            broker.verify_personal(tx, &asking, &contact.id, &usable, now)
+            broker.verify_personal(tx, (&asking, action), &contact.id, &usable, now)
         };
         self.verify(caller, Some(contact.clone()), look).await
     }
 
     /// Whether a shared secret has a value that can be used, and the link to give it one if not.
     pub async fn verify_secret(&self, caller: &Caller, at: &SecretRef) -> Result<Verified, Error> {
-        caller.decide(Action::SecretVerify, Object::Account)?;
+        self.verify_secret_for(caller, Action::SecretVerify, at).await
+    }
+
+    /// [`Broker::verify_secret`] as a part of `action`, which is what the caller has to be allowed.
+    pub(super) async fn verify_secret_for(
+        &self,
+        caller: &Caller,
+        action: Action,
+        at: &SecretRef,
+    ) -> Result<Verified, Error> {
+        caller.may(action)?;
         let (broker, asking, at) = (self.clone(), caller.clone(), at.clone());
         let look = move |tx: &mut ReadTx<'_>, now| {
-            let usable = broker.usable(tx, &asking, Action::SecretVerify, &at)?;
+            let usable = broker.usable(tx, &asking, action, &at)?;
             if usable.secret.kind == Kind::Personal {
                 let text = "Cannot verify secret for this secret configuration";
                 return Err(Error::conflict(text));
@@ -179,7 +200,7 @@ impl Broker {
     fn verify_personal(
         &self,
         tx: &mut ReadTx<'_>,
-        caller: &Caller,
+        (caller, action): (&Caller, Action),
         contact: &ContactId,
         usable: &Usable,
         now: Timestamp,
@@ -191,7 +212,7 @@ impl Broker {
                 let text = "the contact has not connected it";
                 Found::of(verified.but(Status::Unauthenticated, text))
             }
-            Some(connection) => self.verify_value(tx, caller, usable, connection, now)?,
+            Some(connection) => self.verify_value(tx, (caller, action), usable, connection, now)?,
         };
         Ok(Found { can_connect: credential::is_connected(usable), ..found })
     }
@@ -200,7 +221,7 @@ impl Broker {
     fn verify_value(
         &self,
         tx: &mut ReadTx<'_>,
-        caller: &Caller,
+        (caller, action): (&Caller, Action),
         usable: &Usable,
         connection: Connection,
         now: Timestamp,
@@ -228,7 +249,7 @@ impl Broker {
             return self.verify_grant(tx, holder, verified, now);
         }
         let object = Object::Connection(&connection.contact, &connection.secret);
-        let permit = caller.decide(Action::ConnectionVerify, object)?;
+        let permit = caller.decide(action, object)?;
         let value = self.open_text(tx, &permit, "value", &connection.value)?;
         Ok(Found::of(match credential::check(&value, usable.secret_type, &usable.config, now) {
             Ok(()) => verified,

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{body::Bytes, repeat::repeat};
+use super::{body::Bytes, contact, repeat::repeat};
 use crate::{
     broker::{Content, Draft},
     error::Error,
@@ -19,7 +19,10 @@ pub(super) fn draft(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Error> {
         let text = "qr_image: pictures are not read yet; send uri or secret instead";
         return Err(Error::invalid("bad_request", text));
     }
-    Ok(Draft { content: content(&body.json()?)?, repeat: repeat(headers)? })
+    let body: CreateBody<'_> = body.json()?;
+    let contact: Option<String> = field(body.contact_id, text("contact_id", "invalid_contact_id"))?;
+    let contact = contact.map(|id| contact::parse(&id));
+    Ok(Draft { content: content(&body)?, contact, repeat: repeat(headers)? })
 }
 
 /// Fields of the contract that would be of no effect; whether they are there.
@@ -52,6 +55,8 @@ struct CreateBody<'a> {
     digits: Option<&'a RawValue>,
     #[serde(borrow)]
     period: Option<&'a RawValue>,
+    #[serde(borrow)]
+    contact_id: Option<&'a RawValue>,
 }
 
 /// A field's value; `null` counts as absent.

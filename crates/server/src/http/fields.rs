@@ -98,6 +98,22 @@ impl Fields<'_> {
         }
     }
 
+    /// A moment in unix milliseconds, whatever moment that is.
+    pub(crate) fn millis(&mut self, name: &'static str) -> Result<Given<Timestamp>, Error> {
+        let millis = self.take::<i64>(name, "a whole number")?;
+        millis.try_map(|millis| Ok(Some(Timestamp::from_millis(millis))))
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&mut self, name: &'static str) -> Result<Given<u32>, Error> {
+        self.take(name, "a whole number")
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(&mut self, name: &'static str) -> Result<Given<Vec<String>>, Error> {
+        self.take(name, "a list of strings")
+    }
+
     /// One of a few words.
     pub(crate) fn one_of<T: Copy>(
         &mut self,

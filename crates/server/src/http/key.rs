@@ -7,15 +7,16 @@ use axum::{
     response::Response,
 };
 use keyfob_api::{key as wire, list::Id as Changed};
-use keyfob_core::{id::KeyId, policy::Role, time::Timestamp};
+use keyfob_core::{id::KeyId, policy::Role, proxy::Method, time::Timestamp};
 use keyfob_store::{Page, key::Key};
 
 use super::{
     body,
+    fields::Fields,
     list::{self, Format, List, ListQuery},
 };
 use crate::{
-    broker::{Broker, Caller, KeyPlan, NewKey, Slice},
+    broker::{Broker, Caller, Given, KeyChange, KeyPlan, LimitsChange, NewKey, Slice},
     error::Error,
 };
 
@@ -34,12 +35,60 @@ pub(crate) async fn create(
     caller: Caller,
     body: body::Bytes,
 ) -> Result<Json<wire::CreatedKey>, Error> {
-    let wire::CreateKey { role, name, expires_at } = body.json()?;
-    let text = "\"role\" must be one of [owner, backend, agent]";
-    let role = Role::parse(&role).ok_or_else(|| Error::invalid("invalid_role", text))?;
-    let expires_at = expires_at.map(Timestamp::from_millis);
-    let key = broker.create_key(&caller, KeyPlan { role, name, expires_at }).await?;
+    let mut fields: Fields<'_> = body.json()?;
+    let missing = || Error::invalid("bad_request", "missing field `role`");
+    let plan = KeyPlan {
+        role: role(&fields.text("role")?.value().ok_or_else(missing)?)?,
+        name: fields.text("name")?.value().unwrap_or_default(),
+        expires_at: fields.millis("expiresAt")?.value(),
+        limits: limits(&mut fields)?,
+    };
+    fields.end()?;
+    let key = broker.create_key(&caller, plan).await?;
     Ok(Json(created(&key)))
+}
+
+fn role(name: &str) -> Result<Role, Error> {
+    let text = "\"role\" must be one of [owner, backend, agent]";
+    Role::parse(name).ok_or_else(|| Error::invalid("invalid_role", text))
+}
+
+fn limits(fields: &mut Fields<'_>) -> Result<LimitsChange, Error> {
+    Ok(LimitsChange {
+        contacts: fields.texts("contacts")?,
+        secrets: fields.texts("secrets")?,
+        totp: fields.texts("totp")?,
+        actions: fields.texts("actions")?,
+        hosts: fields.texts("hosts")?,
+        methods: fields.texts("methods")?,
+        rate: fields.number("rate")?,
+        quota: fields.number("quota")?,
+    })
+}
+
+/// What a create of the command line says.
+pub(crate) fn plan(wanted: wire::CreateKey) -> Result<KeyPlan, Error> {
+    let wire::CreateKey { role: of, name, expires_at, limits } = wanted;
+    let wire::Limits { contacts, secrets, totp, actions, hosts, methods, rate, quota } = limits;
+    Ok(KeyPlan {
+        role: role(&of)?,
+        name,
+        expires_at: expires_at.map(Timestamp::from_millis),
+        limits: LimitsChange {
+            contacts: given(contacts),
+            secrets: given(secrets),
+            totp: given(totp),
+            actions: given(actions),
+            hosts: given(hosts),
+            methods: given(methods),
+            rate: given(rate),
+            quota: given(quota),
+        },
+    })
+}
+
+fn given<T>(value: Option<T>) -> Given<T> {
+    value.map_or(Given::Absent, Given::Value)
 }
 
 /// A new key as it is handed over.
@@ -106,9 +155,18 @@ pub(crate) async fn update(
     path: Id,
     body: body::Bytes,
 ) -> Result<Json<Changed>, Error> {
-    let wire::UpdateKey { name } = body.json()?;
+    let mut fields: Fields<'_> = body.json()?;
+    let change = KeyChange {
+        name: match fields.text("name")? {
+            Given::Null => Some(String::new()),
+            name => name.value(),
+        },
+        expires_at: fields.millis("expiresAt")?,
+        limits: limits(&mut fields)?,
+    };
+    fields.end()?;
     let id = id(path);
-    broker.update_key(&caller, &id, name).await?;
+    broker.update_key(&caller, &id, change).await?;
     Ok(Json(Changed { id: id.to_string() }))
 }
 
@@ -125,6 +183,24 @@ pub(crate) async fn revoke(
 
 /// A key as `fetch` and `list` show it.
 pub(crate) fn shape(key: Key) -> wire::Key {
+    let limits = wire::Limits {
+        contacts: texts(key.limits.contacts.as_deref()),
+        secrets: texts(key.limits.secrets.as_deref()),
+        totp: texts(key.limits.totp.as_deref()),
+        actions: key
+            .limits
+            .actions
+            .as_ref()
+            .map(|all| all.iter().map(|it| it.as_str().into()).collect()),
+        hosts: texts(key.limits.hosts.as_deref()),
+        methods: key
+            .limits
+            .methods
+            .as_ref()
+            .map(|all| all.iter().copied().map(Method::as_str).map(Into::into).collect()),
+        rate: key.limits.rate,
+        quota: key.limits.quota,
+    };
     wire::Key {
         id: key.id.to_string(),
         name: key.name,
@@ -132,5 +208,10 @@ pub(crate) fn shape(key: Key) -> wire::Key {
         created_at: key.created_at.as_millis(),
         expires_at: key.expires_at.map(Timestamp::as_millis),
         revoked_at: key.revoked_at.map(Timestamp::as_millis),
+        limits,
     }
+}
+
+fn texts(names: Option<&[impl ToString]>) -> Option<Vec<String>> {
+    names.map(|names| names.iter().map(ToString::to_string).collect())
 }

@@ -14,10 +14,10 @@ use keyfob_core::id::TotpId;
 use keyfob_store::{Page, totp::Totp};
 use serde::Deserialize;
 
-use super::{body, draft::draft, wish::wish};
+use super::{body, contact, draft::draft, wish::wish};
 use crate::{
     app::json_stream,
-    broker::{Broker, Caller, Change, CreatedTotp, Released},
+    broker::{Broker, Caller, Change, CreatedTotp, Given, Released},
     error::Error,
     text::rfc3339,
 };
@@ -129,6 +129,9 @@ pub(crate) async fn fetch(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UpdateBody {
+    /// `null` or empty takes it away, which absent does not.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    contact_id: Option<String>,
     label: Option<String>,
     /// `null` or empty takes it away, which absent does not.
     #[serde(default, deserialize_with = "null_as_empty")]
@@ -156,9 +159,14 @@ pub(crate) async fn update(
     path: Id,
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let UpdateBody { label, issuer, policy } = body.json()?;
+    let UpdateBody { contact_id, label, issuer, policy } = body.json()?;
     let UpdatePolicy { unique, min_validity, forget_steps_ahead } = policy.unwrap_or_default();
-    let change = Change { label, issuer, unique, min_validity, forget_steps_ahead };
+    let contact = match contact_id.as_deref() {
+        None => Given::Absent,
+        Some("") => Given::Null,
+        Some(id) => Given::Value(contact::parse(id)),
+    };
+    let change = Change { contact, label, issuer, unique, min_validity, forget_steps_ahead };
     let totp = broker.update_totp(&caller, &id(path), change).await?;
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
@@ -203,10 +211,11 @@ fn answer(released: &Released) -> wire::CodeAnswer {
 }
 
 fn shape(totp: Totp) -> wire::Totp {
-    let Totp { id, label, issuer, parameters, policy, created_at, updated_at } = totp;
+    let Totp { id, contact, label, issuer, parameters, policy, created_at, updated_at } = totp;
     wire::Totp {
         id: id.to_string(),
         algorithm: parameters.algorithm().as_str().into(),
+        contact_id: contact.map(|id| id.to_string()),
         created_at: rfc3339(created_at),
         digits: parameters.digits(),
         issuer,

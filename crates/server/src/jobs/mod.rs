@@ -22,6 +22,7 @@ async fn housekeeping(broker: &Broker) {
         log("deleted accounts", broker.finish_accounts().await);
         log("old creates", broker.forget_creations().await);
         log("old links", broker.forget_links().await);
+        log("uses of keys", broker.forget_uses().await);
         log("old revocations", broker.forget_revocations().await);
     }
 }

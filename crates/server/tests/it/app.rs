@@ -13,7 +13,7 @@ use keyfob_core::{
 };
 use keyfob_server::{
     app::App,
-    broker::{Broker, KeyPlan, NewKey, Surroundings},
+    broker::{Broker, KeyPlan, LimitsChange, NewKey, Surroundings},
     clock::Clock,
     config::{Audit, Limits, VaultConfig, public_url},
     egress::{Allow, Egress},
@@ -355,7 +355,8 @@ impl TestApp {
 async fn keys(broker: &Broker, first: &NewKey) -> [Key; 3] {
     let operator = broker.operator().await.unwrap();
     let make = async |role: Role| {
-        let plan = KeyPlan { role, name: role.as_str().into(), expires_at: None };
+        let (name, limits) = (role.as_str().into(), LimitsChange::default());
+        let plan = KeyPlan { role, name, expires_at: None, limits };
         known(&broker.create_key(&operator, plan).await.unwrap())
     };
     [known(first), make(Role::Backend).await, make(Role::Agent).await]

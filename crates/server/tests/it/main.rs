@@ -58,6 +58,8 @@ mod errors;
 mod import;
 mod isolation;
 mod key;
+mod key_limits;
+mod key_rate;
 mod limits;
 mod list_scan;
 mod lost_answer;

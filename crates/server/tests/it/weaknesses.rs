@@ -1,6 +1,6 @@
 //! Which test shows that Keyfob does not have a weakness of the service whose API it speaks
 //! (contract/contacts-and-secrets, section 9). Those that are not here concern what does not exist yet: the
-//! proxy (W12 to W14), and limits of keys (W31).
+//! proxy (W12 to W14).
 
 use std::path::Path;
 
@@ -59,6 +59,8 @@ const TABLE: &[(u8, &str, &str)] = &[
     (29, "contact_list", "what_is_wrong_before_the_first_line_is_an_answer_of_its_own"),
     (30, "authentication", "what_is_not_connected_is_unauthenticated_with_a_link"),
     (30, "connection_list", "all_that_a_contact_could_connect_is_listed_with_its_status"),
+    (31, "key_limits", "what_a_key_is_restricted_to_confines_every_call_of_contacts_and_secrets"),
+    (31, "key_limits", "a_key_that_is_limited_to_one_contact_sees_no_other"),
 ];
 
 #[test]

@@ -160,7 +160,7 @@ pub(super) fn proxyable(
     wanted: &Wanted,
 ) -> Result<Usable, Error> {
     let Wanted { caller, contact, at, action } = wanted;
-    let contact = contact.as_ref().map(|id| find_contact(tx, caller, id)).transpose()?;
+    let contact = contact.as_ref().map(|id| find_contact(tx, caller, *action, id)).transpose()?;
     let usable = broker.usable(tx, caller, *action, at)?;
     match (&contact, usable.secret.kind) {
         (Some(_), Kind::Shared) => {

@@ -1,0 +1,685 @@
+//! What a key is limited to, through the routes themselves. What each action becomes under each limit is a table in
+//! `core/policy`; that a key may be used so often only is in `key_rate`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::{SECRETS, Setup, TestApp, code_path, entry_path},
+    call::{Call, Caller, Key},
+    connection::{connect, path as connection_path, personal, verified_contact, verify},
+    contact,
+    guard::CANARY,
+    secret,
+};
+
+const CREATE: &str = "/api/v1/key/create";
+const LIST: &str = "/api/v1/key/list";
+
+pub(crate) fn path(id: &str, action: &str) -> String {
+    format!("/api/v1/key/{id}/{action}")
+}
+
+/// A new key of this role with these limits, and whoever has it.
+pub(crate) async fn limited(app: &TestApp, role: &str, limits: Value) -> (Key, Caller) {
+    let mut body = json!({"role": role});
+    body.as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
+    let key = Key::from_answer(&app.owner().post(CREATE, body).await.ok());
+    let caller = app.anonymous().with_token(&key);
+    (key, caller)
+}
+
+/// Two contacts, two personal secrets that each has connected, and a shared one.
+struct Stock {
+    app: TestApp,
+    contacts: [String; 2],
+    secrets: [String; 2],
+    shared: String,
+}
+
+impl Stock {
+    async fn new() -> Self {
+        let app = TestApp::new().await;
+        let backend = app.backend();
+        let contacts = [verified_contact(&backend).await, verified_contact(&backend).await];
+        let secrets = [personal(&backend, "plain").await, personal(&backend, "bearer").await];
+        for contact in &contacts {
+            for secret in &secrets {
+                connect(&backend, contact, secret, json!({"value": CANARY})).await.ok();
+            }
+        }
+        let shared = secret::create(&backend, json!({"name": "shared", "value": CANARY})).await;
+        Self { app, contacts, secrets, shared }
+    }
+}
+
+async fn listed(caller: &Caller, path: &str) -> Vec<String> {
+    let page = caller.get(path).await.ok();
+    let id = |item: &Value| item["id"].as_str().unwrap().to_owned();
+    page["items"].as_array().unwrap().iter().map(id).collect()
+}
+
+/// The labels of the one-time-password entries that a caller is shown.
+async fn labels(caller: &Caller) -> Vec<String> {
+    let list = caller.get(SECRETS).await.ok();
+    let label = |item: &Value| item["label"].as_str().unwrap().to_owned();
+    list["totp_secrets"].as_array().unwrap().iter().map(label).collect()
+}
+
+/// Refused in the same words, to the byte, as what is not there.
+async fn is_not_there(call: Call, as_if: Call) {
+    let (mut hidden, mut missing) = (call.await.error(404, "not_found"), as_if.await.json());
+    (hidden["request_id"], missing["request_id"]) = (Value::Null, Value::Null);
+    assert_eq!(hidden, missing);
+}
+
+const NO_CONTACT: &str = "con_00000000000000000000000000";
+const NO_SECRET: &str = "sec_00000000000000000000000000";
+const NO_ENTRY: &str = "00000000-0000-4000-8000-000000000000";
+
+#[tokio::test]
+async fn a_key_that_is_limited_to_one_contact_sees_no_other() {
+    let Stock { app, contacts: [mine, other], secrets, shared } = Stock::new().await;
+    let (_, caller) = limited(&app, "backend", json!({"contacts": [mine]})).await;
+    assert_eq!(listed(&caller, contact::LIST).await, [mine.as_str()]);
+    caller.get(contact::path(&mine, "fetch")).await.ok();
+    let list = |contact: &str| format!("/api/v1/contact/{contact}/secret/list");
+    assert_eq!(listed(&caller, &list(&mine)).await.len(), 2);
+    assert_eq!(verify(&caller, &mine, &secrets[0]).await["status"], "authenticated");
+    connect(&caller, &mine, &secrets[0], json!({"value": CANARY})).await.ok();
+    for act in ["verify", "authenticate", "connect", "refresh", "mint", "revoke"] {
+        let call = |contact| {
+            caller.post(connection_path(contact, &secrets[0], act), json!({"value": CANARY}))
+        };
+        is_not_there(call(&other), call(NO_CONTACT)).await;
+    }
+    is_not_there(caller.get(list(&other)), caller.get(list(NO_CONTACT))).await;
+    for act in ["update", "delete"] {
+        let call = |contact| caller.post(contact::path(contact, act), json!({}));
+        is_not_there(call(&other), call(NO_CONTACT)).await;
+    }
+    // The value of a shared secret is no contact's, also where it is looked at through one.
+    assert_eq!(listed(&caller, "/api/v1/secret/list").await.len(), 2);
+    for act in ["verify", "authenticate", "refresh", "mint", "revoke"] {
+        let call = |id| caller.post(secret::path(id, act), json!({}));
+        is_not_there(call(&shared), call(NO_SECRET)).await;
+    }
+    let call = |id| caller.post(connection_path(&mine, id, "verify"), json!({}));
+    is_not_there(call(&shared), call(NO_SECRET)).await;
+    let call = |id| caller.get(secret::path(id, "fetch"));
+    is_not_there(call(&shared), call(NO_SECRET)).await;
+    // Nor does it make what it could not see, or change what is everybody's.
+    for (path, body) in [
+        (contact::CREATE.to_owned(), json!({"name": "x"})),
+        ("/api/v1/contact/ensure".into(), json!({"name": "x"})),
+        ("/api/v1/secret/create".into(), json!({})),
+        (secret::path(&secrets[0], "update"), json!({"config": {"validateUrl": "https://a.test"}})),
+        (secret::path(&secrets[0], "delete"), json!({})),
+    ] {
+        caller.post(path, body).await.error(403, "not_authorized");
+    }
+    let (_, owner) = limited(&app, "owner", json!({"contacts": [mine]})).await;
+    owner.get(contact::EXPORT).await.error(403, "not_authorized");
+    app.backend().get(contact::path(&other, "fetch")).await.ok();
+}
+
+#[tokio::test]
+async fn a_key_that_is_limited_to_one_secret_sees_no_other() {
+    let Stock { app, contacts, secrets: [mine, other], shared } = Stock::new().await;
+    app.entry().await;
+    let (_, caller) = limited(&app, "backend", json!({"secrets": [mine]})).await;
+    assert_eq!(listed(&caller, "/api/v1/secret/list").await, [mine.as_str()]);
+    for contact in &contacts {
+        for query in ["", "?status=all"] {
+            let list = format!("/api/v1/contact/{contact}/secret/list{query}");
+            assert_eq!(listed(&caller, &list).await, [mine.as_str()]);
+        }
+        assert_eq!(verify(&caller, contact, &mine).await["status"], "authenticated");
+        for act in ["verify", "authenticate", "connect", "refresh", "mint", "revoke"] {
+            let call =
+                |id| caller.post(connection_path(contact, id, act), json!({"value": CANARY}));
+            is_not_there(call(&other), call(NO_SECRET)).await;
+        }
+        let list = |id| format!("/api/v1/contact/{contact}/secret/list?cursor={id}");
+        let mut hidden = caller.get(list(&other)).await.json();
+        let mut missing = caller.get(list(NO_SECRET)).await.json();
+        (hidden["request_id"], missing["request_id"]) = (Value::Null, Value::Null);
+        assert_eq!(hidden, missing);
+        // The contact's other connections would go with it.
+        let delete = caller.post(contact::path(contact, "delete"), json!({}));
+        delete.await.error(403, "not_authorized");
+    }
+    for act in ["verify", "authenticate", "refresh", "mint", "revoke", "update", "delete"] {
+        let call = |id| caller.post(secret::path(id, act), json!({}));
+        is_not_there(call(&shared), call(NO_SECRET)).await;
+    }
+    let call = |id| caller.get(secret::path(id, "fetch"));
+    is_not_there(call(&other), call(NO_SECRET)).await;
+    caller.post("/api/v1/secret/create", json!({})).await.error(403, "not_authorized");
+    assert_eq!(labels(&caller).await, Vec::<String>::new(), "it was made for no codes");
+    secret::update(&caller, &mine, json!({"name": "mine"})).await.ok();
+}
+
+/// Otherwise a key for one secret would use any other.
+#[tokio::test]
+async fn a_key_of_some_secrets_makes_none_of_them_stand_for_another() {
+    let Stock { app, secrets: [mine, other], .. } = Stock::new().await;
+    let backend = app.backend();
+    let second = secret::create(&backend, json!({"alias": "second", "value": CANARY})).await;
+    let of = secret::create(&backend, json!({"name": "mine"})).await;
+    let (_, caller) = limited(&app, "backend", json!({"secrets": [of, mine, second]})).await;
+    let refer = |to: &str| {
+        secret::update(&caller, &of, json!({"type": "reference", "config": {"reference": to}}))
+    };
+    for to in [other.as_str(), "@nobody-yet", NO_SECRET] {
+        refer(to).await.error(400, "bad_request");
+        assert_eq!(secret::fetch(&backend, &of).await["type"], "plain");
+    }
+    refer("@second").await.ok();
+    // One that whoever limited the key has made stands for what it stands for.
+    let body = json!({"type": "reference", "config": {"reference": "@second"}});
+    let reference = secret::create(&backend, body).await;
+    let (_, agent) = limited(&app, "agent", json!({"secrets": [reference]})).await;
+    let verified = agent.post(secret::path(&reference, "verify"), json!({})).await.ok();
+    assert_eq!(verified["status"], "authenticated");
+    agent.post(secret::path(&second, "verify"), json!({})).await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_key_for_entries_names_them_by_id_or_by_label() {
+    let app = TestApp::new().await;
+    let [one, two, twin, other] = [
+        app.entry_with(json!({"label": "one"})).await,
+        app.entry_with(json!({"label": "two"})).await,
+        app.entry_with(json!({"label": "two", "issuer": "another"})).await,
+        app.entry_with(json!({"label": "Two"})).await,
+    ];
+    let sees = async |names: Value, expected: &[&String]| {
+        let (_, caller) = limited(&app, "backend", json!({"totp": names})).await;
+        assert_eq!(labels(&caller).await.len(), expected.len(), "{names}");
+        for id in [&one, &two, &twin, &other] {
+            let calls = |id: &str| {
+                let rename = json!({"policy": {"unique": false}});
+                [
+                    caller.get(code_path(id, "")),
+                    caller.get(entry_path(id)),
+                    caller.patch(entry_path(id), rename),
+                ]
+            };
+            if expected.contains(&id) {
+                for call in calls(id) {
+                    call.await.ok();
+                }
+                continue;
+            }
+            for (call, as_if) in calls(id).into_iter().zip(calls(NO_ENTRY)) {
+                is_not_there(call, as_if).await;
+            }
+            is_not_there(caller.delete(entry_path(id)), caller.delete(entry_path(NO_ENTRY))).await;
+        }
+        caller.post(SECRETS, json!({"label": "two"})).await.error(403, "not_authorized");
+        assert_eq!(listed(&caller, "/api/v1/secret/list").await, Vec::<String>::new());
+    };
+    secret::create(&app.backend(), json!({})).await;
+    sees(json!([one]), &[&one]).await;
+    sees(json!(["two"]), &[&two, &twin]).await;
+    sees(json!([one, "Two"]), &[&one, &other]).await;
+    sees(json!([NO_ENTRY]), &[]).await;
+    // Both kinds of credentials are named.
+    let secret = secret::create(&app.backend(), json!({"value": CANARY})).await;
+    let both = json!({"totp": [one], "secrets": [secret]});
+    let (_, caller) = limited(&app, "agent", both).await;
+    assert_eq!(labels(&caller).await, ["one"]);
+    assert_eq!(listed(&caller, "/api/v1/secret/list").await, [secret]);
+}
+
+#[tokio::test]
+async fn a_contacts_entries_are_seen_by_its_keys_and_go_with_it() {
+    let mut setup = Setup::default();
+    setup.limits.totp_per_account = 4;
+    let app = TestApp::with(setup).await;
+    let backend = app.backend();
+    let [mine, other] = [verified_contact(&backend).await, verified_contact(&backend).await];
+    let of_mine = app.entry_with(json!({"label": "mine", "contact_id": mine})).await;
+    let of_other = app.entry_with(json!({"label": "other's", "contact_id": other})).await;
+    let of_nobody = app.entry_with(json!({"label": "nobody's"})).await;
+    let (_, agent) = limited(&app, "agent", json!({"contacts": [mine]})).await;
+    assert_eq!(labels(&agent).await, ["mine"]);
+    agent.get(code_path(&of_mine, "")).await.ok();
+    for hidden in [&of_other, &of_nobody] {
+        is_not_there(agent.get(code_path(hidden, "")), agent.get(code_path(NO_ENTRY, ""))).await;
+    }
+    // A key of one contact stores entries of that one only, and gives none away to others.
+    let (_, caller) = limited(&app, "backend", json!({"contacts": [mine]})).await;
+    let body = |contact: Value| json!({"label": "x", "secret": CANARY, "contact_id": contact});
+    for contact in [json!(other), json!(NO_CONTACT), json!("x"), Value::Null] {
+        caller.post(SECRETS, body(contact)).await.error(400, "invalid_contact_id");
+    }
+    let second = caller.post(SECRETS, body(json!(mine))).await.ok();
+    assert_eq!(second["totp_secret"]["contact_id"], json!(mine));
+    let give = caller.patch(entry_path(&of_mine), json!({"contact_id": other}));
+    give.await.error(400, "invalid_contact_id");
+    // Who may, moves an entry from one contact to another, or to nobody.
+    backend.patch(entry_path(&of_nobody), json!({"contact_id": mine})).await.ok();
+    agent.get(code_path(&of_nobody, "")).await.ok();
+    let freed = backend.patch(entry_path(&of_nobody), json!({"contact_id": null})).await.ok();
+    assert_eq!(freed["totp_secret"].get("contact_id"), None);
+    agent.get(code_path(&of_nobody, "")).await.error(404, "not_found");
+    // With the contact its entries are gone, each with an event, and the account has room again.
+    backend.post(contact::path(&mine, "delete"), json!({})).await.ok();
+    assert_eq!(labels(&backend).await, ["other's", "nobody's"]);
+    backend.get(code_path(&of_mine, "")).await.error(404, "not_found");
+    let events = app.events().await;
+    let told = events.iter().filter(|it| it.action == "totp.delete");
+    let told: Vec<_> = told.map(|it| (it.object.1.clone(), it.contact_id.clone())).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.contains(&(of_mine, Some(mine))), "{told:?}");
+    for _ in 0..2 {
+        backend.post(SECRETS, json!({"label": "x"})).await.ok();
+    }
+    backend.post(SECRETS, json!({"label": "x"})).await.error(409, "limit_reached");
+}
+
+#[tokio::test]
+async fn an_entry_belongs_to_a_contact_of_its_own_account_or_to_none() {
+    let app = TestApp::new().await;
+    let theirs = verified_contact(&app.other_account().await).await;
+    let entry = app.entry().await;
+    for contact in [theirs.as_str(), NO_CONTACT, "x"] {
+        let body = json!({"label": "x", "contact_id": contact});
+        app.backend().post(SECRETS, body).await.error(400, "invalid_contact_id");
+        let change = app.backend().patch(entry_path(&entry), json!({"contact_id": contact}));
+        change.await.error(400, "invalid_contact_id");
+    }
+    let wrong = app.backend().post(SECRETS, json!({"label": "x", "contact_id": 7})).await;
+    wrong.error(400, "invalid_contact_id");
+    assert_eq!(labels(&app.backend()).await, ["GitHub"]);
+}
+
+#[tokio::test]
+async fn a_key_does_the_actions_that_it_names_and_is_never_permitted_others() {
+    let Stock { app, contacts: [contact, _], secrets: [secret, _], .. } = Stock::new().await;
+    let entry = app.entry().await;
+    let (key, caller) = limited(&app, "backend", json!({"actions": ["totp.code", "verify"]})).await;
+    let shown = app.owner().get(path(&key.id, "fetch")).await.ok();
+    assert_eq!(shown["actions"], json!(["secret.verify", "connection.verify", "totp.code"]));
+    caller.get(code_path(&entry, "")).await.ok();
+    verify(&caller, &contact, &secret).await;
+    for (method, path) in [
+        ("GET", SECRETS.to_owned()),
+        ("GET", entry_path(NO_ENTRY)),
+        ("DELETE", entry_path(&entry)),
+        ("GET", contact::LIST.into()),
+        ("GET", contact::path(NO_CONTACT, "fetch")),
+        ("GET", "/api/v1/secret/list".into()),
+        ("POST", connection_path(&contact, &secret, "authenticate")),
+        ("POST", connection_path(&contact, &secret, "mint")),
+        ("POST", connection_path(NO_CONTACT, NO_SECRET, "connect")),
+    ] {
+        caller.call(method, &path, b"{}".into()).await.error(403, "not_authorized");
+    }
+    // A link is an action of its own, also where it comes along with another answer.
+    let unconnected = personal(&app.backend(), "plain").await;
+    let verified = verify(&caller, &contact, &unconnected).await;
+    assert_eq!((&verified["status"], verified.get("action")), (&json!("unauthenticated"), None));
+}
+
+#[tokio::test]
+async fn an_agent_mints_if_its_key_says_so_and_gains_nothing_else() {
+    let app = TestApp::new().await;
+    let config = json!({"algorithm": "HS256", "expiresInSeconds": 60});
+    let body = json!({"type": "jwt", "value": CANARY, "config": config});
+    let secret = secret::create(&app.backend(), body).await;
+    let mint = |caller: &Caller| caller.post(secret::path(&secret, "mint"), json!({}));
+    mint(&app.agent()).await.error(403, "not_authorized");
+    let (_, noun) = limited(&app, "agent", json!({"actions": ["secret"]})).await;
+    mint(&noun).await.error(403, "not_authorized");
+    for name in ["mint", "secret.mint"] {
+        let (_, caller) = limited(&app, "agent", json!({"actions": [name]})).await;
+        mint(&caller).await.ok();
+        let revoke = caller.post(secret::path(&secret, "revoke"), json!({}));
+        revoke.await.error(403, "not_authorized");
+        caller.get("/api/v1/secret/list").await.error(403, "not_authorized");
+    }
+    // A token goes wherever its holder wants, so none leaves where hosts or methods are limited.
+    for limits in [json!({"hosts": ["api.example.com"]}), json!({"methods": ["GET"]})] {
+        let (_, caller) = limited(&app, "backend", limits).await;
+        mint(&caller).await.error(403, "not_authorized");
+        let change = json!({"config": {"validateUrl": "https://elsewhere.test"}});
+        secret::update(&caller, &secret, change).await.error(403, "not_authorized");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_a_limited_key_asks_for_works_for_what_the_key_reaches() {
+    let Stock { app, contacts: [mine, other], .. } = Stock::new().await;
+    let secret = personal(&app.backend(), "plain").await;
+    let limits = json!({"contacts": [mine], "actions": ["authenticate", "connection.verify"]});
+    let (_, caller) = limited(&app, "agent", limits).await;
+    let ask =
+        |contact: &str| caller.post(connection_path(contact, &secret, "authenticate"), json!({}));
+    is_not_there(ask(&other), ask(NO_CONTACT)).await;
+    let link = ask(&mine).await.ok();
+    let page = crate::authentication::state(&link["url"]);
+    let shown = app.anonymous().get(format!("/connect/{page}")).await;
+    assert_eq!(shown.status, 200);
+    let verified = verify(&caller, &mine, &secret).await;
+    assert_eq!(verified["action"]["type"], "authenticate");
+}
+
+#[tokio::test]
+async fn lists_of_a_limited_key_are_paged_without_gaps_or_repetitions() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let contact = verified_contact(&backend).await;
+    let (mut mine, mut mine_contacts) = (Vec::new(), vec![contact.clone()]);
+    for number in 0..12 {
+        app.clock.advance_seconds(1);
+        let secret = personal(&backend, "plain").await;
+        connect(&backend, &contact, &secret, json!({"value": CANARY})).await.ok();
+        let another = verified_contact(&backend).await;
+        if number % 3 == 0 {
+            mine.push(secret);
+            mine_contacts.push(another);
+        }
+    }
+    let read = async |caller: &Caller, path: &str, order: &str| {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let query = format!("{path}?take=2&order={order}&cursor={cursor}");
+            let page = listed(caller, &query).await;
+            assert!(page.len() <= 2);
+            let Some(last) = page.last() else { return all };
+            cursor.clone_from(last);
+            all.extend(page);
+        }
+    };
+    let connections = format!("/api/v1/contact/{contact}/secret/list");
+    let (_, of_secrets) = limited(&app, "backend", json!({"secrets": mine})).await;
+    let (_, of_contacts) = limited(&app, "backend", json!({"contacts": mine_contacts})).await;
+    for (caller, path, expected) in [
+        (&of_secrets, "/api/v1/secret/list", &mine),
+        (&of_secrets, connections.as_str(), &mine),
+        (&of_contacts, contact::LIST, &mine_contacts),
+    ] {
+        let mut all = read(caller, path, "asc").await;
+        assert_eq!(&all, expected, "{path}");
+        let lines = caller.get(format!("{path}?order=asc")).header("Accept", "application/jsonl");
+        assert_eq!(lines.await.text().lines().count(), expected.len());
+        all.reverse();
+        assert_eq!(read(caller, path, "desc").await, all, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let [one, two] = [verified_contact(&backend).await, verified_contact(&backend).await];
+    let own = json!({"contacts": [one], "hosts": ["*.example.com"], "methods": ["GET", "POST"], "rate": 1000, "quota": 10_000});
+    let (key, owner) = limited(&app, "owner", own.clone()).await;
+    let with = |changes: Value| {
+        let mut body = own.clone();
+        body["role"] = "agent".into();
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        body
+    };
+    for narrower in [
+        json!({}),
+        json!({"hosts": ["a.b.example.com", "*.c.example.com"]}),
+        json!({"methods": ["GET"], "rate": 1, "quota": 1}),
+        json!({"actions": ["totp.code"], "secrets": [NO_SECRET]}),
+    ] {
+        owner.post(CREATE, with(narrower)).await.ok();
+    }
+    let made = Key::from_answer(&owner.post(CREATE, with(json!({}))).await.ok());
+    let update = |id: &str, change: Value| owner.post(path(id, "update"), change);
+    for wider in [
+        json!({"contacts": null}),
+        json!({"contacts": [one, two]}),
+        json!({"contacts": [two]}),
+        json!({"hosts": null}),
+        json!({"hosts": ["example.com"]}),
+        json!({"hosts": ["*.example.com", "*.other.test"]}),
+        json!({"methods": ["GET", "DELETE"]}),
+        json!({"rate": 1001}),
+        json!({"rate": null}),
+        json!({"quota": null}),
+    ] {
+        owner.post(CREATE, with(wider.clone())).await.error(403, "limits_too_wide");
+        update(&made.id, wider.clone()).await.error(403, "limits_too_wide");
+        // Nor does it widen itself.
+        update(&key.id, wider).await.error(403, "limits_too_wide");
+    }
+    update(&made.id, json!({"rate": 5, "name": "slow"})).await.ok();
+    let shown = app.owner().get(path(&made.id, "fetch")).await.ok();
+    assert_eq!(
+        (&shown["rate"], &shown["quota"], &shown["name"]),
+        (&json!(5), &json!(10_000), &json!("slow"))
+    );
+    // Keys that reach further are not there for it.
+    let wide = app.key_of(keyfob_core::policy::Role::Agent);
+    for act in ["update", "revoke"] {
+        let call = |id: &str| owner.post(path(id, act), json!({"name": "x"}));
+        is_not_there(call(&wide.id), call("key_00000000000000000000000000")).await;
+    }
+    owner.get(path(&wide.id, "fetch")).await.error(404, "not_found");
+    let seen = listed(&owner, LIST).await;
+    assert!(seen.contains(&key.id) && seen.contains(&made.id) && !seen.contains(&wide.id));
+    app.agent().get(SECRETS).await.ok();
+    // An account of its own would be beyond every limit.
+    owner.post("/api/v1/account/create", json!({})).await.error(403, "not_authorized");
+}
+
+#[tokio::test]
+async fn a_change_of_limits_counts_for_the_next_request_and_within_a_second_elsewhere() {
+    let mut app = TestApp::new().await;
+    let [one, two] =
+        [app.entry_with(json!({"label": "1"})).await, app.entry_with(json!({"label": "2"})).await];
+    let (key, caller) = limited(&app, "agent", json!({"totp": [one]})).await;
+    let there = app.on_another_node(caller.clone()).await;
+    let codes = async |caller: &Caller| {
+        let code = async |id: &str| caller.get(code_path(id, "")).await.status;
+        [code(&one).await, code(&two).await]
+    };
+    assert_eq!((codes(&caller).await, codes(&there).await), ([200, 404], [200, 404]));
+    let update = |change: Value| app.owner().post(path(&key.id, "update"), change);
+    for (change, expected) in [
+        (json!({"totp": [two]}), [404, 200]),
+        (json!({"totp": [one, two]}), [200, 200]),
+        (json!({"totp": null}), [200, 200]),
+        (json!({"actions": ["totp.list"]}), [403, 403]),
+        (json!({"actions": null, "totp": ["1"]}), [200, 404]),
+    ] {
+        update(change).await.ok();
+        assert_eq!(codes(&caller).await, expected);
+        app.clock.advance_seconds(1);
+        assert_eq!(codes(&there).await, expected);
+    }
+    let end = (app.clock.seconds() + 10) * 1000;
+    update(json!({"expiresAt": end})).await.ok();
+    app.clock.advance_seconds(10);
+    caller.get(SECRETS).await.error(401, "invalid_credentials");
+    update(json!({"expiresAt": null})).await.ok();
+    caller.get(SECRETS).await.ok();
+    app.owner().post(path(&key.id, "revoke"), json!({})).await.ok();
+    caller.get(SECRETS).await.error(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn who_acts_as_a_child_stays_within_the_limits_of_the_key() {
+    let app = TestApp::new().await;
+    let child = app.owner().post("/api/v1/account/create", json!({})).await.ok();
+    let id = child["id"].as_str().unwrap();
+    let own = app.anonymous().with_token(&Key::from_answer(&child["key"]));
+    let contact = verified_contact(&own).await;
+    let entry = own.post(SECRETS, json!({"label": "theirs", "secret": CANARY})).await.ok();
+    let entry = entry["totp_secret"]["id"].as_str().unwrap().to_owned();
+    let (_, caller) = limited(&app, "backend", json!({"contacts": [NO_CONTACT]})).await;
+    let caller = caller.with("x-runas-user-id", id);
+    assert_eq!(listed(&caller, contact::LIST).await, Vec::<String>::new());
+    caller.get(contact::path(&contact, "fetch")).await.error(404, "not_found");
+    caller.get(code_path(&entry, "")).await.error(404, "not_found");
+    let (_, caller) = limited(&app, "backend", json!({"totp": ["theirs"]})).await;
+    let caller = caller.with("x-runas-user-id", id);
+    caller.get(code_path(&entry, "")).await.ok();
+    // A child's first key has the limits of the key that made it.
+    let (_, owner) =
+        limited(&app, "owner", json!({"actions": ["account", "totp"], "rate": 90})).await;
+    let made = owner.post("/api/v1/account/create", json!({})).await.ok();
+    let own = app.anonymous().with_token(&Key::from_answer(&made["key"]));
+    own.get(SECRETS).await.ok();
+    own.get(LIST).await.error(403, "not_authorized");
+}
+
+#[tokio::test]
+async fn limits_are_shown_as_they_hold_and_wrong_ones_are_refused_one_by_one() {
+    let app = TestApp::new().await;
+    let contact = verified_contact(&app.backend()).await;
+    let secret = secret::create(&app.backend(), json!({})).await;
+    let limits = json!({
+        "contacts": [contact, contact], "secrets": [secret], "totp": ["GitHub – ops", NO_ENTRY],
+        "actions": ["connection.proxy", "verify"], "hosts": ["API.example.com:443", "*.example.com:8443"],
+        "methods": ["get", "POST"], "rate": 60, "quota": 1000,
+    });
+    let (key, _) = limited(&app, "agent", limits).await;
+    let shown = json!({
+        "contacts": [contact], "secrets": [secret], "totp": ["GitHub – ops", NO_ENTRY],
+        "actions": ["secret.verify", "connection.verify", "connection.proxy"],
+        "hosts": ["api.example.com", "*.example.com:8443"], "methods": ["GET", "POST"],
+        "rate": 60, "quota": 1000,
+    });
+    let fetched = app.owner().get(path(&key.id, "fetch")).await.ok();
+    let list = app.owner().get(LIST).await.ok();
+    for (name, value) in shown.as_object().unwrap() {
+        assert_eq!(&fetched[name], value, "{name}");
+        assert_eq!(&list["items"][0][name], value, "{name}");
+    }
+    for (wrong, error, words) in [
+        (json!({"contacts": []}), "invalid_contacts", "must not be empty"),
+        (
+            json!({"contacts": ["x"]}),
+            "invalid_contacts",
+            "\"contacts[0]\" is not the id of a contact",
+        ),
+        (json!({"contacts": [contact, secret]}), "invalid_contacts", "\"contacts[1]\""),
+        (json!({"contacts": contact}), "bad_request", "\"contacts\" must be a list of strings"),
+        (json!({"contacts": vec![contact.as_str(); 101]}), "invalid_contacts", "at most 100"),
+        (
+            json!({"secrets": ["@alias"]}),
+            "invalid_secrets",
+            "\"secrets[0]\" is not the id of a secret",
+        ),
+        (json!({"totp": [""]}), "invalid_totp", "\"totp[0]\""),
+        (json!({"actions": ["totp.cod"]}), "invalid_actions", "did you mean totp.code"),
+        (
+            json!({"actions": ["totp", "key"]}),
+            "invalid_actions",
+            "\"actions[1]\" names what a key with the role agent may never do",
+        ),
+        (json!({"actions": ["mint"], "hosts": ["a.test"]}), "invalid_actions", "hands a token out"),
+        (
+            json!({"hosts": ["https://a.test"]}),
+            "invalid_hosts",
+            "\"hosts[0]\" must be the name of a host",
+        ),
+        (json!({"hosts": ["*"]}), "invalid_hosts", "\"hosts[0]\""),
+        (json!({"methods": ["CONNECT"]}), "invalid_methods", "must be one of [GET, POST"),
+        (json!({"rate": 0}), "invalid_rate", "from 1 to"),
+        (json!({"rate": -1}), "bad_request", "\"rate\" must be a whole number"),
+        (json!({"quota": 1.5}), "bad_request", "\"quota\" must be a whole number"),
+        (json!({"speed": 1}), "bad_request", "\"speed\" is not allowed"),
+    ] {
+        let mut body = wrong.clone();
+        body["role"] = "agent".into();
+        let message = app.owner().post(CREATE, body).await.error(400, error)["message"].clone();
+        assert!(message.as_str().unwrap().contains(words), "{wrong}: {message}");
+        let refused = app.owner().post(path(&key.id, "update"), wrong).await;
+        refused.error(400, error);
+    }
+    assert_eq!(app.owner().get(path(&key.id, "fetch")).await.ok(), fetched);
+}
+
+#[tokio::test]
+async fn a_key_whose_limits_are_damaged_is_no_key_without_limits() {
+    let app = TestApp::new().await;
+    app.entry().await;
+    for damage in ["{}x", r#"{"contacts":["con_x"]}"#, r#"{"of_a_newer_version":1}"#] {
+        let (key, caller) = limited(&app, "agent", json!({"totp": [NO_ENTRY]})).await;
+        app.database()
+            .execute(&format!("UPDATE key SET limits = '{damage}' WHERE id = '{}'", key.id));
+        caller.get(SECRETS).await.error(500, "internal_server_error");
+    }
+}
+
+/// Contract/contacts-and-secrets, section 9: what a token was restricted to did not confine these calls.
+#[tokio::test]
+async fn what_a_key_is_restricted_to_confines_every_call_of_contacts_and_secrets() {
+    let Stock { app, contacts: [mine, other], secrets: [secret, _], .. } = Stock::new().await;
+    let limits = json!({"contacts": [mine], "actions": ["connection.verify", "connection.list"]});
+    let (_, caller) = limited(&app, "backend", limits).await;
+    verify(&caller, &mine, &secret).await;
+    caller
+        .post(connection_path(&other, &secret, "verify"), json!({}))
+        .await
+        .error(404, "not_found");
+    for act in ["authenticate", "connect", "refresh", "mint", "revoke"] {
+        let call = caller.post(connection_path(&mine, &secret, act), json!({"value": CANARY}));
+        call.await.error(403, "not_authorized");
+    }
+    for route in keyfob_server::router::ROUTES.iter().filter(|it| it.starts_with("/api/v1/")) {
+        let allowed = ["/verify", "/secret/list"].iter().any(|it| route.ends_with(it));
+        if allowed && route.starts_with("/api/v1/contact/{contact}/") {
+            continue;
+        }
+        let at = route.replace("{contact}", &mine).replace("{secret}", &secret);
+        let at = at.replace("{id}", "key_00000000000000000000000000");
+        let statuses = [
+            caller.get(&at).await.status,
+            caller.post(&at, json!({"search": "x", "role": "agent"})).await.status,
+        ];
+        assert!(
+            statuses.iter().all(|status| [403, 404, 405].contains(status)),
+            "{route}: {statuses:?}"
+        );
+    }
+}
+
+/// What people missed in a rival: one key for each agent of a team, each with what is its own.
+#[tokio::test]
+async fn two_agents_of_one_account_have_each_what_is_theirs() {
+    let Stock { app, contacts: [anns, bobs], secrets: [secret, _], .. } = Stock::new().await;
+    let [of_ann, of_bob] = [
+        app.entry_with(json!({"label": "Ann", "contact_id": anns})).await,
+        app.entry_with(json!({"label": "Bob", "contact_id": bobs})).await,
+    ];
+    for (mine, other, own, foreign) in
+        [(&anns, &bobs, &of_ann, &of_bob), (&bobs, &anns, &of_bob, &of_ann)]
+    {
+        let (_, agent) = limited(&app, "agent", json!({"contacts": [mine]})).await;
+        assert_eq!(verify(&agent, mine, &secret).await["status"], "authenticated");
+        agent.get(code_path(own, "")).await.ok();
+        let theirs = agent.post(connection_path(other, &secret, "verify"), json!({}));
+        theirs.await.error(404, "not_found");
+        agent.get(code_path(foreign, "")).await.error(404, "not_found");
+    }
+}
+
+/// A rival let a caller name an object of another by its id (097ca93).
+#[tokio::test]
+async fn the_id_of_what_a_key_does_not_reach_opens_nothing_by_any_name() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let hidden =
+        secret::create(&backend, json!({"name": "pay", "alias": "pay", "value": CANARY})).await;
+    let mine = secret::create(&backend, json!({"name": "mine", "value": CANARY})).await;
+    let (_, caller) = limited(&app, "backend", json!({"secrets": [mine]})).await;
+    for name in [hidden.as_str(), "@pay", "(pay)", "%40pay", "%28pay%29"] {
+        caller.get(secret::path(name, "fetch")).await.error(404, "not_found");
+        for act in ["verify", "authenticate", "refresh", "mint", "revoke", "update", "delete"] {
+            let call = caller.post(secret::path(name, act), json!({}));
+            call.await.error(404, "not_found");
+        }
+    }
+    let verified = backend.post(secret::path("@pay", "verify"), json!({})).await.ok();
+    assert_eq!(verified["status"], "authenticated");
+}
