@@ -71,7 +71,8 @@ impl Route {
             }
             None => None,
         };
-        let (rules, injection) = usable.config.route()?;
+        let rules = usable.config.rules()?;
+        let injection = usable.config.injection(usable.secret_type)?;
         Ok(Self { usable, rules, injection, connection })
     }
 
