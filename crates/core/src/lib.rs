@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws randomness: time and randomness are passed in, so
 //! every rule can be tested with the values of its RFC. Nothing here knows HTTP or SQL.
 
+pub mod audit;
 pub mod crypto;
 pub mod id;
 pub mod jwt;

@@ -132,6 +132,8 @@ actions! {
     ConnectionRevoke = "connection.revoke", Backend;
     /// See how revocations at providers go.
     RevocationList = "revocation.list", Backend;
+    /// Read the audit trail.
+    EventList = "event.list", Backend;
     /// Store a one-time-password secret.
     TotpCreate = "totp.create", Backend;
     /// List one-time-password entries.

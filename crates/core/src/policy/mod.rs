@@ -216,6 +216,7 @@ mod tests {
         (Action::ConnectionMint, [false, true, true]),
         (Action::ConnectionRevoke, [false, true, true]),
         (Action::RevocationList, [false, true, true]),
+        (Action::EventList, [false, true, true]),
         (Action::TotpCreate, [false, true, true]),
         (Action::TotpList, [true, true, true]),
         (Action::TotpFetch, [true, true, true]),
