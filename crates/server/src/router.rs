@@ -11,7 +11,8 @@ use crate::{
     broker::Broker,
     error::Error,
     http::{
-        account, connect, connection, contact, health, key, revocation, secret, template, totp,
+        account, connect, connection, contact, event, health, key, revocation, secret, template,
+        totp,
     },
     metrics::Metrics,
 };
@@ -62,6 +63,7 @@ routes! {
     "/api/v1/secret/{secret}/mint" => post(connection::mint_shared),
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
     "/api/v1/revocation/list" => get(revocation::list),
+    "/api/v1/event/list" => get(event::list),
     "/api/v1/platform/secret/list" => get(template::list),
     "/api/v1/platform/secret/search" => post(template::search),
     "/api/v1/key/create" => post(key::create),

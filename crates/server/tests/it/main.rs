@@ -46,6 +46,8 @@ mod egress;
 mod egress_guard;
 mod egress_tls;
 mod errors;
+mod event;
+mod event_chain;
 mod import;
 mod isolation;
 mod key;

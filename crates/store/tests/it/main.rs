@@ -50,6 +50,7 @@ mod totp;
 mod vault;
 
 mod batch;
+mod chain;
 mod frozen;
 mod later;
 mod lock;
