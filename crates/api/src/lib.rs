@@ -7,6 +7,7 @@ pub mod account;
 pub mod connection;
 pub mod contact;
 pub mod error;
+pub mod event;
 mod expose;
 pub mod key;
 pub mod list;

@@ -1,6 +1,6 @@
 //! Configuration: flags, and environment variables of the same names (contract/keyfob).
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use keyfob_server::{
@@ -80,12 +80,21 @@ pub(crate) struct ServeArgs {
     /// When a credential is released: after its event is on stable storage, or up to a second before
     #[arg(long, env = "KEYFOB_AUDIT", value_name = "MODE", default_value = "durable")]
     audit: AuditMode,
+    /// How many days events are kept, at least one; for ever if not given
+    #[arg(long, env = "KEYFOB_EVENT_RETENTION_DAYS", value_name = "DAYS", value_parser = days)]
+    event_retention: Option<Duration>,
     /// One-time-password entries an account may hold
     #[arg(long, env = "KEYFOB_MAX_TOTP", value_name = "N", default_value_t = Limits::default().totp_per_account)]
     max_totp: u32,
     /// Connections served at a time; further ones wait
     #[arg(long, env = "KEYFOB_MAX_CONNECTIONS", value_name = "N", default_value_t = Limits::default().connections)]
     max_connections: usize,
+}
+
+fn days(text: &str) -> Result<Duration, String> {
+    let days = text.parse().ok().filter(|days: &u64| (1..=36_500).contains(days));
+    let days = days.ok_or("it must be a number of days from 1 to 36500")?;
+    Ok(Duration::from_hours(24 * days))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -110,6 +119,7 @@ impl ServeArgs {
                 totp_per_account: self.max_totp,
                 connections: self.max_connections.max(1),
             },
+            event_retention: self.event_retention,
         }
     }
 }

@@ -6,6 +6,8 @@ mod connection;
 mod contact;
 mod contact_fields;
 mod doctor;
+mod event;
+mod event_verify;
 mod failure;
 mod input;
 mod key;
@@ -62,6 +64,8 @@ enum Command {
     Connection(connection::Args),
     /// Name the account, and say where its contacts may be sent back to
     Account(account::Args),
+    /// List, verify and export the audit trail
+    Event(event::Args),
     /// Check configuration, key, database, clock and egress; say what is wrong and how to mend it
     Doctor(doctor::Args),
 }
@@ -94,6 +98,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Secret(args) => secret::run(args).await,
             Command::Connection(args) => connection::run(args).await,
             Command::Account(args) => account::run(args).await,
+            Command::Event(args) => event::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     })

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         let app = App::admin(broker.clone(), metrics, &SystemRandom);
         servers.spawn(serve(listener, app, bounds, wait(stopped)));
     }
-    let jobs = tokio::spawn(jobs::run(broker.clone()));
+    let jobs = tokio::spawn(jobs::run(broker.clone(), config.event_retention));
     // Before anyone is told that it listens: from then on it may be told to stop.
     let signals = Signals::new()?;
     announce(args.log.log_format, "listening on", address);
@@ -86,6 +86,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     jobs.abort();
     // What a provider has granted must be stored before the database is closed.
     broker.finish_requests().await;
+    // And the trail is signed to its end.
+    broker.finish_events().await;
     tokio::task::spawn_blocking(move || broker.close()).await.context("closing the database")?;
     Ok(())
 }

@@ -15,6 +15,7 @@
 mod account;
 mod connection;
 mod contact;
+mod event;
 mod list;
 mod revocation;
 mod secret;

@@ -134,6 +134,8 @@ ids! {
     ConnectionId = "cxn_";
     /// Names an audit event.
     EventId = "evt_";
+    /// Names a hash chain over audit events.
+    ChainId = "chn_";
 }
 
 /// Names a stored one-time-password secret. A UUID in lower case, as contract/totp asks.

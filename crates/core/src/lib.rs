@@ -4,6 +4,7 @@
 //! every rule can be tested with the values of its RFC. Nothing here knows SQL, and of HTTP only its words: no
 //! connection, no body.
 
+pub mod audit;
 pub mod crypto;
 pub mod id;
 pub mod jwt;

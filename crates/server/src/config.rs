@@ -1,6 +1,6 @@
 //! What a server is started with. Where the values come from is the command line's business.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use keyfob_core::crypto::MasterKeyText;
 use url::Url;
@@ -23,6 +23,8 @@ pub struct Config {
     pub audit: Audit,
     /// What the server bears.
     pub limits: Limits,
+    /// How long events are kept; `None` is for ever.
+    pub event_retention: Option<Duration>,
 }
 
 /// Reads the address at which people reach the pages.

@@ -4,6 +4,7 @@
 //! broker only, statuses in [`error`] only.
 
 pub mod app;
+pub mod audit;
 pub mod broker;
 pub mod catalogue;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod vault;
 mod auth;
 mod http;
 mod key_file;
+mod notary;
 mod oauth;
 mod page;
 mod text;

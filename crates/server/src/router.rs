@@ -11,8 +11,8 @@ use crate::{
     broker::Broker,
     error::Error,
     http::{
-        account, connect, connection, contact, health, key, proxy, proxy_stream, revocation, secret,
-        template, totp,
+        account, connect, connection, contact, event, health, key, proxy, proxy_stream, revocation,
+        secret, template, totp,
     },
     metrics::Metrics,
 };
@@ -66,6 +66,7 @@ routes! {
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
     "/proxy/{contact}/{secret}/{*url}" => any(proxy_stream::pass),
     "/api/v1/revocation/list" => get(revocation::list),
+    "/api/v1/event/list" => get(event::list),
     "/api/v1/platform/secret/list" => get(template::list),
     "/api/v1/platform/secret/search" => post(template::search),
     "/api/v1/key/create" => post(key::create),

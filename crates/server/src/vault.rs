@@ -17,7 +17,7 @@ use keyfob_core::{
 };
 use keyfob_store::{Options, Store, StoreError, Target, vault};
 
-use crate::{clock::Clock, config::VaultConfig, key_file};
+use crate::{clock::Clock, config::VaultConfig, key_file, notary::VaultNotary};
 
 /// Why a vault cannot be opened. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -118,9 +118,17 @@ async fn open_bound(
         Some(id) => check_key(given.as_ref(), id, config)?,
         None => make_data_dir(&config.data_dir)?,
     }
-    let options = Options { observe, ..Options::new(random::bytes(random)) };
+    let notary = Arc::new(VaultNotary::default());
+    let options = Options {
+        observe,
+        node: format!("keyfob {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id())
+            .into(),
+        notary: notary.clone(),
+        ..Options::new(random::bytes(random))
+    };
     let store = Store::open(target, &options)?;
     let master = given.map_or_else(|| key_file::make(&config.key_file(), random), Ok)?;
+    notary.set(master.audit_key());
     if bound.is_none() {
         bind(&store, &master, clock.now()).await?;
     }

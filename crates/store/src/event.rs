@@ -3,16 +3,19 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use keyfob_core::{
+    audit::{Bytes, Hash, Linked, Record, Tag},
     id::{AccountId, EventId},
     policy::Action,
     time::Timestamp,
 };
 
 use crate::{
-    ReadTx, StoreError,
+    Page, ReadTx, StoreError,
+    chain::Batch,
     conn::{Bind, Conn, Row as ColumnRow, bind, sql},
     error::Failure,
     postgres::PostgresConn,
+    trail,
 };
 
 /// Who did what to which object, when, with what result.
@@ -54,10 +57,36 @@ pub struct Actor {
     pub name: Arc<str>,
 }
 
-/// An event with the id the writer gave it.
+impl Event {
+    /// What its hash is of, with the id that it is given.
+    pub(crate) fn record<'a>(&'a self, id: &'a EventId) -> Record<'a> {
+        Record {
+            account: self.account.as_str(),
+            id: id.as_str(),
+            created_at: self.created_at,
+            actor_type: self.actor.kind,
+            actor_id: &self.actor.id,
+            actor_name: &self.actor.name,
+            action: self.action.as_str(),
+            object_type: self.object_type,
+            object_id: &self.object_id,
+            contact_id: self.contact_id.as_deref(),
+            result: self.result,
+            reason: self.reason.as_deref(),
+            ip: self.ip.as_deref(),
+            request_id: &self.request_id,
+        }
+    }
+}
+
+/// An event with the id and the place in its chain that the writer gave it.
 pub(crate) struct Row {
     pub(crate) id: EventId,
     pub(crate) event: Event,
+    pub(crate) position: i64,
+    pub(crate) previous: Hash,
+    pub(crate) hash: Hash,
+    pub(crate) tag: Option<Tag>,
 }
 
 /// An event as it is stored.
@@ -65,6 +94,8 @@ pub(crate) struct Row {
 pub struct Stored {
     /// Its id. Ids of one writer sort by time.
     pub id: EventId,
+    /// The account it happened in.
+    pub account: AccountId,
     /// When it happened.
     pub created_at: Timestamp,
     /// The actor's kind, id and name.
@@ -83,30 +114,83 @@ pub struct Stored {
     pub ip: Option<String>,
     /// The request it was part of.
     pub request_id: String,
+    /// Its place in a chain; none if it is from before there were chains.
+    pub place: Option<Place>,
 }
 
-/// Writes events. Only the writer does this, in the transaction of the units they tell of.
-pub(crate) fn insert(conn: &mut Conn, rows: &[Row]) -> Result<(), Failure> {
-    match (rows, conn) {
-        ([], _) => Ok(()),
-        // One round trip for any number of rows.
-        (_, Conn::Postgres(conn)) => insert_arrays(conn, rows),
-        // No round trips to save, and binding is cheaper than arrays.
-        (_, Conn::Sqlite(conn)) => insert_each(conn, rows),
+/// The place of an event in a chain, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The chain's id.
+    pub chain: String,
+    /// The position, from 1.
+    pub position: i64,
+    /// The hash of the event before it, or of the chain's birth; `None` if what is stored is no hash.
+    pub previous: Option<Hash>,
+    /// Its own hash.
+    pub hash: Option<Hash>,
+    /// What vouches for it.
+    pub tag: Option<Tag>,
+}
+
+impl Stored {
+    /// What its hash is of.
+    #[must_use]
+    pub fn record(&self) -> Record<'_> {
+        Record {
+            account: self.account.as_str(),
+            id: self.id.as_str(),
+            created_at: self.created_at,
+            actor_type: &self.actor.0,
+            actor_id: &self.actor.1,
+            actor_name: &self.actor.2,
+            action: &self.action,
+            object_type: &self.object.0,
+            object_id: &self.object.1,
+            contact_id: self.contact_id.as_deref(),
+            result: &self.result,
+            reason: self.reason.as_deref(),
+            ip: self.ip.as_deref(),
+            request_id: &self.request_id,
+        }
+    }
+
+    /// The event with its place, if it has one.
+    #[must_use]
+    pub fn linked(&self) -> Option<Linked<'_>> {
+        let Place { chain, position, previous, hash, tag } = self.place.as_ref()?;
+        let (position, previous, hash, tag) = (*position, *previous, *hash, *tag);
+        Some(Linked { record: self.record(), chain, position, previous, hash, tag })
     }
 }
 
-fn insert_each(conn: &rusqlite::Connection, rows: &[Row]) -> Result<(), Failure> {
+/// Writes events, and how their chain begins if it begins with them. Only the writer does this, in the
+/// transaction of the units they tell of.
+pub(crate) fn insert(conn: &mut Conn, batch: &Batch) -> Result<(), Failure> {
+    if let Some(birth) = &batch.birth {
+        trail::insert_birth(conn, birth)?;
+    }
+    match (batch.rows.as_slice(), conn) {
+        ([], _) => Ok(()),
+        // One round trip for any number of rows.
+        (_, Conn::Postgres(conn)) => insert_arrays(conn, batch),
+        // No round trips to save, and binding is cheaper than arrays.
+        (_, Conn::Sqlite(conn)) => insert_each(conn, batch),
+    }
+}
+
+fn insert_each(conn: &rusqlite::Connection, batch: &Batch) -> Result<(), Failure> {
     let insert = sql!(
         event,
         "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
-                            object_type, object_id, contact_id, result, reason, ip, request_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+                            object_type, object_id, contact_id, result, reason, ip, request_id,
+                            chain, position, previous_hash, hash, tag)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
     );
     // Once for all: finding a statement by its text costs a good part of running it.
     let mut statement = conn.prepare_cached(insert.sqlite)?;
-    for Row { id, event } in rows {
-        let params: [&dyn Bind; 14] = [
+    for Row { id, event, position, previous, hash, tag } in &batch.rows {
+        let params: [&dyn Bind; 19] = [
             &event.account.as_str(),
             &id.as_str(),
             &event.created_at.as_millis(),
@@ -121,6 +205,11 @@ fn insert_each(conn: &rusqlite::Connection, rows: &[Row]) -> Result<(), Failure>
             &event.reason,
             &event.ip.as_deref(),
             &&*event.request_id,
+            &batch.chain.as_str(),
+            position,
+            &previous.as_bytes(),
+            &hash.as_bytes(),
+            &tag.as_ref().map(Tag::as_bytes),
         ];
         bind(&mut statement, &params)?;
         statement.raw_execute()?;
@@ -128,24 +217,30 @@ fn insert_each(conn: &rusqlite::Connection, rows: &[Row]) -> Result<(), Failure>
     Ok(())
 }
 
-fn insert_arrays(conn: &mut PostgresConn, rows: &[Row]) -> Result<(), Failure> {
+fn insert_arrays(conn: &mut PostgresConn, batch: &Batch) -> Result<(), Failure> {
     let insert = sql!(
         event,
         "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
-                            object_type, object_id, contact_id, result, reason, ip, request_id)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
-                              $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-                              $11::text[], $12::text[], $13::text[], $14::text[])"
+                            object_type, object_id, contact_id, result, reason, ip, request_id,
+                            position, previous_hash, hash, tag, chain)
+         SELECT rows.*, $19::text
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
+                     $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+                     $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[],
+                     $16::bytea[], $17::bytea[], $18::bytea[]) AS rows"
     );
+    let rows = &batch.rows;
     let text = |of: fn(&Row) -> &str| rows.iter().map(of).collect::<Vec<_>>();
     let maybe = |of: fn(&Row) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
-    let times: Vec<_> = rows.iter().map(|row| row.event.created_at.as_millis()).collect();
+    let bytes = |of: fn(&Row) -> &[u8]| rows.iter().map(of).collect::<Vec<_>>();
+    let number = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<_>>();
+    let tags: Vec<_> = rows.iter().map(|row| row.tag.as_ref().map(Tag::as_bytes)).collect();
     conn.execute(
         insert,
         &[
             &text(|row| row.event.account.as_str()),
             &text(|row| row.id.as_str()),
-            &times,
+            &number(|row| row.event.created_at.as_millis()),
             &text(|row| row.event.actor.kind),
             &text(|row| &row.event.actor.id),
             &text(|row| &row.event.actor.name),
@@ -157,6 +252,11 @@ fn insert_arrays(conn: &mut PostgresConn, rows: &[Row]) -> Result<(), Failure> {
             &maybe(|row| row.event.reason.as_deref()),
             &maybe(|row| row.event.ip.as_deref()),
             &text(|row| &row.event.request_id),
+            &number(|row| row.position),
+            &bytes(|row| row.previous.as_bytes()),
+            &bytes(|row| row.hash.as_bytes()),
+            &tags,
+            &batch.chain.as_str(),
         ],
     )?;
     Ok(())
@@ -173,19 +273,54 @@ pub(crate) fn exists(conn: &mut Conn, row: &Row) -> Result<bool, Failure> {
     Ok(found)
 }
 
-fn read(row: &ColumnRow<'_>) -> Result<Stored, StoreError> {
+macro_rules! columns {
+    () => {
+        "id, account_id, created_at, actor_type, actor_id, actor_name, action, object_type,
+         object_id, contact_id, result, reason, ip, request_id, chain, position, previous_hash,
+         hash, tag"
+    };
+}
+
+macro_rules! select {
+    ($rest:expr) => {
+        $crate::conn::sql!(
+            event,
+            concat!("SELECT ", $crate::event::columns!(), " FROM event ", $rest)
+        )
+    };
+}
+pub(crate) use {columns, select};
+
+pub(crate) fn read(row: &ColumnRow<'_>) -> Result<Stored, StoreError> {
     Ok(Stored {
         id: EventId::from_stored(&row.get::<String>(0)?),
-        created_at: row.time(1)?,
-        actor: (row.get(2)?, row.get(3)?, row.get(4)?),
-        action: row.get(5)?,
-        object: (row.get(6)?, row.get(7)?),
-        contact_id: row.get(8)?,
-        result: row.get(9)?,
-        reason: row.get(10)?,
-        ip: row.get(11)?,
-        request_id: row.get(12)?,
+        account: AccountId::from_stored(&row.get::<String>(1)?),
+        created_at: row.time(2)?,
+        actor: (row.get(3)?, row.get(4)?, row.get(5)?),
+        action: row.get(6)?,
+        object: (row.get(7)?, row.get(8)?),
+        contact_id: row.get(9)?,
+        result: row.get(10)?,
+        reason: row.get(11)?,
+        ip: row.get(12)?,
+        request_id: row.get(13)?,
+        place: row.get::<Option<String>>(14)?.map(|chain| place(row, chain)).transpose()?,
     })
+}
+
+fn place(row: &ColumnRow<'_>, chain: String) -> Result<Place, StoreError> {
+    Ok(Place {
+        chain,
+        position: row.get::<Option<i64>>(15)?.unwrap_or(0),
+        previous: fixed(row, 16)?,
+        hash: fixed(row, 17)?,
+        tag: fixed(row, 18)?,
+    })
+}
+
+/// So many bytes; others are as good as none, which verification tells.
+fn fixed<const N: usize>(row: &ColumnRow<'_>, at: usize) -> Result<Option<Bytes<N>>, StoreError> {
+    Ok(row.get::<Option<Vec<u8>>>(at)?.and_then(|bytes| Bytes::from_stored(&bytes)))
 }
 
 /// Up to `limit` events of the account after `after`, by id.
@@ -194,13 +329,23 @@ pub fn list(
     account: &AccountId,
     after: Option<&EventId>,
     limit: u32,
-) -> Result<Vec<Stored>, StoreError> {
-    let list = sql!(
-        event,
-        "SELECT id, created_at, actor_type, actor_id, actor_name, action, object_type, object_id,
-                contact_id, result, reason, ip, request_id
-         FROM event WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3"
-    );
+) -> Result<Page<Stored, EventId>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     let after = after.map_or("", EventId::as_str);
-    tx.many(list, &[&account.as_str(), &after, &i64::from(limit)], read)
+    let params: [&dyn Bind; 3] = [&account.as_str(), &after, &i64::from(limit)];
+    tx.page(list, &params, (0, EventId::from_stored), read)
+}
+
+/// Up to `limit` events of the account before `before`, by id, the newest first.
+pub fn list_newest(
+    tx: &mut ReadTx<'_>,
+    account: &AccountId,
+    before: Option<&EventId>,
+    limit: u32,
+) -> Result<Page<Stored, EventId>, StoreError> {
+    let list = select!("WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    let end = EventId::last();
+    let before = before.unwrap_or(&end).as_str();
+    let params: [&dyn Bind; 3] = [&account.as_str(), &before, &i64::from(limit)];
+    tx.page(list, &params, (0, EventId::from_stored), read)
 }

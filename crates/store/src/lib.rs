@@ -13,6 +13,7 @@
 //! 4. Migrations add: a table, a nullable column, an index.
 //! 5. A statement for one database only stands in an explicit `match` in one store function.
 
+mod chain;
 mod conn;
 mod error;
 mod left;
@@ -44,6 +45,7 @@ pub mod revocation;
 pub mod sealed;
 pub mod secret;
 pub mod totp;
+pub mod trail;
 pub mod usage;
 pub mod vault;
 
@@ -56,22 +58,25 @@ use std::{
     time::Duration,
 };
 
+use keyfob_core::audit::Head;
 use tokio::sync::oneshot;
 
 pub use crate::{
+    chain::Notary,
     error::{Cause, StoreError},
     event::Event,
     target::{Server, Target},
     tx::{Commit, Page, ReadTx, WriteTx},
 };
 use crate::{
+    chain::{Chain, Heads, Nobody, Seed},
     left::Left,
     link::Link,
     place::Place,
     queue::{Queue, Refused},
     reader::{ReadEntry, Reads},
     tidy::Tidy,
-    writer::{Entry, EventIds, LaterUnit, Unit, Writer},
+    writer::{Entry, LaterUnit, Unit, Writer},
 };
 
 /// More waiting units than this are refused: their callers would have given up before their turn.
@@ -84,8 +89,12 @@ const POSTGRES_READERS: usize = 4;
 
 /// What a store is opened with.
 pub struct Options {
-    /// Random bits that no other process shares; they make event ids unique.
-    pub writer: [u8; 4],
+    /// Random bits that no other process shares; they make event ids and chains unique.
+    pub process: [u8; 16],
+    /// Which process it is, for people who read how a chain of events began.
+    pub node: Arc<str>,
+    /// What vouches for events as they are written.
+    pub notary: Arc<dyn Notary>,
     /// Whether a database of an older version is brought to this one's schema, or refused.
     pub may_migrate: bool,
     /// Told how many units of work each commit held.
@@ -93,10 +102,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// Options that migrate, without an observer.
+    /// Options that migrate, without an observer, and with nobody who vouches for events.
     #[must_use]
-    pub fn new(writer: [u8; 4]) -> Self {
-        Self { writer, may_migrate: true, observe: Arc::new(|_| ()) }
+    pub fn new(process: [u8; 16]) -> Self {
+        Self {
+            process,
+            node: "".into(),
+            notary: Arc::new(Nobody),
+            may_migrate: true,
+            observe: Arc::new(|_| ()),
+        }
     }
 }
 
@@ -116,6 +131,7 @@ struct Inner {
     /// PostgreSQL only: SQLite reads on the caller's thread.
     reads: Option<Arc<Queue<ReadEntry>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    heads: Arc<Heads>,
 }
 
 impl Store {
@@ -138,6 +154,7 @@ impl Store {
             writes: Arc::new(Queue::new(QUEUE)),
             reads: is_postgres.then(|| Arc::new(Queue::new(QUEUE))),
             threads: Mutex::new(Vec::new()),
+            heads: Arc::default(),
         };
         inner.start(options)?;
         Ok(Self { inner: Arc::new(inner) })
@@ -196,6 +213,14 @@ impl Store {
         self.inner.writes.is_behind()
     }
 
+    /// How far this store's own chains of events are committed: as the writers know it, whatever the database
+    /// says.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Head> {
+        let heads = self.inner.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.values().cloned().collect()
+    }
+
     /// How many units that somebody waits for the writer has not taken yet.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -240,13 +265,19 @@ impl Inner {
             if self.reads.is_some() { (POSTGRES_WRITERS, 256) } else { (1, 1024) };
         let large = Arc::new(Mutex::new(()));
         for number in 0..writers {
-            let [a, b, c, d] = options.writer;
+            let seed = Seed {
+                process: options.process,
+                writer: number,
+                node: Arc::clone(&options.node),
+                notary: Arc::clone(&options.notary),
+                heads: Arc::clone(&self.heads),
+            };
             let writer = Writer {
                 number,
                 link: Link::new(self.target.clone(), self.place.clone()),
                 queue: Arc::clone(&self.writes),
                 large: Arc::clone(&large),
-                ids: EventIds { writer: [a, b, c, d, number], made: 0 },
+                chain: Chain::new(seed),
                 batch,
                 left: Left::new(batch),
                 crowd: 0,

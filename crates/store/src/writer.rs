@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyfob_core::id::EventId;
 use tokio::sync::oneshot;
 
 use crate::{
+    chain::Chain,
     conn::Conn,
     error::{Failure, Fault, StoreError},
-    event::{self, Event, Row as EventRow},
+    event::{self, Event},
     left::Left,
     link::Link,
     queue::{Queue, now},
@@ -149,25 +149,6 @@ impl Entry {
     }
 }
 
-/// Makes event ids that sort by time and never repeat, without drawing randomness for each.
-pub(crate) struct EventIds {
-    /// Random bits that tell this writer from all others, past and present.
-    pub(crate) writer: [u8; 5],
-    pub(crate) made: u64,
-}
-
-impl EventIds {
-    /// 48 bits of milliseconds, 40 of the writer, 40 of a count.
-    fn next(&mut self, event: &Event) -> EventId {
-        self.made += 1;
-        let mut bits = [0; 16];
-        bits[..6].copy_from_slice(&event.created_at.as_millis().to_be_bytes()[2..]);
-        bits[6..11].copy_from_slice(&self.writer);
-        bits[11..].copy_from_slice(&self.made.to_be_bytes()[3..]);
-        EventId::from_bits(bits)
-    }
-}
-
 /// The writer's thread.
 pub(crate) struct Writer {
     /// Tells it from the other writers of its store.
@@ -177,7 +158,7 @@ pub(crate) struct Writer {
     /// Held during a transaction of many units that nobody waits for: two of these at a time would
     /// wait long for each other's row locks.
     pub(crate) large: Arc<Mutex<()>>,
-    pub(crate) ids: EventIds,
+    pub(crate) chain: Chain,
     /// The most units in one transaction.
     pub(crate) batch: usize,
     /// Units that nobody waits for and that could not be done yet.
@@ -375,10 +356,21 @@ impl Writer {
 
     /// Writes the units' events and commits.
     fn finish(&mut self, events: Vec<Event>) -> Result<(), Failure> {
-        let number = |event| EventRow { id: self.ids.next(&event), event };
-        let events: Vec<_> = events.into_iter().map(number).collect();
-        event::insert(self.link.open_conn()?, &events)?;
-        self.link.commit(events.first())
+        let batch = self.chain.link(events);
+        let written = event::insert(self.link.open_conn()?, &batch);
+        if let Err(Failure { error: StoreError::Conflict, .. }) = &written {
+            // Somebody else has taken the positions.
+            self.chain.renew();
+        }
+        written?;
+        let committed = self.link.commit(batch.rows.first());
+        match &committed {
+            Ok(()) => self.chain.keep(&batch),
+            // It is known that nothing was committed.
+            Err(Failure { fault: Fault::Again | Fault::Lost, .. }) => {}
+            Err(_) => self.chain.renew(),
+        }
+        committed
     }
 }
 

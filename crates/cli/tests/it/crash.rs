@@ -53,6 +53,7 @@ async fn nothing_answered_is_lost_by_kill_9(kind: Kind) {
         Ledger::check_codes(&api, listed.iter().filter(|(id, _)| !known.contains_key(*id))).await;
         if round % 10 == 0 {
             vault.check_health();
+            vault.check_trail();
         }
         known = Arc::new(listed);
     }

@@ -54,6 +54,11 @@ fn the_help_of_every_command_is_as_it_was() {
         ("account_fetch", &["account", "fetch", "--help"]),
         ("account_update", &["account", "update", "--help"]),
         ("account_delete", &["account", "delete", "--help"]),
+        ("event", &["event", "--help"]),
+        ("event_list", &["event", "list", "--help"]),
+        ("event_verify", &["event", "verify", "--help"]),
+        ("event_export", &["event", "export", "--help"]),
+        ("event_public_key", &["event", "public-key", "--help"]),
         ("doctor", &["doctor", "--help"]),
     ];
     for (name, args) in commands {

@@ -20,6 +20,7 @@ mod connection;
 mod contact;
 mod crash;
 mod egress;
+mod event;
 mod full_disk;
 mod help;
 mod keys;

@@ -81,6 +81,13 @@ impl Vault {
         serde_json::from_value(made.json()).unwrap()
     }
 
+    /// Fails where the audit trail is not as it was written.
+    #[track_caller]
+    pub(crate) fn check_trail(&self) {
+        let Ended { status, stdout, stderr } = self.run(&["event", "verify"]);
+        assert_eq!(status, Some(0), "{stdout}{stderr}");
+    }
+
     /// Fails where `keyfob doctor` finds something.
     #[track_caller]
     pub(crate) fn check_health(&self) {

@@ -13,6 +13,7 @@ use super::{
     sealed::{Cipher, Place, Sealed},
 };
 use crate::{
+    audit::AuditKey,
     id::AccountId,
     policy::Permit,
     random::{self, Random},
@@ -25,6 +26,8 @@ pub type MasterKeyText = SecretString;
 pub struct MasterKey {
     cipher: Cipher,
     id: MasterKeyId,
+    /// What the audit key is made of: its seed for signatures, and its key for tags.
+    audit: [Zeroizing<[u8; 32]>; 2],
 }
 
 /// Names a master key without telling anything about it: 16 hexadecimal digits.
@@ -63,7 +66,16 @@ impl MasterKey {
         let bytes = Zeroizing::new(bytes.map_err(|_| MalformedMasterKey)?);
         let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| MalformedMasterKey)?;
         let id = MasterKeyId(HEXLOWER.encode(&derive(key, b"keyfob master key id")[..8]));
-        Ok(Self { cipher: Cipher::new(0, key), id })
+        let audit = [&b"keyfob audit signature"[..], b"keyfob audit tag"];
+        let audit = audit.map(|purpose| Zeroizing::new(derive(key, purpose)));
+        Ok(Self { cipher: Cipher::new(0, key), id, audit })
+    }
+
+    /// The key that vouches for the audit trail.
+    #[must_use]
+    pub fn audit_key(&self) -> AuditKey {
+        let [seed, tags] = &self.audit;
+        AuditKey::new(seed, tags)
     }
 
     /// The id under which a database remembers that this key sealed it.

@@ -21,6 +21,9 @@ mod credential;
 mod deletion;
 mod device;
 mod entries;
+mod event_job;
+mod event_list;
+mod event_retention;
 mod flight;
 mod given;
 mod grant;
@@ -66,7 +69,7 @@ mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
-use keyfob_core::{random::Random, time::Timestamp};
+use keyfob_core::{audit::AuditKey, random::Random, time::Timestamp};
 use keyfob_store::{Commit, ReadTx, Store, StoreError, WriteTx, creation as creations, vault};
 use url::Url;
 
@@ -76,6 +79,7 @@ use self::{
     authentication::RecentLinks,
     caller::Callers,
     entries::Entries,
+    event_job::Signed,
     flight::{Flights, UnderWay},
     hosts::Hosts,
     keyring::Keyring,
@@ -92,6 +96,7 @@ pub use self::{
     contact::ContactChange,
     creation::Repeat,
     credential::{Handed, Imported},
+    event_list::EventFilter,
     given::Given,
     hosts::REQUESTS_OUT,
     key::{KeyChange, NewKey, Plan as KeyPlan},
@@ -135,6 +140,8 @@ pub struct Broker {
 struct Inner {
     store: Store,
     keyring: Keyring,
+    audit_key: AuditKey,
+    signed: Signed,
     callers: Callers,
     entries: Entries,
     recent_links: RecentLinks,
@@ -177,6 +184,8 @@ impl Broker {
         let slots = Arc::new(tokio::sync::Semaphore::new(REQUESTS_OUT));
         let inner = Inner {
             store: vault.store,
+            audit_key: vault.master.audit_key(),
+            signed: Signed::default(),
             keyring: Keyring::new(vault.master),
             callers: Callers::default(),
             entries: Entries::default(),

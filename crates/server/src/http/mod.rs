@@ -6,6 +6,7 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod contact;
 mod draft;
+pub(crate) mod event;
 pub(crate) mod fields;
 pub(crate) mod health;
 pub(crate) mod key;

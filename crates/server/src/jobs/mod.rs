@@ -8,10 +8,14 @@ use crate::{broker::Broker, error::Error};
 const EVERY: Duration = Duration::from_mins(1);
 /// How often grants are looked for that have to be renewed or revoked.
 const OFTEN: Duration = Duration::from_secs(1);
+/// How often events are looked for that have been kept for long enough.
+const SELDOM: Duration = Duration::from_hours(1);
 
-/// Runs the background work until the task is dropped.
-pub async fn run(broker: Broker) {
-    tokio::join!(housekeeping(&broker), renewals(&broker), revocations(&broker));
+/// Runs the background work until the task is dropped. `retention`: how long events are kept; `None` is for
+/// ever.
+pub async fn run(broker: Broker, retention: Option<Duration>) {
+    let events = async { tokio::join!(signatures(&broker), expiry(&broker, retention)) };
+    tokio::join!(housekeeping(&broker), renewals(&broker), revocations(&broker), events);
 }
 
 async fn housekeeping(broker: &Broker) {
@@ -24,6 +28,7 @@ async fn housekeeping(broker: &Broker) {
         log("old links", broker.forget_links().await);
         log("uses of keys", broker.forget_uses().await);
         log("old revocations", broker.forget_revocations().await);
+        log("chains of events that others left unsigned", broker.sign_stale_chains().await);
     }
 }
 
@@ -43,6 +48,23 @@ async fn revocations(broker: &Broker) {
             () = broker.revocation_queued() => {}
         }
         log("revocations at providers", broker.revoke_due().await);
+    }
+}
+
+async fn signatures(broker: &Broker) {
+    let mut ticks = ticks(OFTEN);
+    loop {
+        ticks.tick().await;
+        log("events signed", broker.sign_events().await);
+    }
+}
+
+async fn expiry(broker: &Broker, retention: Option<Duration>) {
+    let Some(retention) = retention else { return };
+    let mut ticks = ticks(SELDOM);
+    loop {
+        ticks.tick().await;
+        log("old events", broker.expire_events(retention).await);
     }
 }
 

@@ -308,7 +308,7 @@ impl TestApp {
         let store = &self.running.store;
         let events = store.read(move |tx| event::list(tx, &account, None, 10_000));
         let events: Result<_, StoreError> = events.await;
-        events.unwrap()
+        events.unwrap().rows
     }
 
     /// The events of codes with this result.

@@ -55,6 +55,8 @@ mod egress_stream_tls;
 mod egress_stream_upgrade;
 mod egress_tls;
 mod errors;
+mod event;
+mod event_chain;
 mod import;
 mod isolation;
 mod key;

@@ -66,7 +66,7 @@ pub(crate) struct Jobs(JoinHandle<()>);
 
 impl Jobs {
     pub(crate) fn of(app: &TestApp) -> Self {
-        Self(tokio::spawn(jobs::run(app.broker().clone())))
+        Self(tokio::spawn(jobs::run(app.broker().clone(), None)))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn run(database: Database, case: impl AsyncFnOnce(&Bench)) {
     let seen = Arc::clone(&batches);
     let options = Options {
         observe: Arc::new(move |size| seen.lock().unwrap().push(size)),
-        ..Options::new([0; 4])
+        ..Options::new([0; 16])
     };
     let store = Store::open(&database.target(), &options).unwrap();
     let bench = Bench { database, store, batches };

@@ -47,8 +47,9 @@ impl Database {
 
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
         static WRITER: AtomicU32 = AtomicU32::new(1);
-        let writer = WRITER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        Store::open(&self.target(), &Options::new(writer))
+        let mut process = [0; 16];
+        process[..4].copy_from_slice(&WRITER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        Store::open(&self.target(), &Options::new(process))
     }
 
     /// Runs statements on a connection of the test's own.

@@ -70,7 +70,7 @@ fn a_file_that_is_no_database_is_refused_and_not_touched() {
     std::fs::write(database::file(dir.path()), &text).unwrap();
     let looked = Store::bound_to(&database.target()).map(drop);
     assert_eq!(files(&database), [("keyfob.db".into(), text.clone().into_bytes())]);
-    let options = Options { may_migrate: false, ..Options::new([0; 4]) };
+    let options = Options { may_migrate: false, ..Options::new([0; 16]) };
     let opened = Store::open(&database.target(), &options).map(drop);
     assert_eq!(std::fs::read(database::file(dir.path())).unwrap(), text.into_bytes());
     for refused in [looked, opened] {

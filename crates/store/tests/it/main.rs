@@ -51,6 +51,7 @@ mod usage;
 mod vault;
 
 mod batch;
+mod chain;
 mod frozen;
 mod later;
 mod lock;

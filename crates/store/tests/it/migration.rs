@@ -116,7 +116,7 @@ fn a_file_that_is_no_database_is_refused_and_not_touched() {
 #[test]
 fn a_store_that_may_not_migrate_refuses_an_empty_database_and_leaves_it_empty() {
     both(|database| {
-        let options = Options { may_migrate: false, ..Options::new([0; 4]) };
+        let options = Options { may_migrate: false, ..Options::new([0; 16]) };
         let refused = Store::open(&database.target(), &options).err();
         assert!(matches!(&refused, Some(StoreError::Open(text)) if text.contains("keyfob serve")));
         database.open().unwrap().close();

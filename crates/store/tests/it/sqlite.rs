@@ -112,7 +112,7 @@ fn a_commit_is_synced_and_the_log_is_written_ahead() {
 #[test]
 fn a_directory_that_is_not_there_is_refused_in_words() {
     let target = "sqlite:/nowhere/at/all/keyfob.db".parse().unwrap();
-    let options = keyfob_store::Options::new([0; 4]);
+    let options = keyfob_store::Options::new([0; 16]);
     let Err(StoreError::Open(text)) = keyfob_store::Store::open(&target, &options) else {
         panic!("a file in a directory that is not there was opened");
     };

@@ -22,7 +22,7 @@ fn everything(error: &StoreError) -> String {
 /// What opening this URL fails with.
 fn failure(url: &str) -> StoreError {
     let opened =
-        url.parse::<Target>().and_then(|target| Store::open(&target, &Options::new([0; 4])));
+        url.parse::<Target>().and_then(|target| Store::open(&target, &Options::new([0; 16])));
     match opened {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => error,

@@ -134,5 +134,5 @@ pub(crate) async fn open(bench: &Bench, scissors: &Scissors) -> Store {
     let (user, _) = server.split_once('@').unwrap();
     let url = format!("{user}@{address}/{name}?sslmode=disable");
     let target = url.parse().unwrap();
-    tokio::task::block_in_place(|| Store::open(&target, &Options::new([9; 4])).unwrap())
+    tokio::task::block_in_place(|| Store::open(&target, &Options::new([9; 16])).unwrap())
 }

@@ -1,0 +1,164 @@
+//! `/api/v1/event`, and the whole audit trail as it is exported.
+
+use serde::{Deserialize, Serialize};
+
+/// Who did what to which object, when, with what result (contract/keyfob, "Events").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// The event's id.
+    pub id: String,
+    /// When it happened, in unix milliseconds.
+    pub created_at: i64,
+    /// The account it happened in.
+    pub account_id: String,
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done.
+    pub action: String,
+    /// What it was done to.
+    pub object: Object,
+    /// The contact it was done for, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contact_id: Option<String>,
+    /// How it ended: `ok`, or a word for what else.
+    pub result: String,
+    /// More about the result.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The address the request came from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ip: Option<String>,
+    /// The request it was part of.
+    pub request_id: String,
+    /// The hash chain it is part of; null for one from before there were chains.
+    pub chain: Option<String>,
+    /// Its position in the chain, from 1.
+    pub position: Option<i64>,
+    /// SHA-256 of all of this and of the hash before it, in hexadecimal digits.
+    pub hash: Option<String>,
+    /// The hash of the event before it in its chain.
+    pub previous_hash: Option<String>,
+    /// What only the holder of the audit key can have made of the hash; in exports only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tag: Option<String>,
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// `key`, `link`, `operator`, `owner` or `keyfob`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The actor's id.
+    pub id: String,
+    /// The actor's name at that time.
+    pub name: String,
+}
+
+/// What it was done to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// The object's noun.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The object's id.
+    pub id: String,
+}
+
+/// Which events are asked for: those that have all of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Not before this moment, in unix milliseconds.
+    pub since: Option<i64>,
+    /// Not after this moment, in unix milliseconds.
+    pub until: Option<i64>,
+    /// The actor's id.
+    pub actor: Option<String>,
+    /// The action's name, or what it begins with before the dot.
+    pub action: Option<String>,
+    /// The object: its id, or its noun, `:` and its id.
+    pub object: Option<String>,
+    /// The contact's id.
+    pub contact: Option<String>,
+    /// How it ended.
+    pub result: Option<String>,
+}
+
+/// A line of an exported trail, or of a list of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "lowercase")]
+pub enum TrailLine {
+    /// What checks signatures.
+    Key(PublicKey),
+    /// What is signed.
+    Checkpoint(Checkpoint),
+    /// How a chain begins; its events follow, in order.
+    Chain(Chain),
+    /// An event of the chain before it, or one that is in none.
+    Event(Event),
+    /// There are no more: a file that was cut off has no such line.
+    End(End),
+    /// An event of a list.
+    Item(Event),
+    /// The list broke off.
+    Error {
+        /// The cause, for a person.
+        message: String,
+    },
+}
+
+/// A public key, as it is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicKey {
+    /// Its 32 bytes (Ed25519) in hexadecimal digits.
+    pub public_key: String,
+}
+
+/// A checkpoint, as it is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkpoint {
+    /// Its number in the log, from 1.
+    pub number: i64,
+    /// When it was made, in unix milliseconds.
+    pub created_at: i64,
+    /// The hash of the one before it, in hexadecimal digits.
+    pub previous: String,
+    /// How far chains had come: lines of `head` or `edge`, chain, position and hash.
+    pub heads: String,
+    /// The id of the key that signed it.
+    pub key_id: String,
+    /// The signature, in hexadecimal digits.
+    pub signature: String,
+}
+
+/// How a chain begins, as it is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chain {
+    /// The chain's id.
+    pub id: String,
+    /// How it began; null if the row that says so is gone.
+    pub birth: Option<Birth>,
+}
+
+/// How a chain began, as it is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Birth {
+    /// When its first event happened, in unix milliseconds.
+    pub started_at: i64,
+    /// Which process wrote it.
+    pub node: String,
+    /// The id of the audit key that tags its events.
+    pub key_id: String,
+}
+
+/// The end of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// How many events there are before it.
+    pub events: u64,
+}

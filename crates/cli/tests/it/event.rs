@@ -1,0 +1,163 @@
+//! `keyfob event`: the trail is listed, exported and verified, also after `kill -9`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    api::Api,
+    database::Kind,
+    hotp::secret_of,
+    load::Load,
+    on_both_databases,
+    process::{Ended, keyfob, run},
+    vault::Vault,
+};
+
+on_both_databases!(
+    kill_9_under_load_leaves_a_trail_that_is_whole,
+    a_trail_that_was_changed_is_told_and_the_exit_status_is_1,
+    an_export_is_verified_anywhere_with_the_public_key,
+    events_are_listed_for_people_and_for_programs,
+    a_stop_signs_the_trail_to_its_end,
+    what_is_not_old_enough_is_kept_by_a_server_that_removes_events,
+);
+
+async fn kill_9_under_load_leaves_a_trail_that_is_whole(kind: Kind) {
+    let vault = Vault::new(kind);
+    let token = vault.key("backend").token;
+    let api = Api::new("", &token);
+    for round in 1..=5 {
+        let server = vault.serve();
+        let mut load = Load::start(&api.at(&server.url), round, &BTreeMap::new());
+        load.wait_for(40 * round).await;
+        // Also while it runs.
+        assert_eq!(vault.run(&["event", "verify"]).status, Some(0));
+        server.kill();
+        load.rest().await;
+        vault.check_trail();
+    }
+    let events = vault.database.rows("SELECT count(*) FROM event WHERE hash IS NULL");
+    assert_eq!(events[0][0], "0");
+}
+
+/// A vault with some events, and its backend's token.
+async fn used(kind: Kind) -> (Vault, String) {
+    let vault = Vault::new(kind);
+    let token = vault.key("backend").token;
+    let server = vault.serve();
+    let api = server.api(&token);
+    let id = api.store("used", &secret_of("used"), 30).await;
+    for _ in 0..5 {
+        api.code(&id).await;
+    }
+    let ended = server.stop();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    (vault, token)
+}
+
+async fn a_trail_that_was_changed_is_told_and_the_exit_status_is_1(kind: Kind) {
+    let (vault, _) = used(kind).await;
+    let clean = vault.run(&["event", "verify"]);
+    assert!(clean.ok().contains("all of it is as it was written"), "{}", clean.stdout);
+    let newest =
+        clean.stdout.lines().find_map(|line| line.strip_prefix("the newest checkpoint is "));
+    let newest = newest.expect("a stop makes a checkpoint").to_owned();
+    assert_eq!(vault.run(&["event", "verify", "--expect", &newest]).status, Some(0));
+    vault.database.rows("UPDATE event SET result = 'no' WHERE action = 'totp.create'");
+    let changed = vault.run(&["event", "verify"]);
+    assert_eq!(changed.status, Some(1));
+    assert!(changed.stdout.contains("was changed") && changed.stderr.contains("1 finding"));
+    let lines = vault.run(&["event", "verify", "--json"]);
+    assert_eq!(lines.status, Some(1));
+    let lines: Vec<Value> =
+        lines.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["finding"], &lines[1]["findings"]), (&"changed".into(), &1.into()));
+    vault.database.rows("DELETE FROM event_checkpoint");
+    let set_back = vault.run(&["event", "verify", "--expect", &newest]);
+    assert!(set_back.stdout.contains("set back"), "{}", set_back.stdout);
+    assert_eq!(vault.run(&["event", "verify", "--expect", "nonsense"]).status, Some(2));
+}
+
+async fn an_export_is_verified_anywhere_with_the_public_key(kind: Kind) {
+    let (vault, _) = used(kind).await;
+    let key = vault.run(&["event", "public-key"]).ok().trim().to_owned();
+    assert_eq!(key.len(), 64);
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("trail.jsonl");
+    let export = vault.run(&["event", "export"]);
+    std::fs::write(&file, export.ok()).unwrap();
+    let verify = |args: &[&str]| {
+        let mut command = keyfob(&[&["event", "verify"], args].concat());
+        command.current_dir(dir.path());
+        run(command)
+    };
+    let clean = verify(&["trail.jsonl", "--public-key", &key]);
+    assert!(clean.ok().contains("1 checkpoints"), "{}", clean.stdout);
+    let changed = export.stdout.replacen("totp.code", "totp.list", 1);
+    std::fs::write(&file, changed).unwrap();
+    assert_eq!(verify(&["trail.jsonl", "--public-key", &key]).status, Some(1));
+    for (args, words) in [
+        (&["trail.jsonl"][..], "--public-key"),
+        (&["nothing.jsonl"][..], "nothing.jsonl"),
+        (&["trail.jsonl", "--public-key", "x"][..], "64 hexadecimal digits"),
+    ] {
+        let failed = verify(args);
+        assert_eq!(failed.status, Some(1), "{args:?}");
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+    }
+}
+
+async fn events_are_listed_for_people_and_for_programs(kind: Kind) {
+    let (vault, token) = used(kind).await;
+    let server = vault.serve();
+    let list = |args: &[&str]| -> Ended {
+        let mut command = keyfob(&[&["event", "list"], args].concat());
+        command.env("KEYFOB_URL", &server.url).env("KEYFOB_TOKEN", &token);
+        run(command)
+    };
+    let table = list(&["--action", "totp"]);
+    let lines: Vec<_> = table.ok().lines().collect();
+    assert!(lines[0].starts_with("TIME ") && lines[0].contains("OBJECT"), "{}", lines[0]);
+    assert_eq!(lines.len(), 7, "{}", table.stdout);
+    assert!(lines[1].contains("totp.code") && lines[6].contains("totp.create"), "{}", table.stdout);
+    let codes = list(&["--action", "totp.code", "--json", "--take", "3", "--oldest-first"]);
+    assert_eq!(codes.json().as_array().unwrap().len(), 3);
+    let since =
+        list(&["--since", "2020-01-01T00:00:00Z", "--until", "2021-01-01T00:00:00Z", "--json"]);
+    assert_eq!(since.json(), Value::Array(vec![]));
+    assert_eq!(list(&["--action", "nonsense"]).status, Some(1));
+    // What a program has of it can be verified.
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("own.jsonl");
+    std::fs::write(&file, list(&["--lines"]).ok()).unwrap();
+    let verified = run(keyfob(&["event", "verify", file.to_str().unwrap()]));
+    assert!(verified.ok().contains("all of it is as it was written"), "{}", verified.stdout);
+}
+
+async fn a_stop_signs_the_trail_to_its_end(kind: Kind) {
+    let (vault, _) = used(kind).await;
+    let report = vault.run(&["event", "verify", "--json"]).json();
+    // The command that made the key is another process, whose chain the next server signs.
+    let others = vault.database.rows("SELECT count(*) FROM event WHERE action = 'key.create'");
+    let later = report["later"].as_i64().unwrap();
+    assert!(later <= others[0][0].parse::<i64>().unwrap() + 1, "{report}");
+    let codes = "SELECT count(*) FROM event, event_chain
+                 WHERE event.chain = event_chain.id AND position > covered AND action = 'totp.code'";
+    assert_eq!(vault.database.rows(codes)[0][0], "0");
+}
+
+async fn what_is_not_old_enough_is_kept_by_a_server_that_removes_events(kind: Kind) {
+    let (vault, _) = used(kind).await;
+    let chains = vault.database.rows("SELECT count(*) FROM event_chain");
+    let old = vault.database.rows("SELECT count(*) FROM event");
+    assert!(old[0][0].parse::<u32>().unwrap() > 5);
+    let failed = vault.command(&["serve", "--event-retention", "0"]);
+    assert_eq!(run(failed).status, Some(2));
+    // A day is the least that can be set: what is there stays, whole and signed.
+    let server = vault.serve_with(&[("KEYFOB_EVENT_RETENTION_DAYS", "1")]);
+    assert_eq!(server.stop().status, Some(0));
+    assert_eq!(vault.database.rows("SELECT count(*) FROM event"), old);
+    assert_eq!(vault.database.rows("SELECT count(*) FROM event_chain"), chains);
+    vault.check_trail();
+}

@@ -1,0 +1,227 @@
+//! What verification finds.
+
+use std::fmt;
+
+use super::Hash;
+use crate::time::Timestamp;
+
+/// Which event, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The event's id.
+    pub event: String,
+    /// Its account.
+    pub account: String,
+    /// Its chain; empty for an event without one.
+    pub chain: String,
+    /// Its position in the chain; 0 for an event without one.
+    pub position: i64,
+}
+
+/// Something that is not as Keyfob wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The event does not hold what its hash is of.
+    Changed(At),
+    /// The event was written at another position of its chain.
+    Moved(At, i64),
+    /// The event that follows was written after another one in its place.
+    Replaced(At),
+    /// The event was not written by Keyfob: its tag is wrong, or it has none.
+    Forged(At),
+    /// The event has a position that another one has.
+    Doubled(At),
+    /// The event has no place in a chain, and happened after there were chains.
+    Unchained(At),
+    /// The events at these positions are gone.
+    Removed {
+        /// Their chain.
+        chain: String,
+        /// The first one's position.
+        from: i64,
+        /// The last one's position.
+        to: i64,
+    },
+    /// What the chain holds up to a position is not what a checkpoint signed, although its hashes follow each
+    /// other: it was written anew.
+    Rewritten {
+        /// The chain.
+        chain: String,
+        /// The last position that is as it was signed.
+        after: i64,
+        /// The position that is not.
+        to: i64,
+        /// The checkpoint's number.
+        checkpoint: i64,
+    },
+    /// A checkpoint names a chain of which nothing is left.
+    ChainRemoved {
+        /// The chain.
+        chain: String,
+        /// How many events it had.
+        events: i64,
+    },
+    /// The row that says how a chain began is gone, or another one.
+    BirthChanged {
+        /// The chain.
+        chain: String,
+    },
+    /// The checkpoint does not hold what was signed.
+    CheckpointChanged {
+        /// Its number.
+        number: i64,
+    },
+    /// The checkpoints with these numbers are gone.
+    CheckpointsRemoved {
+        /// The first one's number.
+        from: i64,
+        /// The last one's number.
+        to: i64,
+    },
+    /// The checkpoint does not follow the one before it.
+    CheckpointReplaced {
+        /// Its number.
+        number: i64,
+    },
+    /// The checkpoint is signed by a key that the one given does not vouch for.
+    CheckpointForged {
+        /// Its number.
+        number: i64,
+    },
+    /// A row does not hold what its columns must.
+    Damaged(String),
+    /// The checkpoint that was expected is not there, or another one: the trail was set back.
+    SetBack {
+        /// Its number.
+        number: i64,
+    },
+}
+
+impl Finding {
+    /// A word for what was found.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Changed(_) => "changed",
+            Self::Moved(..) => "moved",
+            Self::Replaced(_) => "replaced",
+            Self::Forged(_) => "forged",
+            Self::Doubled(_) => "doubled",
+            Self::Unchained(_) => "unchained",
+            Self::Removed { .. } => "removed",
+            Self::Rewritten { .. } => "rewritten",
+            Self::ChainRemoved { .. } => "chain_removed",
+            Self::BirthChanged { .. } => "birth_changed",
+            Self::CheckpointChanged { .. } => "checkpoint_changed",
+            Self::CheckpointsRemoved { .. } => "checkpoints_removed",
+            Self::CheckpointReplaced { .. } => "checkpoint_replaced",
+            Self::CheckpointForged { .. } => "checkpoint_forged",
+            Self::SetBack { .. } => "set_back",
+            Self::Damaged(_) => "damaged",
+        }
+    }
+
+    /// The event it is about, if it is about one.
+    #[must_use]
+    pub const fn at(&self) -> Option<&At> {
+        match self {
+            Self::Changed(at)
+            | Self::Moved(at, _)
+            | Self::Replaced(at)
+            | Self::Forged(at)
+            | Self::Doubled(at)
+            | Self::Unchained(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { event, account, chain, position } = self;
+        write!(f, "event {event} (account {account}, chain {chain}, position {position})")
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(at) => write!(f, "{at} was changed: it does not have its hash"),
+            Self::Moved(at, from) => {
+                write!(f, "{at} was reordered: it was written at position {from}")
+            }
+            Self::Replaced(at) => {
+                write!(
+                    f,
+                    "{at} was changed together with its hash: the next event follows another one"
+                )
+            }
+            Self::Forged(at) => write!(f, "{at} was added or changed by somebody else than Keyfob"),
+            Self::Doubled(at) => write!(f, "{at} was added: another event has this position"),
+            Self::Unchained(At { event, account, .. }) => write!(
+                f,
+                "event {event} (account {account}) was added: it is in no chain, and later than the first chain"
+            ),
+            Self::Removed { chain, from, to } if from == to => {
+                write!(f, "the event at position {from} of chain {chain} was removed")
+            }
+            Self::Removed { chain, from, to } => {
+                write!(f, "the events at positions {from} to {to} of chain {chain} were removed")
+            }
+            Self::Rewritten { chain, after, to, checkpoint } => write!(
+                f,
+                "chain {chain} was written anew after position {after}: at {to} it is not what checkpoint {checkpoint} signed"
+            ),
+            Self::ChainRemoved { chain, events } => {
+                write!(f, "chain {chain} was removed, with its {events} events")
+            }
+            Self::BirthChanged { chain } => {
+                write!(f, "how chain {chain} began was changed or removed")
+            }
+            Self::CheckpointChanged { number } => {
+                write!(f, "checkpoint {number} was changed: its signature does not hold")
+            }
+            Self::CheckpointsRemoved { from, to } => {
+                write!(f, "checkpoints {from} to {to} were removed")
+            }
+            Self::CheckpointReplaced { number } => {
+                write!(
+                    f,
+                    "checkpoint {number} does not follow the one before it: one of them was replaced"
+                )
+            }
+            Self::CheckpointForged { number } => write!(
+                f,
+                "checkpoint {number} is signed by a key that is not this vault's, as far as the key given can tell"
+            ),
+            Self::Damaged(what) => f.write_str(what),
+            Self::SetBack { number } => write!(
+                f,
+                "checkpoint {number} is not the one that was expected: the trail was set back to an earlier state, or replaced"
+            ),
+        }
+    }
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many events are in chains.
+    pub events: u64,
+    /// How many of them no checkpoint covers yet.
+    pub uncovered: u64,
+    /// How many events are from before there were chains.
+    pub unchained: u64,
+    /// How many events were removed because they had been kept for long enough.
+    pub expired: u64,
+    /// When the last of those was signed to be removed.
+    pub expired_at: Option<Timestamp>,
+    /// How many chains there are.
+    pub chains: u64,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+    /// The newest checkpoint's number, hash and time.
+    pub newest: Option<(i64, Hash, Timestamp)>,
+    /// How much is not as it was written.
+    pub findings: u64,
+}

@@ -1,0 +1,459 @@
+//! The audit trail proves itself: whatever somebody changes in the database is found and named.
+
+use std::{io::Cursor, time::Duration};
+
+use keyfob_core::audit::{Finding, Report};
+use keyfob_server::audit::{self, Expected, Told, Trust};
+use serde_json::json;
+
+use crate::{
+    app::{TestApp, code_path},
+    guard::CANARY,
+};
+
+/// The chain that has most of the events: PostgreSQL has two writers.
+const LONGEST: &str = "(SELECT chain FROM event WHERE chain IS NOT NULL GROUP BY chain ORDER BY count(*) DESC, chain LIMIT 1)";
+
+/// A service with a trail that is signed to its end, and a copy of it.
+async fn signed() -> TestApp {
+    let app = TestApp::new().await;
+    let id = app.entry().await;
+    for _ in 0..25 {
+        app.agent().get(code_path(&id, "")).await.ok();
+    }
+    app.broker().sign_events().await.unwrap();
+    for table in ["event", "event_chain", "event_checkpoint", "event_key"] {
+        app.database().execute(&format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}"));
+    }
+    app
+}
+
+/// Puts the trail back as it was.
+fn restore(app: &TestApp) {
+    for table in ["event", "event_chain", "event_checkpoint", "event_key"] {
+        app.database().execute(&format!(
+            "DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table}"
+        ));
+    }
+}
+
+async fn look(app: &TestApp, trust: &Trust, expected: Option<Expected>) -> (Vec<Finding>, Report) {
+    let mut found = Vec::new();
+    let mut tell = |told| {
+        if let Told::Found(finding) = told {
+            found.push(finding);
+        }
+    };
+    let report = audit::verify(app.store(), trust, expected, &mut tell).await.unwrap();
+    assert_eq!(report.findings, found.len() as u64);
+    (found, report)
+}
+
+fn own(app: &mut TestApp) -> Trust {
+    let config = app.config().clone();
+    Trust::find(None, &config).unwrap()
+}
+
+fn public(app: &mut TestApp) -> Trust {
+    let config = app.config().clone();
+    Trust::public(&audit::public_key(&config).unwrap()).unwrap()
+}
+
+fn kinds(found: &[Finding]) -> Vec<&str> {
+    found.iter().map(Finding::kind).collect()
+}
+
+#[tokio::test]
+async fn a_trail_as_it_was_written_has_no_findings() {
+    let mut app = signed().await;
+    for trust in [own(&mut app), public(&mut app)] {
+        let (found, report) = look(&app, &trust, None).await;
+        assert_eq!(found, []);
+        assert!(report.events >= 30, "{report:?}");
+        assert_eq!((report.uncovered, report.unchained, report.checkpoints), (0, 0, 1));
+        assert!(report.chains as usize <= app.database().writers(), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_column_of_an_event_that_is_changed_is_found_in_that_event() {
+    let mut app = signed().await;
+    let (own, public) = (own(&mut app), public(&mut app));
+    for change in [
+        "account_id = 'acc_other'",
+        "id = 'evt_other'",
+        "created_at = created_at - 1",
+        "actor_type = 'link'",
+        "actor_id = 'key_other'",
+        "actor_name = 'another'",
+        "action = 'totp.list'",
+        "object_type = 'key'",
+        "object_id = 'another'",
+        "contact_id = 'con_1'",
+        "contact_id = ''",
+        "result = 'denied'",
+        "reason = NULL",
+        "reason = 'another'",
+        "ip = NULL",
+        "request_id = 'req_other'",
+        "previous_hash = hash",
+        "hash = previous_hash",
+        "hash = NULL",
+        "previous_hash = NULL",
+    ] {
+        let of = format!("WHERE position = 5 AND chain = {LONGEST}");
+        app.database().execute(&format!("UPDATE event SET {change} {of}"));
+        for trust in [&own, &public] {
+            let (found, _) = look(&app, trust, None).await;
+            assert_eq!(kinds(&found), ["changed"], "{change}");
+            assert_eq!(found[0].at().unwrap().position, 5, "{change}");
+        }
+        restore(&app);
+    }
+    app.database()
+        .execute(&format!("UPDATE event SET tag = NULL WHERE position = 5 AND chain = {LONGEST}"));
+    assert_eq!(kinds(&look(&app, &own, None).await.0), ["forged"]);
+    restore(&app);
+    assert_eq!(look(&app, &own, None).await.0, []);
+}
+
+#[tokio::test]
+async fn events_that_are_removed_swapped_or_taken_out_of_their_chain_are_found() {
+    let mut app = signed().await;
+    let (own, public) = (own(&mut app), public(&mut app));
+    let last = format!("(SELECT max(position) FROM event WHERE chain = {LONGEST})");
+    for (change, expected) in [
+        (format!("DELETE FROM event WHERE position = 5 AND chain = {LONGEST}"), vec!["removed"]),
+        (format!("DELETE FROM event WHERE position = 1 AND chain = {LONGEST}"), vec!["removed"]),
+        (
+            format!("DELETE FROM event WHERE position = {last} AND chain = {LONGEST}"),
+            vec!["removed"],
+        ),
+        (
+            format!(
+                "UPDATE event SET position = -5 WHERE position = 5 AND chain = {LONGEST};
+                 UPDATE event SET position = 5 WHERE position = 7 AND chain = {LONGEST};
+                 UPDATE event SET position = 7 WHERE position = -5 AND chain = {LONGEST}"
+            ),
+            vec!["moved", "moved"],
+        ),
+        (
+            format!("UPDATE event SET chain = NULL WHERE position = 5 AND chain = {LONGEST}"),
+            vec!["removed", "unchained"],
+        ),
+        (
+            format!("UPDATE event SET position = NULL WHERE position = 5 AND chain = {LONGEST}"),
+            vec!["removed", "unchained"],
+        ),
+    ] {
+        app.database().execute(&change);
+        for trust in [&own, &public] {
+            assert_eq!(kinds(&look(&app, trust, None).await.0), expected, "{change}");
+        }
+        restore(&app);
+    }
+}
+
+#[tokio::test]
+async fn chains_that_are_removed_or_begin_otherwise_are_found() {
+    let mut app = signed().await;
+    let (own, public) = (own(&mut app), public(&mut app));
+    for (change, expected) in [
+        (
+            format!(
+                "DELETE FROM event_chain WHERE id = {LONGEST};
+                 DELETE FROM event WHERE chain = {LONGEST}"
+            ),
+            "chain_removed",
+        ),
+        (format!("DELETE FROM event WHERE chain = {LONGEST}"), "chain_removed"),
+        (format!("DELETE FROM event_chain WHERE id = {LONGEST}"), "birth_changed"),
+        (format!("UPDATE event_chain SET node = 'x' WHERE id = {LONGEST}"), "birth_changed"),
+        (format!("UPDATE event_chain SET started_at = 1 WHERE id = {LONGEST}"), "birth_changed"),
+    ] {
+        app.database().execute(&change);
+        for trust in [&own, &public] {
+            let found = look(&app, trust, None).await.0;
+            assert_eq!(kinds(&found)[0], expected, "{change}: {found:?}");
+        }
+        restore(&app);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_added_is_found_also_with_a_hash_that_looks_right() {
+    let mut app = signed().await;
+    let (own, public) = (own(&mut app), public(&mut app));
+    let columns = "account_id, created_at, actor_type, actor_id, actor_name, action, object_type,
+                   object_id, contact_id, result, reason, ip, request_id";
+    let copy = |id: &str, more: &str, values: &str| {
+        format!(
+            "INSERT INTO event (id, {columns}{more}) SELECT '{id}', {columns}{values} FROM event
+             WHERE chain = {LONGEST} ORDER BY position DESC LIMIT 1"
+        )
+    };
+    // In no chain, in a chain of its own, and at the end of a chain.
+    let later = "UPDATE event SET created_at = created_at + 1000 WHERE id = 'evt_x'";
+    app.database().execute(&format!("{}; {later}", copy("evt_x", "", "")));
+    for trust in [&own, &public] {
+        let found = look(&app, trust, None).await.0;
+        assert_eq!(kinds(&found), ["unchained"]);
+        assert_eq!(found[0].at().unwrap().event, "evt_x");
+    }
+    restore(&app);
+    let place = ", chain, position, previous_hash, hash";
+    app.database().execute(&copy("evt_x", place, ", 'chn_x', 1, previous_hash, hash"));
+    assert_eq!(kinds(&look(&app, &own, None).await.0), ["birth_changed", "changed"]);
+    restore(&app);
+    // The hash that whoever knows how gives it.
+    let (chain, position, previous) = {
+        let events = app.events().await;
+        let mut places: Vec<_> = events.into_iter().filter_map(|event| event.place).collect();
+        places.sort_by_key(|place| place.position);
+        let last = places.pop().unwrap();
+        (last.chain, last.position, last.hash.unwrap())
+    };
+    let mut event = app.events().await.pop().unwrap();
+    event.id = keyfob_core::id::EventId::from_stored("evt_x");
+    let hash = event.record().hash(&chain, position + 1, &previous);
+    let bytes = |hash: &str| {
+        if app.database().writers() == 1 {
+            format!("X'{hash}'")
+        } else {
+            format!("'\\x{hash}'::bytea")
+        }
+    };
+    let values = format!(
+        ", '{chain}', {}, {}, {}",
+        position + 1,
+        bytes(&previous.to_string()),
+        bytes(&hash.to_string())
+    );
+    let id = event.id.to_string();
+    let source = app.events().await.pop().unwrap().id;
+    app.database().execute(&format!(
+        "INSERT INTO event (id, {columns}{place}) SELECT '{id}', {columns}{values} FROM event
+         WHERE id = '{source}'"
+    ));
+    let found = look(&app, &own, None).await.0;
+    assert_eq!(kinds(&found), ["forged"]);
+    assert_eq!(found[0].at().unwrap().position, position + 1);
+    // Without the key it is told that nothing signs it.
+    let (found, report) = look(&app, &public, None).await;
+    assert_eq!((found, report.uncovered), (vec![], 1));
+    // And the service goes on, in another chain.
+    app.entry_with(json!({"label": "next"})).await;
+    assert_eq!(kinds(&look(&app, &own, None).await.0), ["forged"]);
+}
+
+#[tokio::test]
+async fn checkpoints_that_are_changed_removed_or_used_again_are_found() {
+    let mut app = signed().await;
+    let id = app.entry_with(json!({"label": "second"})).await;
+    for _ in 0..2 {
+        app.clock.advance_seconds(61);
+        app.agent().get(code_path(&id, "")).await.ok();
+        assert!(app.broker().sign_events().await.unwrap() > 0);
+    }
+    app.database().execute("DROP TABLE kept_event; DROP TABLE kept_event_chain");
+    app.database().execute("DROP TABLE kept_event_checkpoint; DROP TABLE kept_event_key");
+    for table in ["event", "event_chain", "event_checkpoint", "event_key"] {
+        app.database().execute(&format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}"));
+    }
+    let (own, public) = (own(&mut app), public(&mut app));
+    assert_eq!(look(&app, &public, None).await.0, []);
+    for (change, expected) in [
+        ("UPDATE event_checkpoint SET created_at = created_at + 1 WHERE number = 2", "checkpoint_changed"),
+        ("UPDATE event_checkpoint SET heads = '' WHERE number = 2", "checkpoint_changed"),
+        ("UPDATE event_checkpoint SET signature = previous WHERE number = 2", "checkpoint_changed"),
+        ("UPDATE event_checkpoint SET key_id = 'x' WHERE number = 2", "checkpoint_changed"),
+        ("UPDATE event_checkpoint SET heads = 'x' WHERE number = 2", "damaged"),
+        ("DELETE FROM event_checkpoint WHERE number = 2", "checkpoints_removed"),
+        ("DELETE FROM event_checkpoint WHERE number = 1", "checkpoints_removed"),
+        ("UPDATE event_checkpoint SET number = 4 WHERE number = 1", "checkpoints_removed"),
+        (
+            "INSERT INTO event_checkpoint (number, created_at, previous, heads, key_id, signature)
+             SELECT 4, created_at, previous, heads, key_id, signature FROM event_checkpoint WHERE number = 1",
+            "checkpoint_changed",
+        ),
+    ] {
+        app.database().execute(change);
+        for trust in [&own, &public] {
+            let found = look(&app, trust, None).await.0;
+            assert_eq!(kinds(&found).first(), Some(&expected), "{change}: {found:?}");
+        }
+        restore(&app);
+    }
+    // What signs nothing may be gone: the key that is given is the one that counts.
+    app.database().execute("DELETE FROM event_key");
+    assert_eq!(look(&app, &own, None).await.0, []);
+}
+
+#[tokio::test]
+async fn a_trail_that_is_set_back_is_found_by_whoever_noted_a_checkpoint() {
+    let mut app = signed().await;
+    let own = own(&mut app);
+    app.clock.advance_seconds(61);
+    app.entry_with(json!({"label": "later"})).await;
+    app.broker().sign_events().await.unwrap();
+    let (number, hash, _) = look(&app, &own, None).await.1.newest.unwrap();
+    let noted = Expected::parse(&format!("{number}:{hash}")).unwrap();
+    assert_eq!(look(&app, &own, Some(noted)).await.0, []);
+    restore(&app);
+    assert_eq!(look(&app, &own, None).await.0, [], "nobody can tell by the database alone");
+    assert_eq!(kinds(&look(&app, &own, Some(noted)).await.0), ["set_back"]);
+    for bad in ["", "1", "x:y", "1:abcd"] {
+        assert!(Expected::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn checkpoints_come_with_time_and_with_events_and_at_the_end() {
+    let mut app = TestApp::new().await;
+    let own = own(&mut app);
+    let count = async |app: &TestApp| look(app, &own, None).await.1.checkpoints;
+    app.broker().sign_events().await.unwrap();
+    assert_eq!(count(&app).await, 1, "the first events are signed at once");
+    app.entry().await;
+    app.broker().sign_events().await.unwrap();
+    assert_eq!(count(&app).await, 1, "not every event has one");
+    app.clock.advance_seconds(60);
+    app.broker().sign_events().await.unwrap();
+    assert_eq!(count(&app).await, 2);
+    app.clock.advance_seconds(60);
+    app.broker().sign_events().await.unwrap();
+    assert_eq!(count(&app).await, 2, "there is nothing new");
+    app.entry_with(json!({"label": "last"})).await;
+    app.broker().finish_events().await;
+    let (found, report) = look(&app, &own, None).await;
+    assert_eq!((found, report.checkpoints, report.uncovered), (vec![], 3, 0));
+}
+
+#[tokio::test]
+async fn what_a_process_left_unsigned_is_signed_by_the_next_one_as_it_was_written() {
+    let mut app = TestApp::new().await;
+    let (own, public) = (own(&mut app), public(&mut app));
+    app.entry().await;
+    app.restart().await;
+    assert_eq!(app.broker().sign_stale_chains().await.unwrap(), 0, "it may still run");
+    app.clock.advance_seconds(181);
+    assert!(app.broker().sign_stale_chains().await.unwrap() >= 1);
+    let (found, report) = look(&app, &public, None).await;
+    assert_eq!((found, report.uncovered), (vec![], 0));
+    // One that was changed in between is not signed, and told.
+    app.entry_with(json!({"label": "another"})).await;
+    app.restart().await;
+    app.clock.advance_seconds(181);
+    app.database().execute("UPDATE event SET object_id = 'x' WHERE action = 'totp.create'");
+    assert_eq!(app.broker().sign_stale_chains().await.unwrap(), 0);
+    let found = look(&app, &own, None).await.0;
+    assert_eq!(kinds(&found), ["changed", "changed"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_events_of_two_nodes_at_once_are_in_whole_chains() {
+    let mut app = TestApp::new().await;
+    let own = own(&mut app);
+    let id = app.entry().await;
+    let other = app.on_another_node(app.agent()).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let caller = if number % 2 == 0 { app.agent() } else { other.clone() };
+        let path = code_path(&id, "");
+        calls.spawn(async move { caller.get(path).await.status });
+    }
+    assert!(calls.join_all().await.iter().all(|status| *status == 200));
+    app.broker().sign_events().await.unwrap();
+    let (found, report) = look(&app, &own, None).await;
+    assert_eq!(found, []);
+    assert!(report.chains >= 2 && report.events >= 200, "{report:?}");
+    assert_eq!(report.unchained, 0);
+}
+
+#[tokio::test]
+async fn old_events_are_removed_and_what_is_left_is_still_proved() {
+    const DAY: Duration = Duration::from_hours(24);
+    let mut app = signed().await;
+    let (own, public) = (own(&mut app), public(&mut app));
+    let before = look(&app, &own, None).await.1.events;
+    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), 0, "nothing is old enough");
+    app.clock.advance_seconds(86_401);
+    app.entry_with(json!({"label": "new"})).await;
+    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), before);
+    for trust in [&own, &public] {
+        let (found, report) = look(&app, trust, None).await;
+        assert_eq!((found, report.events, report.expired), (vec![], 1, before));
+        assert!(audit::summary(&report).iter().any(|line| line.contains("retention up to")));
+    }
+    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), 0);
+    let listed = app.backend().get("/api/v1/event/list").await.ok();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    // What is left cannot be removed in its name.
+    app.broker().finish_events().await;
+    app.database().execute("DELETE FROM event");
+    assert_eq!(kinds(&look(&app, &own, None).await.0).first(), Some(&"removed"));
+}
+
+#[tokio::test]
+async fn an_export_of_the_whole_trail_is_verified_with_the_public_key_alone() {
+    let mut app = signed().await;
+    let public = public(&mut app);
+    let mut lines = Vec::new();
+    audit::export(app.store(), &mut lines).await.unwrap();
+    assert_eq!(app.guard().find_in(&lines), None);
+    let verify = |lines: &[u8], trust: Option<&Trust>| {
+        let mut found = Vec::new();
+        let mut tell = |told| {
+            if let Told::Found(finding) = told {
+                found.push(finding);
+            }
+        };
+        let report = audit::verify_lines(&mut Cursor::new(lines), trust, None, &mut tell);
+        report.map(|report| (found, report)).map_err(|error| error.to_string())
+    };
+    let (found, report) = verify(&lines, Some(&public)).unwrap();
+    assert_eq!(found, []);
+    assert_eq!(report, look(&app, &public, None).await.1);
+    let text = String::from_utf8(lines.clone()).unwrap();
+    let changed = text.replacen("\"result\":\"ok\"", "\"result\":\"no\"", 1);
+    assert_eq!(kinds(&verify(changed.as_bytes(), Some(&public)).unwrap().0), ["changed"]);
+    let other = Trust::public(&"ab".repeat(32)).unwrap();
+    assert_eq!(kinds(&verify(&lines, Some(&other)).unwrap().0), ["checkpoint_forged"]);
+    assert!(verify(&lines, None).unwrap_err().contains("--public-key"));
+    let cut = text.trim_end().rsplit_once('\n').unwrap().0;
+    assert!(verify(cut.as_bytes(), Some(&public)).unwrap_err().contains("cut off"));
+    assert!(verify(b"{}\n", Some(&public)).unwrap_err().contains("line 1"));
+    assert!(verify(b"", Some(&public)).unwrap_err().contains("no events"));
+}
+
+#[tokio::test]
+async fn what_an_account_lists_is_verified_event_by_event() {
+    let app = signed().await;
+    let lines = app.backend().get("/api/v1/event/list").header("accept", "application/jsonl");
+    let text = lines.await.text();
+    let verify = |text: &str| {
+        let mut found = Vec::new();
+        let mut tell = |told| {
+            if let Told::Found(finding) = told {
+                found.push(finding);
+            }
+        };
+        let mut lines = Cursor::new(text.as_bytes());
+        let report = audit::verify_lines(&mut lines, None, None, &mut tell).unwrap();
+        (found, report.events)
+    };
+    let (found, events) = verify(&text);
+    assert_eq!(found, []);
+    assert_eq!(events, text.lines().count() as u64);
+    let changed = text.replacen("\"result\":\"ok\"", "\"result\":\"no\"", 1);
+    assert_eq!(kinds(&verify(&changed).0), ["changed"]);
+}
+
+#[tokio::test]
+async fn nothing_of_the_trail_holds_a_secret() {
+    let app = signed().await;
+    let mut lines = Vec::new();
+    audit::export(app.store(), &mut lines).await.unwrap();
+    let text = String::from_utf8(lines).unwrap();
+    assert!(!text.contains(CANARY) && text.contains("totp.create"));
+}
