@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result, bail};
 
 /// What to type.
 pub(crate) const USAGE: &str = "\
-usage: bench [totp_code] [peers] [memory] [contacts] [waiters] [refresh_storm] [refresh_sweep] [options]
-All seven sections by default.
-  --seconds N          seconds of one totp_code sample (2); a sample of peers takes five times that
+usage: bench [totp_code] [peers] [proxy] [memory] [contacts] [waiters] [refresh_storm] [refresh_sweep] [options]
+All eight sections by default.
+  --seconds N          seconds of one totp_code sample (2); a sample of peers or proxy takes five times that
   --pairs N            pairs of a totp_code mode (5)
-  --rounds N           rounds of peers (3)
+  --rounds N           rounds of peers and of proxy (3)
   --stored N           secrets stored for totp_code and peers (10000)
   --memory-stored N    secrets stored for memory (1000000)
   --contacts N         contacts, with three connections each, that contacts compares with 1000 (1000000)
@@ -18,14 +18,22 @@ All seven sections by default.
   --storm-seconds N    how long each storm of refresh_storm lasts (300)
   --grants N           grants that are due at once in refresh_sweep (100000)
   --auth pair|bearer   how the calls authenticate: sb-api-key-id and sb-api-secret-key, or a bearer token (pair)
-  --without-peers      do not run the section peers
-  --without-postgres   leave the PostgreSQL modes out of totp_code and of the refresh sections
+  --without-peers      do not run the sections peers and proxy
+  --without-postgres   leave the PostgreSQL modes out of totp_code, of proxy and of the refresh sections
   --keyfob PATH        the binary under test (beside this one)
   --out DIR            where the results go (bench/results)";
 
 /// The sections, in the order in which they run.
-pub(crate) const SECTIONS: [&str; 7] =
-    ["totp_code", "peers", "memory", "contacts", "waiters", "refresh_storm", "refresh_sweep"];
+pub(crate) const SECTIONS: [&str; 8] = [
+    "totp_code",
+    "peers",
+    "proxy",
+    "memory",
+    "contacts",
+    "waiters",
+    "refresh_storm",
+    "refresh_sweep",
+];
 
 /// How the calls authenticate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,7 +119,7 @@ impl Args {
         if args.sections.is_empty() {
             args.sections = SECTIONS.to_vec();
         }
-        args.sections.retain(|section| !(without_peers && *section == "peers"));
+        args.sections.retain(|section| !(without_peers && ["peers", "proxy"].contains(section)));
         Ok(args)
     }
 
@@ -150,7 +158,8 @@ mod tests {
         let args = parse("memory totp_code --pairs 7 --auth bearer --out x --without-postgres")?;
         assert!(args.runs("memory") && args.runs("totp_code") && !args.runs("peers"));
         assert_eq!((args.pairs, args.auth, args.postgres), (7, Auth::Bearer, false));
-        assert!(!parse("--without-peers")?.runs("peers"));
+        let args = parse("--without-peers")?;
+        assert!(!args.runs("peers") && !args.runs("proxy") && args.runs("memory"));
         Ok(())
     }
 

@@ -116,14 +116,10 @@ impl Vault {
     fn subject(&self, keyfob: &Keyfob, call: usize) -> Result<Subject> {
         let (method, headers) = self.head(call);
         let paths = (0..REQUESTS).map(|seed| self.path(call, seed));
-        let name = format!("call-{call}");
-        Ok(Subject {
-            name: format!("{}, {} contacts", CALLS[call], self.contacts.len()),
-            pid: keyfob.server.pid(),
-            port: keyfob.port,
-            script: Script::random(&self.setup.folder, &name, method, &headers, paths)?,
-            database: None,
-        })
+        let file = format!("call-{call}");
+        let script = Script::random(&self.setup.folder, &file, method, &headers, paths)?;
+        let name = format!("{}, {} contacts", CALLS[call], self.contacts.len());
+        Ok(Subject::new(&name, keyfob.server.pid(), keyfob.port, script))
     }
 
     /// Takes all contacts as lines from a fresh server, and looks at each kind of answer first.

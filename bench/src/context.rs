@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -68,6 +68,17 @@ impl Context {
         let folder = self.scratch.0.join(name);
         fs::create_dir(&folder).with_context(|| format!("the folder {name} cannot be made"))?;
         Ok(folder)
+    }
+
+    /// A program that is built with this one.
+    pub(crate) fn beside(&self, name: &str) -> Result<PathBuf> {
+        let program = self.hello.with_file_name(name);
+        ensure!(
+            program.is_file(),
+            "{} is missing: build it with cargo build --release",
+            program.display()
+        );
+        Ok(program)
     }
 
     /// Starts the bare server.

@@ -159,13 +159,8 @@ impl Keyfob {
         ids: &[String],
     ) -> Result<Subject> {
         let paths = ids.iter().map(|id| code_path(id));
-        Ok(Subject {
-            name: name.to_owned(),
-            pid: self.server.pid(),
-            port: self.port,
-            script: Script::random(folder, "codes", "GET", headers, paths)?,
-            database: None,
-        })
+        let script = Script::random(folder, "codes", "GET", headers, paths)?;
+        Ok(Subject::new(name, self.server.pid(), self.port, script))
     }
 
     /// An error with the server's last output, if there was an error.

@@ -1,4 +1,4 @@
-//! Measures Keyfob: codes per second against a bare server and against its peers, memory, start-up, many contacts, waiting callers, and grants that are refreshed.
+//! Measures Keyfob: codes per second against a bare server and against its peers, requests through it, memory, start-up, many contacts, waiting callers, and grants that are refreshed.
 //!
 //! See `bench/README.md`.
 
@@ -15,6 +15,7 @@ mod number;
 mod peers;
 mod postgres;
 mod process;
+mod proxy;
 mod refresh_storm;
 mod refresh_sweep;
 mod report;
@@ -92,7 +93,7 @@ async fn start(args: Args) -> Result<()> {
 
 async fn run(args: Args) -> Result<()> {
     let context = Context::prepare(args).await?;
-    if context.args.runs("peers") {
+    if context.args.runs("peers") || context.args.runs("proxy") {
         peers::install().await?;
     }
     let mut missed = 0;
@@ -117,6 +118,7 @@ async fn section(context: &Context, name: &str) -> Result<Section> {
     match name {
         "totp_code" => totp_code::run(context).await,
         "peers" => peers::run(context).await,
+        "proxy" => proxy::run(context).await,
         "memory" => memory::run(context).await,
         "contacts" => contacts::run(context).await,
         "waiters" => waiters::run(context).await,

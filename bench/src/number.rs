@@ -12,6 +12,13 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// The value that `percent` of a hundred values lie below (`percent` is below 100); 0 for nothing.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() * percent / 100).copied().unwrap_or(0.0)
+}
+
 /// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2 to the power of 52")]
 pub(crate) fn float(count: u64) -> f64 {
@@ -51,6 +58,14 @@ mod tests {
         assert!((median([3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median([4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median([]).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_percentile_leaves_the_rest_above() {
+        let values: Vec<f64> = (0..200).rev().map(f64::from).collect();
+        assert!((percentile(&values, 99) - 198.0).abs() < f64::EPSILON);
+        assert!((percentile(&values, 50) - 100.0).abs() < f64::EPSILON);
+        assert!(percentile(&[], 99).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     http::{self, Headers, Job, with_progress},
     keyfob::{Setup, check_code, code_path, store},
     number::{base32_secret, float},
-    process::{Server, resident},
+    process::{Server, free_ports, resident},
     report::{Goal, Section, short},
     sample::{Sample, Samples, Subject, rounded},
     wrk::Script,
@@ -135,8 +135,7 @@ log_level = "error"
     }
     let paths = (0..context.args.stored).map(|index| format!("/v1/totp/code/bench-{index}"));
     let script = Script::random(&folder, "codes", "GET", &headers, paths)?;
-    let subject =
-        Subject { name: name.to_owned(), pid: server.pid(), port, script, database: None };
+    let subject = Subject::new(name, server.pid(), port, script);
     Ok(Peer { server, subject, samples: Samples::default() })
 }
 
@@ -225,16 +224,8 @@ async fn script_peer(
     let folder = context.folder(short_name)?;
     let paths = ids.iter().map(|id| code_path(id));
     let script = Script::random(&folder, "codes", "GET", &headers, paths)?;
-    let subject =
-        Subject { name: name.to_owned(), pid: server.pid(), port, script, database: None };
+    let subject = Subject::new(name, server.pid(), port, script);
     Ok(Peer { server, subject, samples: Samples::default() })
-}
-
-/// Ports that nothing listens on at this moment, for a server that cannot pick its own.
-fn free_ports() -> Result<[u16; 2]> {
-    let bind = || std::net::TcpListener::bind("127.0.0.1:0");
-    let (one, two) = (bind()?, bind()?);
-    Ok([one.local_addr()?.port(), two.local_addr()?.port()])
 }
 
 fn section(context: &Context, peers: &[Peer]) -> Result<Section> {

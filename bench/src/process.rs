@@ -119,6 +119,19 @@ async fn drain(output: impl AsyncRead + Unpin, ports: mpsc::Sender<u16>, tail: T
     }
 }
 
+/// Ports that nothing listens on at this moment, for a server that cannot pick its own.
+pub(crate) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let mut ports = [0; COUNT];
+    // All are held until the last is found, so that they differ.
+    let mut held = Vec::new();
+    for port in &mut ports {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
 /// The port in `listening on http://127.0.0.1:PORT`.
 fn announced_port(line: &str) -> Option<u16> {
     let rest = line.split_once("listening on")?.1.split_once("127.0.0.1:")?.1;

@@ -14,7 +14,7 @@ use crate::{
     grants::{HOUR, Source, fill, minutes},
     http::{self, Connection, Headers, with_progress},
     keyfob::{Keyfob, Setup, code_path, store},
-    number::float,
+    number::{float, percentile},
     postgres::Cluster,
     process::{family_ticks, microseconds, resident, usage},
     report::{Goal, Section, short},
@@ -222,13 +222,6 @@ async fn keep_asking(port: u16, request: &[u8], took_ms: &mut Vec<f64>) -> anyho
     }
 }
 
-/// The time within which all but a hundredth of the answers came.
-fn p99(took_ms: &[f64]) -> f64 {
-    let mut sorted = took_ms.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() * 99 / 100).copied().unwrap_or(0.0)
-}
-
 fn number(count: usize) -> f64 {
     float(u64::try_from(count).unwrap_or(u64::MAX))
 }
@@ -249,8 +242,8 @@ impl Found {
             format!("{:.0}", self.cpu_us),
             self.database_us.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}")),
             format!("{:.0}", self.peak_mib),
-            short(p99(&self.healthz_ms)),
-            short(p99(&self.code_ms)),
+            short(percentile(&self.healthz_ms, 99)),
+            short(percentile(&self.code_ms, 99)),
         ]
     }
 
@@ -266,8 +259,8 @@ impl Found {
             "cpu_us_per_refresh": rounded(self.cpu_us, 0),
             "database_cpu_us_per_refresh": self.database_us.map(|us| rounded(us, 0)),
             "peak_mib": rounded(self.peak_mib, 1),
-            "healthz_p99_ms": rounded(p99(&self.healthz_ms), 2),
-            "code_p99_ms": rounded(p99(&self.code_ms), 2),
+            "healthz_p99_ms": rounded(percentile(&self.healthz_ms, 99), 2),
+            "code_p99_ms": rounded(percentile(&self.code_ms, 99), 2),
         })
     }
 

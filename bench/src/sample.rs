@@ -21,6 +21,15 @@ pub(crate) struct Subject {
     pub(crate) script: Script,
     /// The first process of the database cluster it works with, if it has one.
     pub(crate) database: Option<u32>,
+    /// The process that it asks in its turn, if it has one: neither its own CPU time nor foreign.
+    pub(crate) upstream: Option<u32>,
+}
+
+impl Subject {
+    /// A server that works alone.
+    pub(crate) fn new(name: &str, pid: u32, port: u16, script: Script) -> Self {
+        Self { name: name.to_owned(), pid, port, script, database: None, upstream: None }
+    }
 }
 
 /// One stretch of load.
@@ -82,6 +91,7 @@ impl Sample {
 struct Ticks {
     server: u64,
     database: u64,
+    upstream: u64,
     /// This process and the load generators it has waited for.
     bench: u64,
     machine: u64,
@@ -90,9 +100,11 @@ struct Ticks {
 impl Ticks {
     fn read(subject: &Subject) -> Result<Self> {
         let bench = usage("self")?;
+        let own = |pid: u32| Ok::<_, anyhow::Error>(usage(&pid.to_string())?.own);
         Ok(Self {
-            server: usage(&subject.pid.to_string()).with_context(|| subject.name.clone())?.own,
+            server: own(subject.pid).with_context(|| subject.name.clone())?,
             database: subject.database.map_or(Ok(0), family_ticks)?,
+            upstream: subject.upstream.map_or(Ok(0), own)?,
             bench: bench.own + bench.reaped,
             machine: machine_ticks()?,
         })
@@ -102,13 +114,14 @@ impl Ticks {
         Self {
             server: self.server.saturating_sub(before.server),
             database: self.database.saturating_sub(before.database),
+            upstream: self.upstream.saturating_sub(before.upstream),
             bench: self.bench.saturating_sub(before.bench),
             machine: self.machine.saturating_sub(before.machine),
         }
     }
 
     fn foreign(self) -> u64 {
-        self.machine.saturating_sub(self.server + self.database + self.bench)
+        self.machine.saturating_sub(self.server + self.database + self.upstream + self.bench)
     }
 }
 
@@ -125,6 +138,11 @@ impl Samples {
     /// The median of the ratios of one figure to that of the sample taken beside it.
     pub(crate) fn ratio(&self, beside: &Self, figure: impl Fn(&Sample) -> f64) -> f64 {
         median(self.0.iter().zip(&beside.0).map(|(mine, theirs)| figure(mine) / figure(theirs)))
+    }
+
+    /// The median of how much higher one figure is than that of the sample taken beside it.
+    pub(crate) fn above(&self, beside: &Self, figure: impl Fn(&Sample) -> f64) -> f64 {
+        median(self.0.iter().zip(&beside.0).map(|(mine, theirs)| figure(mine) - figure(theirs)))
     }
 
     /// Every sample.
@@ -159,6 +177,7 @@ mod tests {
         let mine = Samples(vec![sample(10.0), sample(40.0), sample(30.0)]);
         let theirs = Samples(vec![sample(100.0), sample(100.0), sample(100.0)]);
         assert!((mine.ratio(&theirs, |s| s.per_second) - 0.3).abs() < 1e-9);
+        assert!((mine.above(&theirs, |s| s.per_second) + 70.0).abs() < 1e-9);
         assert!((mine.median(|s| s.per_second) - 30.0).abs() < 1e-9);
     }
 }

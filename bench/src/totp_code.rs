@@ -92,13 +92,7 @@ async fn measure(
             subject.database = cluster.map(|cluster| cluster.pid);
             // The bare server gets the same requests, byte for byte: what they cost to send and to
             // read is no merit of either.
-            let hello = &Subject {
-                name: "hello".to_owned(),
-                pid: hello.pid,
-                port: hello.port,
-                script: subject.script.clone(),
-                database: None,
-            };
+            let hello = &Subject::new("hello", hello.pid, hello.port, subject.script.clone());
             let mut modes = Vec::new();
             for &connections in plan.connections {
                 modes.push(pairs(context, plan, connections, &subject, hello).await?);
