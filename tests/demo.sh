@@ -185,8 +185,8 @@ echo "\$ PROVIDER=$PROVIDER"
 heading "Ann's mail, by OAuth, as the backend"
 export KEYFOB_TOKEN=$backend_token
 echo "\$ export KEYFOB_TOKEN=(the backend key's token)"
-CONFIG='{"clientId":"demo","clientSecret":"demo-secret","authorizationUrl":"'$PROVIDER'/authorize","tokenUrl":"'$PROVIDER'/token","revokeUrl":"'$PROVIDER'/revoke","scope":"mail.read"}'
-echo '$ CONFIG={"clientId":"demo","clientSecret":(hidden),"authorizationUrl":"$PROVIDER/authorize","tokenUrl":"$PROVIDER/token","revokeUrl":"$PROVIDER/revoke","scope":"mail.read"}'
+CONFIG='{"clientId":"demo","clientSecret":"demo-secret","authorizationUrl":"'$PROVIDER'/authorize","tokenUrl":"'$PROVIDER'/token","revokeUrl":"'$PROVIDER'/revoke","scope":"mail.read","hosts":["'${PROVIDER#http://}'"]}'
+echo '$ CONFIG={"clientId":"demo","clientSecret":(hidden),"authorizationUrl":"$PROVIDER/authorize","tokenUrl":"$PROVIDER/token","revokeUrl":"$PROVIDER/revoke","scope":"mail.read","hosts":["${PROVIDER#http://}"]}'
 run 'keyfob secret create --kind personal --type oauth --name Mail --description "To find your tickets" --config-file - <<<"$CONFIG"'
 MAIL=$answer
 echo "\$ MAIL=$MAIL"
@@ -223,6 +223,22 @@ if KEYFOB_TOKEN=$agent_token keyfob connection mint "$ANN" "$MAIL" >"$work/answe
 heading "It was renewed, and no refresh token was used twice: the provider's ledger"
 run 'curl -sS "$PROVIDER/control/ledger" | grep -oE "\"(reuses|refreshes)\":[0-9]+"'
 need '"reuses":0' "$answer" "that no refresh token was used twice"
+
+heading "The agent reads Ann's mail without a token: Keyfob puts it into the request, and takes it to its own hosts only"
+export KEYFOB_TOKEN=$agent_token
+echo "\$ export KEYFOB_TOKEN=(the agent key's token) AGENT=(-H \"Authorization: Bearer \$KEYFOB_TOKEN\")"
+AGENT=(-H "Authorization: Bearer $KEYFOB_TOKEN")
+run 'curl -sS -w "\n%{http_code}" "${AGENT[@]}" "$KEYFOB_URL/proxy/$ANN/$MAIL/$PROVIDER/userinfo"'
+need $'\n200$' "$answer" "that the provider lets it in"
+run 'curl -sS -w "\n%{http_code}" "${AGENT[@]}" "$KEYFOB_URL/proxy/$ANN/$MAIL/https://attacker.example/"'
+need $'\n400$' "$answer" "that it goes nowhere else"
+
+heading "What the audit trail says of that, and whether anybody has changed it"
+export KEYFOB_TOKEN=$backend_token
+echo "\$ export KEYFOB_TOKEN=(the backend key's token)"
+run 'keyfob event list --action connection.proxy'
+need 'refused' "$answer" "the request that was refused"
+run 'keyfob event verify'
 
 heading "The backend takes it away; nobody gets a token any more"
 run 'keyfob connection revoke "$ANN" "$MAIL" 2>&1'

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use keyfob_server::{
-    config::{Audit, Config, Limits, VaultConfig, public_url},
+    config::{Audit, Config, LeakGuard, Limits, VaultConfig, public_url},
     egress::Allow,
 };
 use secrecy::SecretString;
@@ -80,6 +80,9 @@ pub(crate) struct ServeArgs {
     /// When a credential is released: after its event is on stable storage, or up to a second before
     #[arg(long, env = "KEYFOB_AUDIT", value_name = "MODE", default_value = "durable")]
     audit: AuditMode,
+    /// Whether answers of upstreams are searched for the credential that was sent; off only to measure it
+    #[arg(long, env = "KEYFOB_LEAK_GUARD", value_name = "MODE", default_value = "on")]
+    leak_guard: GuardMode,
     /// How many days events are kept, at least one; for ever if not given
     #[arg(long, env = "KEYFOB_EVENT_RETENTION_DAYS", value_name = "DAYS", value_parser = days)]
     event_retention: Option<Duration>,
@@ -103,6 +106,12 @@ enum AuditMode {
     Buffered,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum GuardMode {
+    On,
+    Off,
+}
+
 impl ServeArgs {
     pub(crate) fn config(self) -> Config {
         Config {
@@ -114,6 +123,10 @@ impl ServeArgs {
             audit: match self.audit {
                 AuditMode::Durable => Audit::Durable,
                 AuditMode::Buffered => Audit::Buffered,
+            },
+            leak_guard: match self.leak_guard {
+                GuardMode::On => LeakGuard::On,
+                GuardMode::Off => LeakGuard::Off,
             },
             limits: Limits {
                 totp_per_account: self.max_totp,

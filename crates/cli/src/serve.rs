@@ -124,7 +124,7 @@ async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>)
         .context("setting up the way out to the network")?;
     let metrics_too = Arc::clone(&metrics);
     let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url, egress };
-    Ok((Broker::new(vault, surroundings, config.audit, config.limits), metrics))
+    Ok((Broker::new(vault, surroundings, (config.audit, config.leak_guard), config.limits), metrics))
 }
 
 fn bind_to(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {

@@ -21,6 +21,8 @@ pub struct Config {
     pub vault: VaultConfig,
     /// When a credential may be released.
     pub audit: Audit,
+    /// Whether answers are searched for the credential that was sent.
+    pub leak_guard: LeakGuard,
     /// What the server bears.
     pub limits: Limits,
     /// How long events are kept; `None` is for ever.
@@ -59,6 +61,15 @@ pub enum Audit {
     Durable,
     /// At once; its event is on stable storage within a second.
     Buffered,
+}
+
+/// Whether what comes back is searched for the credential that was sent (docs/leak-guard.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeakGuard {
+    /// Each answer is, and the credential taken out.
+    On,
+    /// None is: to measure what it costs.
+    Off,
 }
 
 /// What the server bears before it refuses.

@@ -118,7 +118,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
-    config::{Audit, Limits},
+    config::{Audit, LeakGuard, Limits},
     egress::Egress,
     error::Error,
     metrics::Metrics,
@@ -158,6 +158,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     audit: Audit,
+    leak_guard: LeakGuard,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -179,7 +180,12 @@ pub struct Surroundings {
 impl Broker {
     /// A broker for an open vault.
     #[must_use]
-    pub fn new(vault: Vault, surroundings: Surroundings, audit: Audit, limits: Limits) -> Self {
+    pub fn new(
+        vault: Vault,
+        surroundings: Surroundings,
+        (audit, leak_guard): (Audit, LeakGuard),
+        limits: Limits,
+    ) -> Self {
         let Surroundings { clock, random, metrics, public_url, egress } = surroundings;
         let slots = Arc::new(tokio::sync::Semaphore::new(REQUESTS_OUT));
         let inner = Inner {
@@ -203,6 +209,7 @@ impl Broker {
             clock,
             random,
             audit,
+            leak_guard,
             limits,
             metrics,
         };

@@ -15,7 +15,7 @@ use keyfob_server::{
     app::App,
     broker::{Broker, KeyPlan, LimitsChange, NewKey, Surroundings},
     clock::Clock,
-    config::{Audit, Limits, VaultConfig, public_url},
+    config::{Audit, LeakGuard, Limits, VaultConfig, public_url},
     egress::{Allow, Egress},
     metrics::Metrics,
     random::SystemRandom,
@@ -96,7 +96,7 @@ impl Running {
         let egress = Egress::new(setup.allow, clock.clone()).unwrap();
         let surroundings =
             Surroundings { clock, random, metrics: Arc::clone(&metrics), public_url, egress };
-        let broker = Broker::new(vault, surroundings, setup.audit, setup.limits);
+        let broker = Broker::new(vault, surroundings, (setup.audit, LeakGuard::On), setup.limits);
         let first = broker.make_first_account().await.unwrap();
         let app = App::new(broker.clone(), Arc::clone(&metrics), &SystemRandom);
         let admin = App::admin(broker.clone(), metrics, &SystemRandom);

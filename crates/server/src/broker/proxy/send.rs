@@ -25,6 +25,7 @@ use super::{
     upgrade,
 };
 use crate::{
+    config::LeakGuard,
     egress::{Arriving, SendError, StreamBody},
     error::Error,
 };
@@ -130,7 +131,10 @@ impl Sending {
             }
             Error::Conflict { code: "unusable_secret", message: message.into() }
         })?;
-        let needles = Needles::new(&route.injection.needles(&credential));
+        let needles = match self.broker.inner.leak_guard {
+            LeakGuard::On => Needles::new(&route.injection.needles(&credential)),
+            LeakGuard::Off => Needles::new([]),
+        };
         Ok((parts, Arc::new(needles)))
     }
 
