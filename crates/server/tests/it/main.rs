@@ -88,6 +88,7 @@ mod shared;
 mod shared_grant;
 mod template;
 mod threads;
+mod threat_model;
 mod totp_code;
 mod totp_create;
 mod totp_fetch_update_delete;
