@@ -24,8 +24,8 @@ if [ "$database" = postgres ] && [ -z "$postgres" ]; then
   die "KEYFOB_TEST_POSTGRES_URL is not set: bash tests/with-postgres.sh bash tests/clients/run.sh postgres"
 fi
 
-# Nothing of the caller's own Keyfob or Sendblue account may get in.
-for name in "${!KEYFOB_@}" "${!SENDBLUE_@}"; do unset "$name"; done
+# Nothing of the caller's own Keyfob, and of its accounts elsewhere, may get in.
+for name in "${!KEYFOB_@}" "${!SENDBLUE_@}" "${!OPENAI_@}" "${!ANTHROPIC_@}"; do unset "$name"; done
 
 work=$(mktemp -d)
 data=$work/data

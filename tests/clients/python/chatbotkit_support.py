@@ -11,7 +11,7 @@ import httpx
 import pytest
 from chatbotkit import APIError, ChatBotKit
 
-from support import URL, CuttingProxy, env
+from support import URL, CuttingProxy, env, noted
 
 TOKEN = env("KEYFOB_TOKEN")
 
@@ -33,8 +33,7 @@ async def child() -> Any:
     async with client(token=env("KEYFOB_OWNER_TOKEN")) as owner:
         email = f"{uuid.uuid4()}@example.com"
         account = await owner.client_fetch("/api/v1/account/create", record={"email": email})
-    with open(env("KEYFOB_TOKENS_SEEN"), "a", encoding="ascii") as seen:
-        seen.write(f"{account['key']['token']}\n{account['key']['secret']}\n")
+    noted(account["key"]["token"], account["key"]["secret"])
     return {**account, "email": email}
 
 

@@ -24,6 +24,12 @@ def unique(text: str) -> str:
     return f"{text} {uuid.uuid4().hex[:8]}"
 
 
+def noted(*tokens: str) -> None:
+    """Notes what opens something as it is: it is looked for afterwards."""
+    with open(env("KEYFOB_TOKENS_SEEN"), "a", encoding="ascii") as seen:
+        seen.writelines(f"{token}\n" for token in tokens)
+
+
 class CuttingProxy(ThreadingHTTPServer):
     """Passes requests on to Keyfob; cuts the first `cuts` connections before the request or before the answer."""
 

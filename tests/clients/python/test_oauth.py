@@ -14,7 +14,7 @@ from chatbotkit import APIError, AuthorizationRequiredError, types
 
 from chatbotkit_support import asynchronous, client
 from connection_support import ann, connect, of_contact, of_shared, path_of, personal
-from support import env, unique
+from support import env, noted, unique
 
 PROVIDER = env("KEYFOB_PROVIDER")
 CLIENT, SECRET = env("KEYFOB_PROVIDER_CLIENT").split(":")
@@ -36,11 +36,6 @@ def grant(life: float) -> dict[str, Any]:
     issued = control("grant", client=CLIENT, accessTokenLife=life)
     noted(issued["accessToken"], issued["refreshToken"])
     return {name: issued[name] for name in ("accessToken", "refreshToken", "expiresAt")}
-
-
-def noted(*tokens: str) -> None:
-    with open(env("KEYFOB_TOKENS_SEEN"), "a", encoding="ascii") as seen:
-        seen.writelines(f"{token}\n" for token in tokens)
 
 
 def works(token: str) -> None:
