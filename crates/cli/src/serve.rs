@@ -11,7 +11,7 @@ use keyfob_server::{
     app::App,
     broker::{Broker, NewKey, REQUESTS_OUT, Surroundings},
     clock::SystemClock,
-    config::Config,
+    config::{Config, LeakGuard},
     egress::Egress,
     jobs,
     metrics::Metrics,
@@ -117,6 +117,9 @@ fn is_local(url: &Url) -> bool {
 }
 
 async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>), Failure> {
+    if config.leak_guard == LeakGuard::Off {
+        tracing::warn!("answers are not searched for credentials (KEYFOB_LEAK_GUARD=off): whoever may send requests may read them");
+    }
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let metrics = Arc::new(Metrics::default());
     let vault = vault::open(&config.vault, &*clock, &*random, metrics.observe_batches()).await?;

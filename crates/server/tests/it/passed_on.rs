@@ -66,7 +66,11 @@ impl Scene {
 
     /// With this server; `config` says more than the host.
     pub(crate) async fn at(upstream: Upstream, config: Value) -> Self {
-        let app = TestApp::new().await;
+        Self::of(TestApp::new().await, upstream, config).await
+    }
+
+    /// Of this service.
+    pub(crate) async fn of(app: TestApp, upstream: Upstream, config: Value) -> Self {
         let backend = app.backend();
         let contact = verified_contact(&backend).await;
         let mut all = json!({"hosts": [format!("127.0.0.1:{}", upstream.port())]});
@@ -84,9 +88,7 @@ impl Scene {
 
     /// Asks for a request in JSON.
     pub(crate) async fn send(&self, caller: &Caller, body: Value) -> Back {
-        let to = path(&self.contact, &self.secret, "proxy");
-        let headers = [("content-type", "application/json")];
-        call(caller, "POST", &to, &headers, body.to_string()).await
+        ask(caller, &path(&self.contact, &self.secret, "proxy"), &body).await
     }
 
     /// Sends a request that is passed on as it is.
@@ -98,8 +100,12 @@ impl Scene {
         headers: &[(&str, &str)],
         body: impl Into<AppBody>,
     ) -> Back {
-        let path = format!("/proxy/{}/{}/{}", self.contact, self.secret, self.url(to));
-        call(caller, method, &path, headers, body).await
+        call(caller, method, &self.path_to(&self.url(to)), headers, body).await
+    }
+
+    /// The path by which a request to this URL is passed on.
+    pub(crate) fn path_to(&self, url: &str) -> String {
+        format!("/proxy/{}/{}/{url}", self.contact, self.secret)
     }
 
     /// What the server got last.
@@ -124,6 +130,11 @@ impl Scene {
         let events = events.filter(|event| event.action.ends_with(".proxy"));
         events.map(|event| (event.result, event.reason.unwrap_or_default())).collect()
     }
+}
+
+/// Asks for a request in JSON, at this path.
+pub(crate) async fn ask(caller: &Caller, path: &str, body: &Value) -> Back {
+    call(caller, "POST", path, &[("content-type", "application/json")], body.to_string()).await
 }
 
 /// A call whose answer need not be Keyfob's own.

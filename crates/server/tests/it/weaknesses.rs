@@ -1,8 +1,7 @@
 //! Which test shows that Keyfob does not have a weakness of the service whose API it speaks
-//! (contract/contacts-and-secrets, section 9). Those that are not here concern what does not exist yet: the
-//! proxy (W12 to W14).
+//! (contract/contacts-and-secrets, section 9).
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// The weakness, and where the test of what Keyfob does instead is.
 const TABLE: &[(u8, &str, &str)] = &[
@@ -31,6 +30,14 @@ const TABLE: &[(u8, &str, &str)] = &[
     (10, "connection", "revoke_takes_the_value_away_and_may_be_repeated"),
     (10, "shared", "revoke_takes_the_value_away_and_may_be_repeated"),
     (11, "connection", "a_shared_secret_is_verified_through_a_contact_and_nothing_else"),
+    (12, "proxy", "only_the_secret_that_was_addressed_is_filled_in"),
+    (12, "proxy_injected", "a_placeholder_tells_nothing_of_other_secrets"),
+    (13, "proxy", "a_secret_goes_to_its_hosts_with_its_methods_to_its_paths_and_nowhere_else"),
+    (13, "proxy", "a_secret_that_says_no_hosts_goes_nowhere"),
+    (13, "proxy", "nothing_of_the_caller_reaches_the_server_and_no_cookie_comes_back"),
+    (13, "proxy_destination", "no_spelling_takes_a_credential_to_another_host"),
+    (14, "proxy", "a_redirect_is_handed_back_with_its_location_and_not_followed"),
+    (14, "proxy_destination", "a_redirect_is_handed_back_and_nothing_is_sent_where_it_leads"),
     (15, "connection_list", "pages_go_by_the_age_of_connections_and_survive_what_comes_and_goes"),
     (15, "connection_list", "a_list_as_lines_has_all_of_them"),
     (16, "connection", "a_value_that_was_copied_to_another_contact_does_not_open"),
@@ -61,13 +68,32 @@ const TABLE: &[(u8, &str, &str)] = &[
     (30, "connection_list", "all_that_a_contact_could_connect_is_listed_with_its_status"),
     (31, "key_limits", "what_a_key_is_restricted_to_confines_every_call_of_contacts_and_secrets"),
     (31, "key_limits", "a_key_that_is_limited_to_one_contact_sees_no_other"),
+    (31, "proxy_key", "a_key_of_one_contact_or_one_secret_sends_with_no_other"),
+    (31, "proxy_key", "a_key_whose_actions_leave_the_proxy_out_is_told_so_whatever_the_id"),
 ];
+
+/// Whether the file of this name, which is one of this program's, has a test of that name.
+pub(crate) fn has_test(file: &str, test: &str) -> bool {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let source = std::fs::read_to_string(tests.join(format!("{file}.rs"))).unwrap();
+    let name = format!("fn {test}(");
+    let is_test = |item: &str| item.contains("#[test]") || item.contains("#[tokio::test");
+    let is_here = source.split("\n\n").any(|item| item.contains(&name) && is_test(item));
+    is_here && include_str!("main.rs").contains(&format!("\nmod {file};\n"))
+}
 
 #[test]
 fn every_weakness_has_the_test_that_the_table_names() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
     for (weakness, file, test) in TABLE {
-        let source = std::fs::read_to_string(tests.join(format!("{file}.rs"))).unwrap();
-        assert!(source.contains(&format!("fn {test}(")), "W{weakness}: {file}::{test}");
+        assert!(has_test(file, test), "W{weakness}: {file}::{test}");
     }
+    let all = TABLE.iter().map(|(weakness, ..)| *weakness).collect::<BTreeSet<_>>();
+    assert!(all.into_iter().eq(1..=31), "a weakness has no test");
+}
+
+#[test]
+fn whoever_looks_for_a_test_that_is_none_notices() {
+    assert!(has_test("weaknesses", "whoever_looks_for_a_test_that_is_none_notices"));
+    assert!(!has_test("passed_on", "call"));
+    assert!(!has_test("proxy", "whoever_looks_for_a_test_that_is_none_notices"));
 }
