@@ -1,17 +1,22 @@
 //! Connections: accept, bound, serve, and end them in order.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::body::Body;
 use futures_util::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
 };
 use tokio_io_timeout::TimeoutWriter;
 
@@ -69,8 +74,8 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(bounds.connections));
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
+    let stopping = Arc::new(Notify::new());
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -89,14 +94,22 @@ pub async fn serve(
             let delivery = delivery.clone();
             answer.map(move |answer| Ok::<_, std::convert::Infallible>(delivery.follow(answer)))
         });
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_WITHIN)
             .max_buf_size(LARGEST_READ)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        // Not an `async` block, which would have room for the connection twice.
-        tokio::spawn(graceful.watch(connection).map(move |ended| {
+        let mut stopped = Some(Box::pin(Arc::clone(&stopping).notified_owned()));
+        // What hyper-util has for this takes no connections that can speak another protocol. Not an `async` block,
+        // which would have room for the connection twice.
+        let served = poll_fn(move |cx| {
+            if has_come(&mut stopped, cx) {
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            connection.poll_unpin(cx)
+        });
+        tokio::spawn(served.map(move |ended| {
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection");
             }
@@ -104,11 +117,23 @@ pub async fn serve(
         }));
     }
     drop(listener);
-    if tokio::time::timeout(FINISH_WITHIN, graceful.shutdown()).await.is_err() {
+    stopping.notify_waiters();
+    let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
+    // Each connection has a place until it ends.
+    if tokio::time::timeout(FINISH_WITHIN, places.acquire_many(all)).await.is_err() {
         tracing::warn!(
             "some requests were cut off: they took longer than {FINISH_WITHIN:?} to finish"
         );
     }
+}
+
+/// Whether what is waited for has come just now. It comes once.
+fn has_come(wait: &mut Option<Pin<Box<impl Future<Output = ()>>>>, cx: &mut Context<'_>) -> bool {
+    let has_come = wait.as_mut().is_some_and(|wait| wait.as_mut().poll(cx) == Poll::Ready(()));
+    if has_come {
+        *wait = None;
+    }
+    has_come
 }
 
 /// The connection with its bound on writes. In a box, because the timer in it must not move.

@@ -23,9 +23,9 @@ const openai = (baseURL, watched, options) =>
 /** A server, the secret that is for it, and a client that has Keyfob's key and no other. */
 async function model(t, answer) {
   const server = await upstream(t, answer);
-  const [credential, mine] = [value(), alias()];
+  const [credential, mine, name] = [value(), alias(), unique('Zoë\'s model 🔑')];
   const config = { hosts: [server.host], paths: ['/v1/'] };
-  const { id } = await secret.create({ type: 'bearer', name: unique('Model'), alias: mine, value: credential, config });
+  const { id } = await secret.create({ type: 'bearer', name, alias: mine, value: credential, config });
   const watched = watch();
   const ai = openai(through(server.url, id), watched);
   /** That the server had the credential with each of its requests, and the client never. */
@@ -34,7 +34,7 @@ async function model(t, answer) {
     for (const came of server.got) injected(came, credential);
     assert.ok(!finds(await watched.all(), credential), 'the client has seen the credential');
   };
-  return { server, credential, id, alias: mine, watched, ai, check };
+  return { server, credential, id, names: [id, `@${mine}`, encodeURIComponent(`(${name})`)], watched, ai, check };
 }
 
 const choice = (more) => ({ index: 0, finish_reason: 'stop', ...more });
@@ -58,18 +58,19 @@ async function failure(promise, kind, status) {
 // --- answers ---
 
 test('a chat completion is had with a credential that the client never holds', async (t) => {
-  const { ai, server, watched, alias: mine, check } = await model(t, ({ headers }, response) => {
+  const { server, watched, names, check } = await model(t, ({ headers }, response) => {
     // This client takes what is compressed.
     assert.match(headers['accept-encoding'], /gzip/);
     const body = gzipSync(JSON.stringify(completion('Grüße 🔑')));
     response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip', 'x-ratelimit-remaining-tokens': '9' }).end(body);
   });
-  for (const api of [ai, openai(through(server.url, `@${mine}`), watched)]) {
-    const { data, response } = await api.chat.completions.create(QUESTION).withResponse();
+  for (const at of names) {
+    const ai = openai(through(server.url, at), watched);
+    const { data, response } = await ai.chat.completions.create(QUESTION).withResponse();
     assert.equal(contentOf(data), 'Grüße 🔑');
     assert.equal(response.headers.get('x-ratelimit-remaining-tokens'), '9');
   }
-  await check(2);
+  await check(names.length);
   for (const { method, path, headers, body } of server.got) {
     assert.deepEqual([method, path, JSON.parse(body)], ['POST', '/v1/chat/completions', QUESTION]);
     assert.match(headers['user-agent'], /^OpenAI/);

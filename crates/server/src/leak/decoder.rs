@@ -156,7 +156,7 @@ fn unwrap(first: &mut Option<u8>, input: &mut Bytes) -> Result<Option<Decompress
             input.advance(1);
             return Ok(None);
         }
-        (Some(one), [two, ..]) | (None, &[one, ref two, ..]) => (one, *two),
+        (Some(one), &[two, ..]) | (None, &[one, two, ..]) => (one, two),
     };
     // RFC 1950, section 2.2.
     let is_zlib = one & 15 == 8 && one >> 4 <= 7 && u16::from_be_bytes([one, two]) % 31 == 0;

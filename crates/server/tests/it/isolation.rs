@@ -42,6 +42,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (SECRET, "/revoke", "POST", "{}"),
     (SECRET, "/mint", "POST", "{}"),
     (SECRET, "/refresh", "POST", "{}"),
+    (USE, "/proxy", "POST", PROXIED),
+    (USE, "/proxy?dry_run=1", "POST", PROXIED),
     (USE, "/verify", "POST", "{}"),
     (USE, "/authenticate", "POST", "{}"),
     (OF_CONTACT, "/list", "GET", ""),
@@ -54,6 +56,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     (CONNECTION, "/mint", "POST", "{}"),
     (CONNECTION, "/refresh", "POST", "{}"),
     (CONNECTION, "/connect", "POST", r#"{"accessToken":"mine","refreshToken":"now"}"#),
+    (CONNECTION, "/proxy", "POST", PROXIED),
+    (CONNECTION, "/proxy?dry_run=1", "POST", PROXIED),
+    (PASSED_ON, "", "GET", "?x=1"),
+    (PASSED_ON, "", "POST", "{}"),
+    (PASSED_ON, "", "PUT", ""),
+    (PASSED_ON, "", "DELETE", ""),
 ];
 const ENTRY: &str = "/api/v2/totp/secrets/{id}";
 const CODE: &str = "/api/v2/totp/code/{id}";
@@ -65,11 +73,19 @@ const SECRET: &str = "/api/v1/secret/{secret}";
 const USE: &str = "/api/v1/secret/{secret}/";
 const OF_CONTACT: &str = "/api/v1/contact/{contact}/secret";
 const CONNECTION: &str = "/api/v1/contact/{contact}/secret/{secret}";
+const PASSED_ON: &str = "/proxy/{contact}/{secret}/{*url}";
+/// A request that nobody would send.
+const PROXIED: &str = r#"{"url":"https://api.example.com/v1"}"#;
+
+fn route(noun: &str, rest: &str) -> String {
+    format!("{noun}{rest}").replace("//", "/")
+}
 
 #[test]
 fn every_route_with_an_id_is_in_the_table() {
+    let listed = TABLE.iter().map(|(noun, rest, ..)| route(noun, rest));
     let listed: BTreeSet<_> =
-        TABLE.iter().map(|(noun, rest, ..)| format!("{noun}{rest}").replace("//", "/")).collect();
+        listed.map(|route| route.split('?').next().unwrap().to_owned()).collect();
     let with_ids = ROUTES.iter().filter(|route| route.contains('{'));
     let with_ids: BTreeSet<_> = with_ids.map(|route| (*route).to_owned()).collect();
     assert_eq!(listed, with_ids);
@@ -84,9 +100,8 @@ fn calls(caller: &Caller, nouns: &[&str], id: &str) -> Vec<Call> {
 fn calls_of(caller: &Caller, nouns: &[&str], [one, two]: [&str; 2]) -> Vec<Call> {
     let rows = TABLE.iter().filter(|(noun, ..)| nouns.contains(noun));
     let call = |(noun, rest, method, more): &(&str, &str, &str, &str)| {
-        let route = format!("{noun}{rest}").replace("//", "/");
-        let path = route.replace("{secret}", two).replace("{contact}", one);
-        let path = path.replace("{id}", one);
+        let path = route(noun, rest).replace("{secret}", two).replace("{contact}", one);
+        let path = path.replace("{id}", one).replace("{*url}", "https://api.example.com/v1");
         match *method {
             "POST" | "PATCH" => caller.call(method, &path, (*more).into()),
             _ => caller.call(method, &format!("{path}{more}"), Vec::new()),
@@ -96,7 +111,7 @@ fn calls_of(caller: &Caller, nouns: &[&str], [one, two]: [&str; 2]) -> Vec<Call>
 }
 
 /// Status, headers and body of each answer, without what differs between any two requests.
-async fn answers(calls: Vec<Call>) -> Vec<String> {
+pub(crate) async fn answers(calls: Vec<Call>) -> Vec<String> {
     let mut answers = Vec::new();
     for call in calls {
         let answer = call.await;
@@ -108,7 +123,7 @@ async fn answers(calls: Vec<Call>) -> Vec<String> {
     answers
 }
 
-async fn all_are_alike<'a>(
+pub(crate) async fn all_are_alike<'a>(
     status: u16,
     caller: &Caller,
     ids: impl IntoIterator<Item = &'a str>,
@@ -206,7 +221,7 @@ async fn connections_of_others_look_like_connections_that_are_not_there() {
     let own = connection::personal(&other, "plain").await;
     let mut ids = vec![theirs.as_str(), "con_00000000000000000000000000", "@ann"];
     ids.extend(MALFORMED);
-    let nouns = [OF_CONTACT, CONNECTION];
+    let nouns = [OF_CONTACT, CONNECTION, PASSED_ON];
     for secret in [&public, &own] {
         let with_secret = |caller: &Caller, id: &str| calls_of(caller, &nouns, [id, secret]);
         all_are_alike(404, &other, ids.clone(), with_secret).await;
@@ -246,8 +261,11 @@ async fn secrets_of_others_look_like_secrets_that_are_not_there() {
     all_are_alike(404, &caller, ids.clone(), |caller, id| calls(caller, &[SECRET, USE], id)).await;
     // A contact of one's own does not help.
     let own = connection::verified_contact(&caller).await;
-    let with_own = |caller: &Caller, id: &str| calls_of(caller, &[CONNECTION], [&own, id]);
-    all_are_alike(404, &caller, ids, with_own).await;
+    let nouns = [CONNECTION, PASSED_ON];
+    let with_own = |caller: &Caller, id: &str| calls_of(caller, &nouns, [&own, id]);
+    all_are_alike(404, &caller, ids.clone(), with_own).await;
+    let for_nobody = |caller: &Caller, id: &str| calls_of(caller, &[PASSED_ON], ["-", id]);
+    all_are_alike(404, &caller, ids, for_nobody).await;
     let fetched = app.backend().get(secret::path(&names[1], "fetch")).await.ok();
     assert_eq!(fetched["name"], "private");
 }

@@ -116,8 +116,14 @@ impl Scene {
 
     /// Ends when there is an event with this result.
     pub(crate) async fn until_event(&self, result: &str) {
+        self.until_events(result, 1).await;
+    }
+
+    /// Ends when there are so many events with this result.
+    pub(crate) async fn until_events(&self, result: &str, count: usize) {
+        let told = async || self.events().await.iter().filter(|(told, _)| told == result).count();
         within_patience(async {
-            while !self.events().await.iter().any(|(told, _)| told == result) {
+            while told().await < count {
                 tokio::task::yield_now().await;
             }
         })
