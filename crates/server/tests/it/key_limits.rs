@@ -139,7 +139,7 @@ async fn a_key_that_is_limited_to_one_secret_sees_no_other() {
                 |id| caller.post(connection_path(contact, id, act), json!({"value": CANARY}));
             is_not_there(call(&other), call(NO_SECRET)).await;
         }
-        let list = |id| format!("/api/v1/contact/{contact}/secret/list?cursor={id}");
+        let list = |id: &str| format!("/api/v1/contact/{contact}/secret/list?cursor={id}");
         let mut hidden = caller.get(list(&other)).await.json();
         let mut missing = caller.get(list(NO_SECRET)).await.json();
         (hidden["request_id"], missing["request_id"]) = (Value::Null, Value::Null);

@@ -199,8 +199,9 @@ fn whoever_looks_finds_it_where_nobody_takes_it_out() {
 async fn an_answer_without_it_comes_back_as_it_is() {
     let text = "nothing here, kfb-canary+tok or /9f8e7d or a2ZiLWNhbmFyeQ== of it\n".repeat(1000);
     let body = text.clone();
-    let upstream = Upstream::start(Speaks::Clear, async move |_| {
-        crate::upstream::answer(body.clone())
+    let upstream = Upstream::start(Speaks::Clear, move |_| {
+        let body = body.clone();
+        async move { crate::upstream::answer(body) }
     });
     let scene = Scene::at(upstream.await, json!({})).await;
     let back = scene.pass(&scene.app.agent(), "GET", "/", &[], "").await;

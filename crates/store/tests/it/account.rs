@@ -84,13 +84,13 @@ on_both!(entries_are_counted_up_to_the_limit, async |bench| {
     assert!(add(1, 2).await);
     assert!(add(1, 2).await);
     assert!(!add(1, 2).await);
-    let remove = bench.change(|tx| account::remove_totp(tx, &account_id(1)));
+    let remove = bench.change(|tx| account::remove_totp(tx, &account_id(1), 1));
     remove.await.unwrap();
     assert!(add(1, 2).await);
     assert!(!add(1, 2).await);
     // No such account: nothing to count on.
     assert!(!add(9, 2).await);
-    let remove = bench.change(|tx| account::remove_totp(tx, &account_id(9)));
+    let remove = bench.change(|tx| account::remove_totp(tx, &account_id(9), 1));
     remove.await.unwrap();
 });
 

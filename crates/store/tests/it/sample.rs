@@ -1,5 +1,7 @@
 //! Rows to store, told apart by a number.
 
+use std::sync::Arc;
+
 use keyfob_core::{
     crypto::Sealed,
     id::{AccountId, ConnectionId, ContactId, KeyId, SecretId, TotpId},
