@@ -240,9 +240,9 @@ mod tests {
     fn what_is_wrong_with_a_template_or_a_parameter_is_said() {
         assert_eq!(
             said(json!({"template": "githb"})),
-            "\"config.template\" is no template of the catalogue; like it are github, github-token, gitlab"
+            "\"config.template\" is no template of the catalogue; like it are github, github-git, github-token"
         );
-        assert!(said(json!({"template": "slak"})).ends_with("like it are slack, slack-user"));
+        assert!(said(json!({"template": "slak"})).ends_with("like it are slack, slack-token, slack-user"));
         assert!(said(json!({"template": "qqqq"})).ends_with("catalogue"));
         for (template, parameters, expected) in [
             (

@@ -164,7 +164,7 @@ mod tests {
     fn of(values: &[&'static str]) -> Result<Decoding, UnknownCoding> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
+            headers.append(CONTENT_ENCODING, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         Decoding::of(&headers)
     }

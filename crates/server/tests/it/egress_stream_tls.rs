@@ -75,7 +75,8 @@ async fn a_server_that_cannot_prove_who_it_is_is_sent_nothing() {
         (Issued::ByItself, &[NAME], &right, "UnknownIssuer"),
         (Issued::ByAuthority, &[NAME], &nobody, "UnknownIssuer"),
         (Issued::ByAuthority, &[NAME], &system, "UnknownIssuer"),
-        (Issued::ByAuthority, &[NAME], &other, "UnknownIssuer"),
+        // Another authority of the same name.
+        (Issued::ByAuthority, &[NAME], &other, "BadSignature"),
     ] {
         for protocols in PROTOCOLS {
             let acceptor = TlsAcceptor::from(authority.server(issued, names, protocols));

@@ -179,7 +179,7 @@ async fn a_backend_lists_events_and_an_agent_does_not() {
     let app = TestApp::new().await;
     app.backend().get(LIST).await.ok();
     app.owner().get(LIST).await.ok();
-    app.agent().get(LIST).await.error(403, "forbidden");
+    app.agent().get(LIST).await.error(403, "not_authorized");
     app.anonymous().get(LIST).await.error(401, "not_authenticated");
 }
 

@@ -14,6 +14,9 @@ use crate::{
 /// The chain that has most of the events: PostgreSQL has two writers.
 const LONGEST: &str = "(SELECT chain FROM event WHERE chain IS NOT NULL GROUP BY chain ORDER BY count(*) DESC, chain LIMIT 1)";
 
+/// The position of an event there that is about a code: it says why.
+const CODE: i64 = 9;
+
 /// A service with a trail that is signed to its end, and a copy of it.
 async fn signed() -> TestApp {
     let app = TestApp::new().await;
@@ -101,12 +104,12 @@ async fn each_column_of_an_event_that_is_changed_is_found_in_that_event() {
         "hash = NULL",
         "previous_hash = NULL",
     ] {
-        let of = format!("WHERE position = 5 AND chain = {LONGEST}");
+        let of = format!("WHERE position = {CODE} AND chain = {LONGEST}");
         app.database().execute(&format!("UPDATE event SET {change} {of}"));
         for trust in [&own, &public] {
             let (found, _) = look(&app, trust, None).await;
             assert_eq!(kinds(&found), ["changed"], "{change}");
-            assert_eq!(found[0].at().unwrap().position, 5, "{change}");
+            assert_eq!(found[0].at().unwrap().position, CODE, "{change}");
         }
         restore(&app);
     }

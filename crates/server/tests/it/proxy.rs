@@ -25,6 +25,7 @@ async fn an_agent_uses_a_credential_that_it_cannot_see() {
     let got = scene.got();
     assert_eq!((got.method.as_str(), got.uri.to_string()), ("GET", "/v1/x?y=%2F".into()));
     assert_eq!(got.headers["authorization"], bearer());
+    scene.until_event("answered").await;
     let events = scene.events().await;
     let told = format!("GET {}", scene.url("/v1/x"));
     assert_eq!(events[0], ("sending".into(), told.clone()));
@@ -261,6 +262,7 @@ async fn a_server_that_cannot_be_reached_is_told_from_one_that_may_have_the_requ
     let back = scene.send(&scene.app.agent(), body).await;
     back.error(502, "upstream_unreachable");
     assert!(!back.headers.contains_key("x-should-retry"));
+    scene.until_event("failed").await;
     let failed = scene.events().await.into_iter().find(|(result, _)| result == "failed");
     assert!(failed.unwrap().1.contains("could not be reached"));
 }

@@ -107,7 +107,7 @@ async fn a_reference_stands_for_a_template_as_its_target_filled_it_in() {
     let target = template(&backend, "personal", config).await;
     let config = json!({
         "reference": target, "template": "okta", "parameters": {"site": "evil.example"},
-        "hosts": ["evil.example"],
+        "hosts": ["*.datadoghq.eu", "evil.example"],
     });
     let body = json!({"kind": "personal", "type": "reference", "config": config});
     let id = secret::create(&backend, body).await;
@@ -232,7 +232,7 @@ async fn a_listed_template_has_all_that_a_secret_needs_to_know() {
 async fn a_search_finds_templates_by_name_by_what_is_alike_and_by_description() {
     let app = TestApp::new().await;
     let found = async |body: Value| ids(&app.agent().post(SEARCH, body).await.ok());
-    assert_eq!(found(json!({"search": "Slack"})).await[..2], ["slack", "slack-user"]);
+    assert_eq!(found(json!({"search": "Slack"})).await[..2], ["slack", "slack-token"]);
     assert_eq!(found(json!({"search": "dropbx"})).await, ["dropbox"]);
     assert_eq!(found(json!({"search": "spreadsheets"})).await, ["google-sheets"]);
     assert_eq!(found(json!({"search": "google calendar", "take": 1})).await, ["google-calendar"]);

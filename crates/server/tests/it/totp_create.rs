@@ -265,7 +265,7 @@ async fn refusal(app: &TestApp, field: &str, value: Value) -> String {
 #[tokio::test]
 async fn an_unknown_field_is_refused_by_name_and_its_value_is_not_repeated() {
     let app = TestApp::new().await;
-    for field in ["secrett", "Secret", "contact_id", "policy", "id", "", "`, expected `x"] {
+    for field in ["secrett", "Secret", "contactId", "policy", "id", "", "`, expected `x"] {
         let message = refusal(&app, field, json!(CANARY)).await;
         let text = format!("unknown field `{field}`, expected one of `label`, `uri`, `secret`,");
         assert!(message.starts_with(&text), "{message}");

@@ -22,9 +22,11 @@ fn walk(tx: &mut ReadTx<'_>) -> Result<Vec<i64>, StoreError> {
             if page.rows.is_empty() {
                 break;
             }
-            for event in &page.rows {
-                let event = event.linked().unwrap();
+            for stored in &page.rows {
+                let event = stored.linked().unwrap();
                 position += 1;
+                let hash = stored.record().hash(&next, position, &follows);
+                assert_eq!(event.hash, Some(hash));
                 assert_eq!((event.position, event.previous), (position, Some(follows)));
                 assert!(event.is_whole(), "{event:?}");
                 follows = event.hash.unwrap();
