@@ -242,7 +242,7 @@ mod tests {
             said(json!({"template": "githb"})),
             "\"config.template\" is no template of the catalogue; like it are github, github-git, github-token"
         );
-        assert!(said(json!({"template": "slak"})).ends_with("like it are slack, slack-token, slack-user"));
+        assert!(said(json!({"template": "slak"})).ends_with("like it are slack, slack-user, slack-token"));
         assert!(said(json!({"template": "qqqq"})).ends_with("catalogue"));
         for (template, parameters, expected) in [
             (

@@ -190,6 +190,6 @@ mod tests {
         {
             of(values).unwrap_err();
         }
-        assert_eq!(of(&["a b\u{7f}"]).unwrap_err().0, "a?b?");
+        assert_eq!(of(&["a b\u{e9}"]).unwrap_err().0, "a?b??");
     }
 }

@@ -307,9 +307,19 @@ impl TestApp {
 
     pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {
         let store = &self.running.store;
-        let events = store.read(move |tx| event::list(tx, &account, None, 10_000));
-        let events: Result<_, StoreError> = events.await;
-        events.unwrap().rows
+        let events = store.read(move |tx| {
+            let (mut events, mut after) = (Vec::new(), None);
+            loop {
+                // A page ends early where rows are large.
+                let page = event::list(tx, &account, after.as_ref(), 10_000)?;
+                events.extend(page.rows);
+                match page.last {
+                    Some(last) => after = Some(last),
+                    None => return Ok::<_, StoreError>(events),
+                }
+            }
+        });
+        events.await.unwrap()
     }
 
     /// The events of codes with this result.

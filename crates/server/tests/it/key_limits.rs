@@ -641,6 +641,7 @@ async fn what_a_key_is_restricted_to_confines_every_call_of_contacts_and_secrets
             Some("search") => json!({"search": "x"}),
             Some("proxy") => json!({"url": "https://api.example.com/"}),
             _ if at == "/api/v1/key/create" => json!({"role": "agent"}),
+            Some("connect") => json!({"value": CANARY}),
             _ => json!({}),
         };
         let statuses = [caller.get(&at).await.status, caller.post(&at, body).await.status];
