@@ -21,7 +21,7 @@ use keyfob_server::{
     random::SystemRandom,
     vault,
 };
-use keyfob_store::{Store, StoreError, WriteTx, account, event};
+use keyfob_store::{Store, StoreError, WriteTx};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -279,17 +279,6 @@ impl TestApp {
         answer["totp_secret"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// The first account's events, oldest first.
-    pub(crate) async fn events(&self) -> Vec<event::Stored> {
-        self.events_of(self.account().await).await
-    }
-
-    /// The first account.
-    pub(crate) async fn account(&self) -> AccountId {
-        let first: Result<_, StoreError> = self.running.store.read(account::find_first).await;
-        first.unwrap().unwrap().id
-    }
-
     pub(crate) fn store(&self) -> &Store {
         &self.running.store
     }
@@ -303,42 +292,6 @@ impl TestApp {
         let master = std::fs::read_to_string(self.config.key_file()).unwrap();
         let master = MasterKey::parse(&master.into()).unwrap();
         master.unwrap_data_key(account, number, &wrapped).unwrap()
-    }
-
-    pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {
-        let store = &self.running.store;
-        let events = store.read(move |tx| {
-            let (mut events, mut after) = (Vec::new(), None);
-            loop {
-                // A page ends early where rows are large.
-                let page = event::list(tx, &account, after.as_ref(), 10_000)?;
-                events.extend(page.rows);
-                match page.last {
-                    Some(last) => after = Some(last),
-                    None => return Ok::<_, StoreError>(events),
-                }
-            }
-        });
-        events.await.unwrap()
-    }
-
-    /// The events of codes with this result.
-    pub(crate) async fn code_events(&self, result: &str) -> Vec<event::Stored> {
-        let mut events = self.events().await;
-        events.retain(|event| event.action == "totp.code" && event.result == result);
-        events
-    }
-
-    /// Ends when there are so many events of codes with this result.
-    pub(crate) async fn until_code_events(&self, result: &str, count: usize) {
-        let reached = async {
-            while self.code_events(result).await.len() != count {
-                tokio::task::yield_now().await;
-            }
-        };
-        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
-        let events = self.code_events(result).await;
-        assert!(reached.is_ok(), "{result}: {} of {count}", events.len());
     }
 
     /// Everything that the database holds once it is closed, bytes that were deleted included. The service

@@ -89,7 +89,6 @@ async fn every_destination_of_the_table_is_refused_whatever_the_secret_allows() 
         leading.to(at);
         let backs = both_ways(&agent, &secret, to).await;
         in_path += backs.len() - 1;
-        eprintln!("DBG {} {:?} {:?} {}", backs.len(), host(to), to, backs[0].json()["message"]);
         for (way, back) in backs.iter().enumerate() {
             // Without a URL there is no such path.
             let is_path = way == 1 && ["", "?"].contains(&to.as_str());

@@ -1,20 +1,68 @@
-//! What is stored, in the clear: opened as only the service can.
+//! What is stored: events, and secrets in the clear, opened as only the service can.
+
+use std::time::Duration;
 
 use keyfob_core::{
     crypto::Sealed,
-    id::{ContactId, SecretId},
+    id::{AccountId, ContactId, SecretId},
     policy::{Action, Grant, Object, Role, decide},
 };
 use keyfob_store::{
-    StoreError,
+    StoreError, account,
     connection::{self, Connection},
-    data_key,
+    data_key, event,
     secret::{self, Secret},
 };
 
 use crate::app::TestApp;
 
 impl TestApp {
+    /// The first account's events, oldest first.
+    pub(crate) async fn events(&self) -> Vec<event::Stored> {
+        self.events_of(self.account().await).await
+    }
+
+    /// The first account.
+    pub(crate) async fn account(&self) -> AccountId {
+        let first: Result<_, StoreError> = self.store().read(account::find_first).await;
+        first.unwrap().unwrap().id
+    }
+
+    /// Its events, oldest first.
+    pub(crate) async fn events_of(&self, account: AccountId) -> Vec<event::Stored> {
+        let (mut events, mut last) = (Vec::new(), None);
+        loop {
+            let of = account.clone();
+            let part = self.store().read(move |tx| event::list(tx, &of, last.as_ref(), 1000));
+            let part: Result<_, StoreError> = part.await;
+            let part = part.unwrap();
+            events.extend(part.rows);
+            last = part.last;
+            if last.is_none() {
+                return events;
+            }
+        }
+    }
+
+    /// The events of codes with this result.
+    pub(crate) async fn code_events(&self, result: &str) -> Vec<event::Stored> {
+        let mut events = self.events().await;
+        events.retain(|event| event.action == "totp.code" && event.result == result);
+        events
+    }
+
+    /// Ends when there are so many events of codes with this result.
+    pub(crate) async fn until_code_events(&self, result: &str, count: usize) {
+        let reached = async {
+            while self.code_events(result).await.len() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        let events = self.code_events(result).await;
+        assert!(reached.is_ok(), "{result}: {} of {count}", events.len());
+    }
+
     /// A secret as it is stored, and its value and config in the clear.
     pub(crate) async fn open_secret(&self, id: &str) -> (Secret, [Option<String>; 2]) {
         let id = SecretId::parse(id).unwrap();
