@@ -38,8 +38,8 @@ async function github(t, answer) {
   return { server, secret, octokit, person, people };
 }
 
-const unseen = async (all) => {
-  for (const { watched } of all) for (const { token } of all) assert.ok(!finds(await watched.all(), token), 'a client has seen a token');
+const unseen = (...all) => {
+  for (const { watched } of all) for (const { token } of all) assert.ok(!finds(watched.all(), token), 'a client has seen a token');
 };
 
 async function failure(promise, status) {
@@ -61,7 +61,7 @@ test('two contacts at once each have their own token sent, and never the other\'
     const { token } = both.find(({ login }) => came.path.startsWith(`/users/${login}/`));
     injected(came, token, 'authorization', 'token ');
   }
-  await unseen(both);
+  unseen(...both);
 });
 
 test('each method comes as it was sent, and what has no body comes back without one', async (t) => {
@@ -83,7 +83,7 @@ test('each method comes as it was sent, and what has no body comes back without 
   assert.deepEqual([known.response.headers.etag, known.response.data], ['"1"', '']);
   assert.deepEqual(server.got.map(({ method, path }) => [method, path]), ['POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'GET'].map((method) => [method, at]));
   for (const came of server.got) injected(came, token, 'authorization', 'token ');
-  await unseen([{ token, ...ann }]);
+  unseen({ token, ...ann });
 });
 
 test('all pages of a list are had by the links between them, each with the contact\'s token', async (t) => {
@@ -96,7 +96,9 @@ test('all pages of a list are had by the links between them, each with the conta
   });
   const ann = await person('ann');
   // Links lead to the server itself, whose answers are not changed: this leads them through Keyfob again.
-  ann.api.hook.before('request', (options) => { options.url = options.url.replace(server.url, ''); });
+  ann.api.hook.before('request', (options) => {
+    if (options.url.startsWith(server.url)) options.url = options.url.slice(server.url.length);
+  });
   const { headers } = await ann.api.request('GET /user/repos', { per_page: 2 });
   const next = `${server.url}/user/repos?per_page=2&page=`;
   assert.equal(headers.link, `<${next}2>; rel="next", <${next}3>; rel="last"`);
@@ -104,7 +106,7 @@ test('all pages of a list are had by the links between them, each with the conta
   assert.deepEqual(all.map(({ id }) => id), [10, 11, 20, 21, 30, 31]);
   assert.equal(server.got.length, 1 + LAST);
   for (const came of server.got) injected(came, ann.token, 'authorization', 'token ');
-  await unseen([ann]);
+  unseen(ann);
 });
 
 test('a contact who has connected nothing is asked to, and then it works, until it is revoked', async (t) => {
@@ -121,7 +123,7 @@ test('a contact who has connected nothing is asked to, and then it works, until 
   await connections.revoke(contact, secret);
   pathOf((await failure(api.request('GET /user'), 409)).response.data.url);
   assert.equal(server.got.length, 1);
-  await unseen([{ token, watched }]);
+  unseen({ token, watched });
 });
 
 test('a token that the server does not know, or may not do this with, is the server\'s to refuse', async (t) => {
@@ -135,5 +137,5 @@ test('a token that the server does not know, or may not do this with, is the ser
   people.clear();
   assert.equal((await failure(ann.api.request('GET /user'), 401)).message, 'Bad credentials');
   assert.equal(server.got.length, 2, 'none of them was sent again');
-  await unseen([ann]);
+  unseen(ann);
 });

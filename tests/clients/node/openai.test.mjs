@@ -29,10 +29,10 @@ async function model(t, answer) {
   const watched = watch();
   const ai = openai(through(server.url, id), watched);
   /** That the server had the credential with each of its requests, and the client never. */
-  const check = async (requests = 1) => {
+  const check = (requests = 1) => {
     assert.equal(server.got.length, requests);
     for (const came of server.got) injected(came, credential);
-    assert.ok(!finds(await watched.all(), credential), 'the client has seen the credential');
+    assert.ok(!finds(watched.all(), credential), 'the client has seen the credential');
   };
   return { server, credential, id, names: [id, `@${mine}`, encodeURIComponent(`(${name})`)], watched, ai, check };
 }
@@ -70,7 +70,7 @@ test('a chat completion is had with a credential that the client never holds', a
     assert.equal(contentOf(data), 'Grüße 🔑');
     assert.equal(response.headers.get('x-ratelimit-remaining-tokens'), '9');
   }
-  await check(names.length);
+  check(names.length);
   for (const { method, path, headers, body } of server.got) {
     assert.deepEqual([method, path, JSON.parse(body)], ['POST', '/v1/chat/completions', QUESTION]);
     assert.match(headers['user-agent'], /^OpenAI/);
@@ -95,7 +95,7 @@ test('the events of a streamed completion come one by one, each before the next 
     reader.emit(delta.content);
   }
   assert.deepEqual(got, words);
-  await check();
+  check();
 });
 
 test('a streamed completion that breaks off is not taken for a whole one', PATIENCE, async (t) => {
@@ -108,7 +108,7 @@ test('a streamed completion that breaks off is not taken for a whole one', PATIE
   };
   await assert.rejects(read);
   assert.ok(['half', ''].includes(got.join('')), `${got}`);
-  await check();
+  check();
 });
 
 test('a client that leaves a stream ends it at the server', PATIENCE, async (t) => {
@@ -120,7 +120,7 @@ test('a client that leaves a stream ends it at the server', PATIENCE, async (t) 
   const left = once(server, 'left');
   for await (const _ of await ai.chat.completions.create({ ...QUESTION, stream: true })) break;
   await left;
-  await check();
+  check();
 });
 
 // --- files ---
@@ -140,7 +140,7 @@ test('files of megabytes go up and come down byte for byte', PATIENCE, async (t)
   assert.equal(form.get('purpose'), 'fine-tune');
   assert.equal(form.get('file').name, 'Zoë.jsonl');
   assert.ok(bytes.equals(Buffer.from(await form.get('file').arrayBuffer())), 'what went up');
-  await check(2);
+  check(2);
 });
 
 // --- refusals ---
@@ -155,7 +155,7 @@ test('a server that has had too many requests is asked again when it says so', P
   assert.deepEqual([limited.code, limited.type, limited.message], ['rate_limit_exceeded', 'requests', '429 Rate limit reached']);
   assert.equal(limited.headers.get('x-ratelimit-remaining-requests'), '0');
   assert.equal(contentOf(await ai.chat.completions.create(QUESTION, { maxRetries: 1 })), 'at last');
-  await check(3);
+  check(3);
 });
 
 test('a credential that the server refuses is the server\'s answer, and is sent once', async (t) => {
@@ -165,7 +165,7 @@ test('a credential that the server refuses is the server\'s answer, and is sent 
   });
   const { code, headers } = await failure(ai.models.list(), OpenAI.AuthenticationError, 401);
   assert.deepEqual([code, headers.get('www-authenticate')], ['invalid_api_key', 'Bearer']);
-  await check();
+  check();
 });
 
 test('Keyfob\'s own refusals are errors of the package too, and nothing is sent', async (t) => {
@@ -182,7 +182,7 @@ test('Keyfob\'s own refusals are errors of the package too, and nothing is sent'
   }
   await failure(list(through(server.url, '@nobody')), OpenAI.NotFoundError, 404);
   assert.equal(other.got.length, 0);
-  await check(0);
+  check(0);
 });
 
 test('a secret that has no value is no credential, and nothing is sent', async (t) => {
@@ -190,7 +190,7 @@ test('a secret that has no value is no credential, and nothing is sent', async (
   await secret.revoke(id);
   const { error } = await failure(ai.models.list(), OpenAI.ConflictError, 409);
   assert.equal(error, 'authorization_required');
-  await check(0);
+  check(0);
 });
 
 test('a redirect that the client follows takes the credential nowhere', async (t) => {
@@ -199,7 +199,7 @@ test('a redirect that the client follows takes the credential nowhere', async (t
   assert.equal(contentOf(await ai.chat.completions.create(QUESTION)), 'from elsewhere');
   const [{ rawHeaders }] = elsewhere.got;
   for (const token of [credential, TOKEN]) assert.ok(!finds(Buffer.from(rawHeaders.join('\n')), token), 'it went elsewhere');
-  await check();
+  check();
 });
 
 // --- a server that sends back what it got ---
@@ -234,12 +234,12 @@ for (const [where, ask] of Object.entries(asked)) {
     const { ai, server, credential, watched, check } = await model(t, echo);
     const text = await ask(ai);
     assert.match(text, /you sent Bearer \[redacted by keyfob\], /);
-    assert.ok((await watched.all()).includes(`["x-echo","Bearer ${REDACTED}"]`));
-    await check();
+    assert.ok(watched.all().includes(`["x-echo","Bearer ${REDACTED}"]`));
+    check();
     // The same client finds it there without Keyfob, so this would have been noticed.
     const direct = watch();
     assert.ok(finds(Buffer.from(await ask(openai(server.url, direct, { apiKey: credential }))), credential));
-    const got = (await direct.all()).toString('latin1').split(credential).length;
+    const got = direct.all().toString('latin1').split(credential).length;
     assert.ok(got > 3, `found in ${got - 1} places`);
   });
 }

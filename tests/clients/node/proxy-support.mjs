@@ -38,23 +38,18 @@ export const through = (to, secret, contact = '-') => `${url}/proxy/${contact}/$
 /** The platform's fetch, and all that a client sends and gets by it. */
 export function watch() {
   const seen = [];
-  const reading = [];
   const note = (...texts) => seen.push(...texts.map((text) => Buffer.from(`${text}\n`)));
-  // What breaks off is seen up to there.
-  const read = async (body) => { for await (const part of body) seen.push(Buffer.from(part)); };
+  const transform = (part, controller) => {
+    seen.push(Buffer.from(part));
+    controller.enqueue(part);
+  };
   const fetchFn = async (address, init) => {
     note(address, JSON.stringify([...new Headers(init?.headers)]), typeof init?.body === 'string' ? init.body : '');
     const answer = await fetch(address, init);
     note(answer.url, `${answer.status} ${answer.statusText}`, JSON.stringify([...answer.headers]));
-    const { body } = answer.clone();
-    if (body) reading.push(read(body).catch(() => {}));
-    return answer;
+    return answer.body ? new Response(answer.body.pipeThrough(new TransformStream({ transform })), answer) : answer;
   };
-  const all = async () => {
-    await Promise.all(reading);
-    return Buffer.concat(seen);
-  };
-  return { fetch: fetchFn, all };
+  return { fetch: fetchFn, all: () => Buffer.concat(seen) };
 }
 
 /** Whether somebody who looks finds the credential in this: as it is, in base64 wherever that begins, or in hex. */

@@ -60,7 +60,7 @@ class Noted(httpx2.SyncByteStream):
 
 
 def claude(base_url: str, watch: Watch, api_key: str = AGENT, **options: Any) -> anthropic.Anthropic:
-    options = {"max_retries": 0, "http_client": httpx2.Client(transport=watch), **options}
+    options = {"max_retries": 0, "http_client": anthropic.DefaultHttpxClient(transport=watch), **options}
     return anthropic.Anthropic(api_key=api_key, base_url=base_url, **options)
 
 
@@ -165,7 +165,7 @@ async def test_the_events_of_a_streamed_message_come_one_by_one_each_before_the_
 @asynchronous
 async def test_an_overloaded_server_is_asked_again_and_its_refusals_are_the_packages_errors() -> None:
     refusals = [
-        (529, "overloaded_error", anthropic.InternalServerError),
+        (529, "overloaded_error", anthropic.OverloadedError),
         (429, "rate_limit_error", anthropic.RateLimitError),
         (401, "authentication_error", anthropic.AuthenticationError),
         (403, "permission_error", anthropic.PermissionDeniedError),

@@ -88,11 +88,10 @@ async def test_method_headers_and_body_are_sent_as_the_package_says_them() -> No
                     assert (came.method, came.body.decode()) == (method, body)
                     assert (came.headers["content-type"], came.headers["x-own"]) == ("text/plain", "Zo")
                     came.injected(*bearer(token))
-            for method in ("GET", "HEAD", "OPTIONS", None):
-                nothing = {"url": url, "method": method, "headers": None, "body": None}
-                answer = await own.contact.secret.proxy(contact, secret, nothing)
+            for more in ({}, {"method": "GET", "headers": {}, "body": ""}, {"method": "HEAD", "body": None}, {"method": "OPTIONS"}):
+                answer = await own.contact.secret.proxy(contact, secret, {"url": url, **more})
                 assert answer.status_code == 200
-                assert (upstream.got[-1].method, upstream.got[-1].body) == (method or "GET", b"")
+                assert (upstream.got[-1].method, upstream.got[-1].body) == (more.get("method", "GET"), b"")
 
 
 @asynchronous
