@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, StreamBody as Frames};
+use http_body_util::{BodyExt, Collected, Full, StreamBody as Frames};
 use hyper::{
     Method, Request, Response, StatusCode, Version,
     body::Frame,
@@ -42,12 +42,12 @@ pub(crate) async fn stream(
     egress: &Egress,
     request: Request<StreamBody>,
 ) -> Result<Response<Arriving>, SendError> {
-    within_patience(egress.stream(request, LIMITS)).await
+    within_patience(Box::pin(egress.stream(request, LIMITS))).await
 }
 
 /// The whole of an answer's body.
 pub(crate) async fn read(response: Response<Arriving>) -> Result<Bytes, BrokenOff> {
-    within_patience(response.into_body().collect()).await.map(|body| body.to_bytes())
+    within_patience(response.into_body().collect()).await.map(Collected::to_bytes)
 }
 
 pub(crate) async fn read_text(response: Response<Arriving>) -> String {
@@ -76,7 +76,7 @@ pub(crate) fn no_answer<T>(result: Result<T, SendError>) -> String {
 async fn after(step: Step, limits: StreamLimits) -> Result<Response<Arriving>, SendError> {
     let server = Endpoint::start([step]).await;
     let request = post(server.url("/token"), "grant_type=x");
-    let result = within_patience(egress().stream(request, limits)).await;
+    let result = within_patience(Box::pin(egress().stream(request, limits))).await;
     assert_eq!((server.requests().len(), server.connections()), (1, 1), "it came once");
     result
 }
@@ -251,7 +251,7 @@ async fn a_server_that_never_agrees_on_tls_has_seen_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let request = post(format!("https://{}/", listener.local_addr().unwrap()), "x");
     let limits = StreamLimits { connect: SHORT, ..LIMITS };
-    let result = within_patience(egress().stream(request, limits)).await;
+    let result = within_patience(Box::pin(egress().stream(request, limits))).await;
     assert_eq!(not_sent(result), "it took too long");
 }
 
@@ -274,7 +274,7 @@ async fn a_server_that_never_answers_may_have_seen_the_request() {
 
 #[tokio::test]
 async fn headers_without_end_are_read_no_further() {
-    let many: String = (0..101).map(|number| format!("x-{number}: y\r\n")).collect();
+    let many = "x-many: y\r\n".repeat(101);
     let large = format!("x: {}\r\n", "y".repeat(128 * 1024));
     for headers in [many, large] {
         let said = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 0\r\n\r\n");
@@ -298,7 +298,8 @@ async fn a_body_that_passes_slowly_does_not_make_the_server_slow() {
     let body = StreamBody::new(Frames::new(Box::pin(parts)));
     let request = Request::post(server.url("/")).body(body).unwrap();
     let limits = StreamLimits { headers: SHORT, ..LIMITS };
-    let response = within_patience(server.egress().stream(request, limits)).await.unwrap();
+    let response =
+        within_patience(Box::pin(server.egress().stream(request, limits))).await.unwrap();
     assert_eq!(read(response).await.unwrap(), "......");
 }
 

@@ -72,7 +72,7 @@ async fn assert_refused(egress: &Egress, forbidden: &Forbidden) {
         let request = Request::get(uri.clone()).body(StreamBody::empty()).unwrap();
         // Were it let through, nobody should have to wait for it.
         let limits = StreamLimits { connect: Duration::from_millis(1), ..LIMITS };
-        let result = within_patience(egress.stream(request, limits)).await;
+        let result = within_patience(Box::pin(egress.stream(request, limits))).await;
         match result {
             Err(SendError::Refused(_)) => {}
             Err(other) => panic!("{to:?} ({why}) as {uri}: {other}"),
@@ -285,7 +285,7 @@ async fn an_address_that_says_nothing_does_not_keep_the_next_one_waiting() {
     let egress = egress_with("127.0.0.0/8", &names);
     let limits = StreamLimits { connect: Duration::from_secs(5), ..LIMITS };
     let request = get(server.named("http", "half.example"));
-    let response = within_patience(egress.stream(request, limits)).await.unwrap();
+    let response = within_patience(Box::pin(egress.stream(request, limits))).await.unwrap();
     assert_eq!(read_text(response).await, "in");
     drop(silent);
 }
@@ -324,17 +324,20 @@ async fn a_redirect_is_handed_back_and_nothing_is_sent_there() {
     assert_eq!(other.connections(), 0);
 }
 
+/// Counts how often it is asked.
+struct Counting(Arc<Mutex<usize>>);
+
+impl Lookup for Counting {
+    fn lookup(&self, _: &str) -> Looking {
+        *self.0.lock().unwrap() += 1;
+        Box::pin(std::future::ready(Ok(vec!["10.0.0.1".parse().unwrap()])))
+    }
+}
+
 /// Whose turn it is to connect is nobody's after a failure.
 #[tokio::test]
 async fn requests_that_come_together_to_what_is_not_there_all_learn_so() {
     let asked = Arc::new(Mutex::new(0));
-    struct Counting(Arc<Mutex<usize>>);
-    impl Lookup for Counting {
-        fn lookup(&self, _: &str) -> Looking {
-            *self.0.lock().unwrap() += 1;
-            Box::pin(std::future::ready(Ok(vec!["10.0.0.1".parse().unwrap()])))
-        }
-    }
     let means = Means { lookup: Arc::new(Counting(Arc::clone(&asked))), ..Means::default() };
     let egress = Egress::with(Allow::default(), Arc::new(ManualClock::new()), means).unwrap();
     let mut asking = tokio::task::JoinSet::new();

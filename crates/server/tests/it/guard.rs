@@ -83,6 +83,12 @@ impl Guard {
         self.know(forms);
     }
 
+    /// A credential of any other kind.
+    pub(crate) fn know_value(&self, value: &str) {
+        assert!(value.len() > SHORTEST, "{} characters", value.len());
+        self.know(vec![form("a credential", value)]);
+    }
+
     /// The secret part of an API key, as `kfs_…`.
     pub(crate) fn know_key(&self, secret: &str) {
         let body = secret.strip_prefix("kfs_").unwrap();

@@ -2,7 +2,7 @@
 
 use axum::{body::Body as AppBody, http::Request};
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use hyper::{HeaderMap, StatusCode, ext::ReasonPhrase};
 use keyfob_server::app::Peer;
 use serde_json::{Value, json};
@@ -71,6 +71,7 @@ impl Scene {
 
     /// Of this service.
     pub(crate) async fn of(app: TestApp, upstream: Upstream, config: Value) -> Self {
+        app.guard().know_value(TOKEN);
         let backend = app.backend();
         let contact = verified_contact(&backend).await;
         let mut all = json!({"hosts": [format!("127.0.0.1:{}", upstream.port())]});
@@ -133,7 +134,7 @@ impl Scene {
     /// Results and reasons of what was sent, or not.
     pub(crate) async fn events(&self) -> Vec<(String, String)> {
         let events = self.app.events().await.into_iter();
-        let events = events.filter(|event| event.action.ends_with(".proxy"));
+        let events = events.filter(|event| event.action.split('.').nth(1) == Some("proxy"));
         events.map(|event| (event.result, event.reason.unwrap_or_default())).collect()
     }
 }
@@ -159,7 +160,7 @@ pub(crate) async fn call(
     let request = request.body(body.into()).unwrap();
     let peer = Peer { ip: PEER.into(), delivery: None };
     let (parts, body) = caller.app.handle(request, Some(peer)).await.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
     let reason = parts.extensions.get().cloned();
     Back { status: parts.status, headers: parts.headers, body, reason }
 }
