@@ -42,7 +42,7 @@ const APART: i64 = 10;
 pub(crate) async fn fill(setup: &Setup, count: usize, secrets: &[String]) -> Result<Vec<String>> {
     let file = setup.data().join("keyfob.db");
     let target: Target = format!("sqlite:{}", file.display()).parse()?;
-    let store = Store::open(&target, &Options::new(*b"fill"))?;
+    let store = Store::open(&target, &Options::new(*b"the bench fills."))?;
     let filler = Arc::new(Filler::new(setup, &store, count, secrets).await?);
     let done = AtomicUsize::new(0);
     let work = async {

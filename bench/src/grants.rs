@@ -43,7 +43,7 @@ pub(crate) async fn fill(setup: &Setup, count: usize, sources: &[Source]) -> Res
     let file = setup.data().join("keyfob.db");
     let sqlite = || format!("sqlite:{}", file.display());
     let target: Target = setup.database_url.clone().unwrap_or_else(sqlite).parse()?;
-    let store = Store::open(&target, &Options::new(*b"fill"))?;
+    let store = Store::open(&target, &Options::new(*b"the bench fills."))?;
     let filler = Arc::new(Filler::new(setup, &store, count, &[]).await?);
     let done = AtomicUsize::new(0);
     let work = async {

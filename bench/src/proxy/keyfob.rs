@@ -93,7 +93,7 @@ async fn route(setup: &Setup, keyfob: &Keyfob, upstream: &Upstream, guard: bool)
     });
     let secret = create(keyfob, &headers, "/api/v1/secret/create", &secret).await?;
     let contact = json!({
-        "name": "Caller", "fingerprint": "caller", "email": "caller@example.com", "verifiedAt": unix_ms(),
+        "name": "Caller", "fingerprint": "benchmark:caller:00000001", "email": "caller@example.com", "verifiedAt": unix_ms(),
     });
     let contact = create(keyfob, &headers, "/api/v1/contact/create", &contact).await?;
     let connect = format!("/api/v1/contact/{contact}/secret/{secret}/connect");

@@ -15,7 +15,10 @@ use axum::{
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+};
 
 use crate::broker::Pending;
 
@@ -114,11 +117,13 @@ impl HttpBody for Followed {
 pub(crate) struct Told<S> {
     stream: S,
     delivery: Delivery,
+    /// Its place among the connections, also once it speaks another protocol.
+    _place: OwnedSemaphorePermit,
 }
 
 impl<S> Told<S> {
-    pub(crate) fn new(stream: S, delivery: Delivery) -> Self {
-        Self { stream, delivery }
+    pub(crate) fn new(stream: S, delivery: Delivery, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, delivery, _place: place }
     }
 }
 

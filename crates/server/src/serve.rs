@@ -85,7 +85,7 @@ pub async fn serve(
             continue;
         };
         let (app, delivery) = (app.clone(), Delivery::default());
-        let stream = Told::new(bounded(stream, bounds), delivery.clone());
+        let stream = Told::new(bounded(stream, bounds), delivery.clone(), place);
         let ip = peer.ip().to_string().into();
         let peer = Peer { ip, delivery: Some(delivery.clone()) };
         let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -113,7 +113,6 @@ pub async fn serve(
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection");
             }
-            drop(place);
         }));
     }
     drop(listener);

@@ -41,7 +41,7 @@ const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-requ
 /// An answer on its way to the caller. Redirects too: where they lead is the caller's to decide, and the credential
 /// is not sent there.
 pub(super) fn relay(
-    sending: &Sending,
+    sending: &Arc<Sending>,
     response: Response<Arriving>,
     needles: Arc<Needles>,
 ) -> Result<Response<Relayed>, Error> {
@@ -59,7 +59,7 @@ pub(super) fn relay(
             None => drop(parts.extensions.insert(phrase)),
         }
     }
-    let teller = sending.clone();
+    let teller = Arc::clone(sending);
     let tell = move |outcome: Outcome| {
         let Outcome { bytes, redacted: in_body, end } = outcome;
         tell(&teller, status, bytes, redacted + in_body, end);
@@ -104,7 +104,8 @@ fn tell(sending: &Sending, status: StatusCode, bytes: u64, redacted: u64, end: E
         how += &format!(", {}", end.as_str());
     }
     if redacted > 0 {
-        how += &format!(", the credential was taken out in {redacted} places");
+        let places = if redacted == 1 { "place" } else { "places" };
+        how += &format!(", the credential was taken out in {redacted} {places}");
     }
     sending.ended(result, &how);
 }

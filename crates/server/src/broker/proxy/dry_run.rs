@@ -1,4 +1,4 @@
-//! What would be sent, and whether it may be. Nothing is sent, renewed or noted, and no credential is opened.
+//! What would be sent, and whether it may be. Nothing is sent, renewed or noted.
 
 use hyper::{
     HeaderMap, Request,

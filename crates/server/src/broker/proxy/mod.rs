@@ -93,8 +93,7 @@ impl Broker {
         caller.decide(wanted.action, Object::Account)?;
         let told: Arc<str> = described(&outgoing.destination).into();
         let (route, ready) = self.clear(&wanted, &outgoing.destination, &told).await?;
-        let sending = Sending { broker: self.clone(), wanted, route, told };
-        sending.send(ready, outgoing).await
+        Sending::begun(self.clone(), wanted, route, told).send(ready, outgoing).await
     }
 
     /// The credential, once the audit trail says that it is about to be used for this.

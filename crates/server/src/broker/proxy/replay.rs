@@ -27,16 +27,18 @@ use super::{
 use crate::error::Error;
 
 impl Sending {
+    /// Whether it is sent with a token that can be renewed.
+    pub(super) fn has_token(&self) -> bool {
+        self.route.secret_type() == SecretType::OAuth
+    }
+
     /// A newer token than the one that was refused, if there is one; the audit trail knows by then that it is
     /// about to be sent.
     pub(super) async fn renewed(
         &self,
         refused: &Ready,
         to: &Destination,
-    ) -> Result<Option<(Self, Ready)>, Error> {
-        if self.route.secret_type() != SecretType::OAuth {
-            return Ok(None);
-        }
+    ) -> Result<Option<(Arc<Self>, Ready)>, Error> {
         let holder = holder(&self.wanted, self.route.usable());
         let seen = self.route.value(&self.wanted)?;
         self.broker.keep_alive(&holder, Need::Forced(seen)).await;
@@ -49,6 +51,7 @@ impl Sending {
             return Ok(None);
         }
         let (route, ready) = self.broker.clear_anew(&self.wanted, to, &told).await?;
-        Ok(Some((Self { route, told, ..self.clone() }, ready)))
+        let (broker, wanted) = (self.broker.clone(), self.wanted.clone());
+        Ok(Some((Self::begun(broker, wanted, route, told), ready)))
     }
 }

@@ -1,6 +1,9 @@
 //! Sending: what of a caller's request is passed on, and with what.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -33,20 +36,33 @@ use crate::{
 /// The largest body that is signed, in bytes: it has to be there as a whole.
 const LARGEST_SIGNED: usize = 1024 * 1024;
 
-/// A request on its way.
-#[derive(Clone)]
+/// A request on its way, of which the audit trail knows. It is told how it ended, whatever becomes of it.
 pub(super) struct Sending {
     pub(super) broker: Broker,
     pub(super) wanted: Wanted,
     pub(super) route: Arc<Route>,
     /// What events tell of the request.
     pub(super) told: Arc<str>,
+    has_ended: AtomicBool,
 }
 
+/// What came back, and what must not be in it.
+type Came = (Response<Arriving>, Arc<Needles>, Option<Upgrade>);
+
 impl Sending {
+    /// A request that the audit trail was told of.
+    pub(super) fn begun(
+        broker: Broker,
+        wanted: Wanted,
+        route: Arc<Route>,
+        told: Arc<str>,
+    ) -> Arc<Self> {
+        Arc::new(Self { broker, wanted, route, told, has_ended: AtomicBool::new(false) })
+    }
+
     /// Sends it; once more with a renewed token if it has to be.
     pub(super) async fn send(
-        self,
+        self: Arc<Self>,
         ready: Ready,
         outgoing: Outgoing,
     ) -> Result<Response<Relayed>, Error> {
@@ -57,22 +73,24 @@ impl Sending {
             }
             payload => payload,
         };
-        let again = match &payload {
-            Payload::Whole(bytes) if upgrade.is_none() => Some(bytes.clone()),
+        let mut again = match &payload {
+            Payload::Whole(bytes) if upgrade.is_none() && self.has_token() => {
+                Some((bytes.clone(), headers.clone()))
+            }
             _ => None,
         };
-        let first = (payload, upgrade);
-        let answer = self.once(&ready, &destination, headers.clone(), first).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED
-            && let Some(bytes) = again
+        let came = self.once(&ready, &destination, headers, (payload, upgrade)).await?;
+        if came.0.status() == StatusCode::UNAUTHORIZED
+            && let Some((bytes, headers)) = again.take()
             && let Some((sending, ready)) = self.renewed(&ready, &destination).await?
         {
-            // What came of the first is nobody's business any more.
-            drop(answer);
+            self.ended("answered", "401, so it is sent once more with a renewed token");
+            drop(came);
             let again = (Payload::Whole(bytes), None);
-            return sending.once(&ready, &destination, headers, again).await;
+            let came = sending.once(&ready, &destination, headers, again).await?;
+            return sending.answered(came);
         }
-        Ok(answer)
+        self.answered(came)
     }
 
     /// Sends it once.
@@ -82,7 +100,7 @@ impl Sending {
         to: &Destination,
         headers: HeaderMap,
         (payload, upgrade): (Payload, Option<Upgrade>),
-    ) -> Result<Response<Relayed>, Error> {
+    ) -> Result<Came, Error> {
         let (mut parts, needles) = match self.filled(ready, to, headers, &payload) {
             Ok(filled) => filled,
             Err(error) => {
@@ -96,7 +114,7 @@ impl Sending {
         }
         let request = Request::from_parts(parts, body(payload));
         match self.broker.inner.egress.stream(request, LIMITS).await {
-            Ok(response) => self.answered(response, needles, upgrade),
+            Ok(response) => Ok((response, needles, upgrade)),
             Err(error) => {
                 self.ended("failed", &error.to_string());
                 Err(unsent(error))
@@ -139,10 +157,8 @@ impl Sending {
     }
 
     fn answered(
-        &self,
-        mut response: Response<Arriving>,
-        needles: Arc<Needles>,
-        upgrade: Option<Upgrade>,
+        self: &Arc<Self>,
+        (mut response, needles, upgrade): Came,
     ) -> Result<Response<Relayed>, Error> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return answer::relay(self, response, needles);
@@ -151,12 +167,13 @@ impl Sending {
             self.ended("failed", "the server changed the protocol, which nobody asked for");
             return Err(Error::Upstream { code: "upstream_failed", may_have_it: true });
         };
-        upgrade::tie(self.clone(), caller, hyper::upgrade::on(&mut response), Arc::clone(&needles));
+        upgrade::tie(Arc::clone(self), caller, hyper::upgrade::on(&mut response), Arc::clone(&needles));
         Ok(answer::switched(&response, protocol, &needles))
     }
 
     /// Tells the audit trail how it ended. Nobody waits for that, and nothing fails if it cannot be told now.
     pub(super) fn ended(&self, result: &'static str, how: &str) {
+        self.has_ended.store(true, Ordering::Relaxed);
         let told = self.broker.now().and_then(|now| {
             let reason = Some(format!("{}: {how}", self.told));
             let event = Event { result, reason, ..event(&self.wanted, &self.route, now) };
@@ -164,6 +181,14 @@ impl Sending {
         });
         if let Err(error) = told {
             error.log(self.wanted.caller.request_id());
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if !*self.has_ended.get_mut() {
+            self.ended("broke_off", "the caller was gone before there was an answer");
         }
     }
 }

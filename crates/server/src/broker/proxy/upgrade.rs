@@ -31,7 +31,7 @@ enum Ended {
 }
 
 /// Carries what both sides send to the other one, until one of them ends it.
-pub(super) fn tie(sending: Sending, caller: OnUpgrade, server: OnUpgrade, needles: Arc<Needles>) {
+pub(super) fn tie(sending: Arc<Sending>, caller: OnUpgrade, server: OnUpgrade, needles: Arc<Needles>) {
     tokio::spawn(async move {
         let tied = async {
             let both = tokio::try_join!(caller, server).map_err(io::Error::other)?;
