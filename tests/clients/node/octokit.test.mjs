@@ -95,12 +95,8 @@ test('all pages of a list are had by the links between them, each with the conta
     json(response, [{ id: page * 10 }, { id: page * 10 + 1 }], links);
   });
   const ann = await person('ann');
-  // Links lead to the server itself, whose answers are not changed: this leads them through Keyfob again.
-  ann.api.hook.before('request', (options) => {
-    if (options.url.startsWith(server.url)) options.url = options.url.slice(server.url.length);
-  });
   const { headers } = await ann.api.request('GET /user/repos', { per_page: 2 });
-  const next = `${server.url}/user/repos?per_page=2&page=`;
+  const next = `${ann.api.request.endpoint.DEFAULTS.baseUrl}/user/repos?per_page=2&page=`;
   assert.equal(headers.link, `<${next}2>; rel="next", <${next}3>; rel="last"`);
   const all = await ann.api.paginate('GET /user/repos', { per_page: 2 });
   assert.deepEqual(all.map(({ id }) => id), [10, 11, 20, 21, 30, 31]);

@@ -104,7 +104,7 @@ pub use self::{
     link::{Shown, Visit},
     meta::{MetaChange, MetaFilter},
     mint::Minted,
-    proxy::{Explained, Outgoing, Payload, Relayed, Upgrade},
+    proxy::{Explained, Outgoing, Payload, Relayed, Through, Upgrade},
     returned::{Ended, Returned, Trouble},
     revocation_list::RevocationStatus,
     secret::{Described, SecretFilter},

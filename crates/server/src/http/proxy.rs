@@ -115,6 +115,8 @@ fn outgoing(body: &body::Bytes) -> Result<Outgoing, Error> {
         headers: nameable(&header_map(&headers)?).map_err(misleading)?,
         payload: Payload::Whole(Bytes::from(text)),
         upgrade: None,
+        // A request in JSON is no client that follows what it is answered.
+        through: None,
     })
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::{PROXY, key_header},
-    broker::{Broker, Caller, Outgoing, Payload, SecretRef, Upgrade},
+    broker::{Broker, Caller, Outgoing, Payload, SecretRef, Through, Upgrade},
     error::Error,
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn pass(
     caller: Caller,
     mut request: Request,
 ) -> Result<Response, Error> {
-    let Asked { contact, secret, url } = Asked::of(request.uri())?;
+    let Asked { contact, secret, url, prefix } = Asked::of(request.uri())?;
     let method = Method::parse(request.method().as_str()).ok_or(Error::MethodNotAllowed)?;
     let destination = destination(&url, method)?;
     let upgrade = upgrade(&mut request);
@@ -44,7 +44,8 @@ pub(crate) async fn pass(
     let own = key_header(&uri, &headers);
     let headers = forwardable(&headers, own.as_slice()).map_err(misleading)?;
     let payload = payload(body).await?;
-    let outgoing = Outgoing { destination, headers, payload, upgrade };
+    let through = Some(Through { prefix, takes_key_along: own.is_some() });
+    let outgoing = Outgoing { destination, headers, payload, upgrade, through };
     let answer = broker.proxy(&caller, contact.as_ref(), &secret, outgoing).await?;
     Ok(answer.map(Body::new))
 }
@@ -65,6 +66,8 @@ struct Asked {
     contact: Option<ContactId>,
     secret: SecretRef,
     url: String,
+    /// What precedes it.
+    prefix: String,
 }
 
 impl Asked {
@@ -76,6 +79,7 @@ impl Asked {
         if url.is_empty() {
             return Err(Error::NotFound);
         }
+        let prefix = format!("{PROXY}{contact}/{secret}/");
         let text = |part| percent_decode_str(part).decode_utf8_lossy();
         let contact = text(contact);
         let contact = (contact != NOBODY).then(|| contact::parse(&contact));
@@ -86,7 +90,7 @@ impl Asked {
             url.push('?');
             url.push_str(query);
         }
-        Ok(Self { contact, secret, url })
+        Ok(Self { contact, secret, url, prefix })
     }
 }
 

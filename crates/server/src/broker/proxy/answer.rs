@@ -37,6 +37,9 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Keyfob's own is sent in its place, as with every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+/// Says that an answer is the server's, which cannot say it itself: an error that looks like Keyfob's own would have
+/// callers send people to whatever link it holds.
+const ANSWER_OF: HeaderName = HeaderName::from_static("x-keyfob-answer");
 
 /// An answer on its way to the caller. Redirects too: where they lead is the caller's to decide, and the credential
 /// is not sent there.
@@ -51,8 +54,8 @@ pub(super) fn relay(
         sending.ended("failed", &unknown.to_string());
         Error::Upstream { code: "upstream_encoding", may_have_it: true }
     })?;
-    let (mut headers, mut redacted) = shown(&parts.headers, &needles);
-    std::mem::swap(&mut parts.headers, &mut headers);
+    let (headers, mut redacted) = shown(sending, status, &parts.headers, &needles);
+    parts.headers = headers;
     if let Some(phrase) = parts.extensions.remove::<ReasonPhrase>() {
         match redact(&needles, phrase.as_bytes()) {
             Some(_) => redacted += 1,
@@ -70,11 +73,12 @@ pub(super) fn relay(
 
 /// The answer that says that the connection speaks another protocol from now on.
 pub(super) fn switched<T>(
+    sending: &Sending,
     response: &Response<T>,
     protocol: HeaderValue,
     needles: &Needles,
 ) -> Response<Relayed> {
-    let (mut headers, _) = shown(response.headers(), needles);
+    let (mut headers, _) = shown(sending, response.status(), response.headers(), needles);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
     let mut switched = Response::new(Relayed::Right(Empty::new()));
@@ -84,12 +88,19 @@ pub(super) fn switched<T>(
 }
 
 /// The headers that come back, and from how many of them a credential was taken out.
-fn shown(headers: &HeaderMap, needles: &Needles) -> (HeaderMap, u64) {
+fn shown(
+    sending: &Sending,
+    status: StatusCode,
+    headers: &HeaderMap,
+    needles: &Needles,
+) -> (HeaderMap, u64) {
     let mut shown = returnable(headers);
+    sending.lead_back(&mut shown, status);
     if let Some(id) = shown.remove(REQUEST_ID) {
         shown.insert(UPSTREAM_REQUEST_ID, id);
     }
     let redacted = redact_headers(needles, &mut shown);
+    shown.insert(ANSWER_OF, HeaderValue::from_static("upstream"));
     (shown, redacted)
 }
 

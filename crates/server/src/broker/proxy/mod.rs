@@ -10,6 +10,7 @@
 mod answer;
 mod dry_run;
 mod frames;
+mod links;
 mod replay;
 mod route;
 mod send;
@@ -22,17 +23,17 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Response, header::HeaderValue, upgrade::OnUpgrade};
 use keyfob_core::{
     id::ContactId,
-    policy::{Action, Object, decide_request},
+    policy::{Action, Object, RequestDenial, decide_request},
     proxy::Destination,
     time::Timestamp,
 };
 use keyfob_store::{Event, WriteTx};
 
-pub use self::{answer::Relayed, dry_run::Explained};
+pub use self::{answer::Relayed, dry_run::Explained, links::Through};
 pub(super) use self::route::Routes;
 use self::{
     route::{Key, Route, proxyable},
-    send::Sending,
+    send::{Content, Sending},
 };
 use super::{
     Broker, Caller, SecretRef,
@@ -61,6 +62,8 @@ pub struct Outgoing {
     pub payload: Payload,
     /// What the connection is to become, if the caller asks for that.
     pub upgrade: Option<Upgrade>,
+    /// How the caller comes back to Keyfob from where an answer leads, if it would follow that by itself.
+    pub through: Option<Through>,
 }
 
 /// The body of a request.
@@ -79,6 +82,17 @@ pub struct Upgrade {
     pub caller: OnUpgrade,
 }
 
+/// A request as it was asked for.
+#[derive(Clone)]
+struct Asked {
+    /// Whose credential it is to be sent with.
+    wanted: Wanted,
+    to: Destination,
+    through: Option<Through>,
+    /// What events tell of it.
+    told: Arc<str>,
+}
+
 impl Broker {
     /// Sends a request with a contact's credential, or with the one value of a shared secret; the answer, whose
     /// body is still arriving.
@@ -91,66 +105,51 @@ impl Broker {
     ) -> Result<Response<Relayed>, Error> {
         let wanted = wanted(caller, contact, at);
         caller.decide(wanted.action, Object::Account)?;
-        let told: Arc<str> = described(&outgoing.destination).into();
-        let (route, ready) = self.clear(&wanted, &outgoing.destination, &told).await?;
-        Sending::begun(self.clone(), wanted, route, told).send(ready, outgoing).await
+        let Outgoing { destination: to, headers, payload, upgrade, through } = outgoing;
+        let told = described(&to).into();
+        let asked = Asked { wanted, to, through, told };
+        let (route, ready) = self.clear(&asked).await?;
+        let content = Content { headers, payload, upgrade };
+        Sending::begun(self.clone(), asked, route).send(ready, content).await
     }
 
     /// The credential, once the audit trail says that it is about to be used for this.
-    async fn clear(
-        &self,
-        wanted: &Wanted,
-        to: &Destination,
-        told: &Arc<str>,
-    ) -> Result<(Arc<Route>, Ready), Error> {
+    async fn clear(&self, asked: &Asked) -> Result<(Arc<Route>, Ready), Error> {
         let now = self.now()?;
-        if let Some((route, ready)) = self.recent_route(wanted, now)? {
-            self.decide_request(wanted, &route, to, told).await?;
-            self.tell(sending(wanted, &route, told, now)).await?;
+        if let Some((route, ready)) = self.recent_route(&asked.wanted, now)? {
+            self.decide_request(asked, &route).await?;
+            self.tell(asked.sending(&route, now)).await?;
             return Ok((route, ready));
         }
         // Before anything is renewed or asked of a person for it.
-        let (broker, of) = (self.clone(), wanted.clone());
+        let (broker, of) = (self.clone(), asked.wanted.clone());
         let route = self.read(move |tx| {
             let usable = proxyable(&broker, tx, &of)?;
             Route::read(tx, &of, usable)
         });
-        self.decide_request(wanted, &route.await?, to, told).await?;
-        self.clear_anew(wanted, to, told).await
+        self.decide_request(asked, &route.await?).await?;
+        self.clear_anew(asked).await
     }
 
     /// The same for a credential that was not used lately, or has to be renewed first.
-    async fn clear_anew(
-        &self,
-        wanted: &Wanted,
-        to: &Destination,
-        told: &Arc<str>,
-    ) -> Result<(Arc<Route>, Ready), Error> {
+    async fn clear_anew(&self, asked: &Asked) -> Result<(Arc<Route>, Ready), Error> {
         let reading = self.inner.routes.begin(self.now()?);
-        let (of, to, told) = (wanted.clone(), to.clone(), Arc::clone(told));
-        let cleared = self.acquire(wanted, proxyable, move |tx, usable, ready, now| {
-            let route = Arc::new(Route::read(tx, &of, usable)?);
+        let of = asked.clone();
+        let cleared = self.acquire(&asked.wanted, proxyable, move |tx, usable, ready, now| {
+            let route = Arc::new(Route::read(tx, &of.wanted, usable)?);
             // It may have changed while a token was renewed.
-            decide_request(of.caller.grant(), &route.rules, &to)?;
-            Ok(tx.commit(sending(&of, &route, &told, now), (route, ready)))
+            of.decide(&route)?;
+            Ok(tx.commit(of.sending(&route, now), (route, ready)))
         });
         let (route, ready) = cleared.await?;
-        self.inner.routes.keep(Key::of(wanted), Arc::clone(&route), reading);
+        self.inner.routes.keep(Key::of(&asked.wanted), Arc::clone(&route), reading);
         Ok((route, ready))
     }
 
-    async fn decide_request(
-        &self,
-        wanted: &Wanted,
-        route: &Route,
-        to: &Destination,
-        told: &Arc<str>,
-    ) -> Result<(), Error> {
-        let Err(denial) = decide_request(wanted.caller.grant(), &route.rules, to) else {
-            return Ok(());
-        };
-        let reason = Some(format!("{told}: {denial}"));
-        let event = event(wanted, route, self.now()?);
+    async fn decide_request(&self, asked: &Asked, route: &Route) -> Result<(), Error> {
+        let Err(denial) = asked.decide(route) else { return Ok(()) };
+        let reason = Some(format!("{}: {denial}", asked.told));
+        let event = asked.event(route, self.now()?);
         self.tell(Event { result: "refused", reason, ..event }).await?;
         Err(denial.into())
     }
@@ -166,6 +165,26 @@ impl Broker {
     fn tell_later(&self, event: Event) -> Result<(), Error> {
         let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(event.clone(), ()));
         Ok(self.inner.store.write_later::<Error, _>(tell)?)
+    }
+}
+
+impl Asked {
+    /// Whether the rules of the key and of the secret let it go where it is to go.
+    fn decide(&self, route: &Route) -> Result<(), RequestDenial> {
+        decide_request(self.wanted.caller.grant(), &route.rules, &self.to)
+    }
+
+    fn event(&self, route: &Route, now: Timestamp) -> Event {
+        let (Wanted { caller, contact, action, .. }, secret) = (&self.wanted, route.secret());
+        match contact {
+            Some(contact) => told(caller, now, *action, contact, secret),
+            None => caller.event(now, *action, SECRET, secret.to_shared()),
+        }
+    }
+
+    fn sending(&self, route: &Route, now: Timestamp) -> Event {
+        let reason = Some(self.told.to_string());
+        Event { result: "sending", reason, ..self.event(route, now) }
     }
 }
 
@@ -192,17 +211,4 @@ fn method(to: &Destination) -> Method {
 fn described(to: &Destination) -> String {
     let path: String = to.path().chars().take(LONGEST_PATH).collect();
     format!("{} {}{path}", to.method().as_str(), to.origin())
-}
-
-fn event(wanted: &Wanted, route: &Route, now: Timestamp) -> Event {
-    let (caller, secret) = (&wanted.caller, route.secret());
-    match &wanted.contact {
-        Some(contact) => told(caller, now, wanted.action, contact, secret),
-        None => caller.event(now, wanted.action, SECRET, secret.to_shared()),
-    }
-}
-
-fn sending(wanted: &Wanted, route: &Route, told: &Arc<str>, now: Timestamp) -> Event {
-    let reason = Some(told.to_string());
-    Event { result: "sending", reason, ..event(wanted, route, now) }
 }

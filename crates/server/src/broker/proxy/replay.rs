@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use keyfob_core::{proxy::Destination, secret::SecretType};
+use keyfob_core::secret::SecretType;
 use secrecy::ExposeSecret;
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
         renewal::Need,
         source::{Ready, holder},
     },
+    Asked,
     route::proxyable,
     send::Sending,
 };
@@ -37,21 +38,20 @@ impl Sending {
     pub(super) async fn renewed(
         &self,
         refused: &Ready,
-        to: &Destination,
     ) -> Result<Option<(Arc<Self>, Ready)>, Error> {
-        let holder = holder(&self.wanted, self.route.usable());
-        let seen = self.route.value(&self.wanted)?;
+        let wanted = &self.asked.wanted;
+        let holder = holder(wanted, self.route.usable());
+        let seen = self.route.value(wanted)?;
         self.broker.keep_alive(&holder, Need::Forced(seen)).await;
-        let told: Arc<str> = format!("{}, once more with a renewed token", self.told).into();
-        let fresh = self.broker.peek(&self.wanted, proxyable).await?;
-        let is_newer = fresh.is_some_and(|fresh| {
-            fresh.text.expose_secret() != refused.text.expose_secret()
-        });
+        let fresh = self.broker.peek(wanted, proxyable).await?;
+        let is_newer = fresh
+            .is_some_and(|fresh| fresh.text.expose_secret() != refused.text.expose_secret());
         if !is_newer {
             return Ok(None);
         }
-        let (route, ready) = self.broker.clear_anew(&self.wanted, to, &told).await?;
-        let (broker, wanted) = (self.broker.clone(), self.wanted.clone());
-        Ok(Some((Self::begun(broker, wanted, route, told), ready)))
+        let told = format!("{}, once more with a renewed token", self.asked.told).into();
+        let asked = Asked { told, ..self.asked.clone() };
+        let (route, ready) = self.broker.clear_anew(&asked).await?;
+        Ok(Some((Self::begun(self.broker.clone(), asked, route), ready)))
     }
 }

@@ -14,16 +14,13 @@ use hyper::{
 };
 use keyfob_core::{
     leak::Needles,
-    proxy::{Destination, Injected, Payload as SignedPayload},
+    proxy::{Injected, Payload as SignedPayload},
 };
 use keyfob_store::Event;
 
 use super::{
-    super::{
-        Broker,
-        source::{Ready, Wanted},
-    },
-    LIMITS, Outgoing, Payload, Relayed, Upgrade, answer, event, method,
+    super::{Broker, source::Ready},
+    Asked, LIMITS, Payload, Relayed, Upgrade, answer, method,
     route::Route,
     upgrade,
 };
@@ -39,11 +36,16 @@ const LARGEST_SIGNED: usize = 1024 * 1024;
 /// A request on its way, of which the audit trail knows. It is told how it ended, whatever becomes of it.
 pub(super) struct Sending {
     pub(super) broker: Broker,
-    pub(super) wanted: Wanted,
+    pub(super) asked: Asked,
     pub(super) route: Arc<Route>,
-    /// What events tell of the request.
-    pub(super) told: Arc<str>,
     has_ended: AtomicBool,
+}
+
+/// What is sent of a request beside its first line.
+pub(super) struct Content {
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 /// What came back, and what must not be in it.
@@ -51,22 +53,17 @@ type Came = (Response<Arriving>, Arc<Needles>, Option<Upgrade>);
 
 impl Sending {
     /// A request that the audit trail was told of.
-    pub(super) fn begun(
-        broker: Broker,
-        wanted: Wanted,
-        route: Arc<Route>,
-        told: Arc<str>,
-    ) -> Arc<Self> {
-        Arc::new(Self { broker, wanted, route, told, has_ended: AtomicBool::new(false) })
+    pub(super) fn begun(broker: Broker, asked: Asked, route: Arc<Route>) -> Arc<Self> {
+        Arc::new(Self { broker, asked, route, has_ended: AtomicBool::new(false) })
     }
 
     /// Sends it; once more with a renewed token if it has to be.
     pub(super) async fn send(
         self: Arc<Self>,
         ready: Ready,
-        outgoing: Outgoing,
+        content: Content,
     ) -> Result<Response<Relayed>, Error> {
-        let Outgoing { destination, headers, payload, upgrade } = outgoing;
+        let Content { headers, payload, upgrade } = content;
         let payload = match payload {
             Payload::Stream(body) if self.route.injection.needs_body() => {
                 Payload::Whole(answer::collect(body, LARGEST_SIGNED).await?)
@@ -79,29 +76,24 @@ impl Sending {
             }
             _ => None,
         };
-        let came = self.once(&ready, &destination, headers, (payload, upgrade)).await?;
+        let came = self.once(&ready, Content { headers, payload, upgrade }).await?;
         if came.0.status() == StatusCode::UNAUTHORIZED
             && let Some((bytes, headers)) = again.take()
-            && let Some((sending, ready)) = self.renewed(&ready, &destination).await?
+            && let Some((sending, ready)) = self.renewed(&ready).await?
         {
             self.ended("answered", "401, so it is sent once more with a renewed token");
             drop(came);
-            let again = (Payload::Whole(bytes), None);
-            let came = sending.once(&ready, &destination, headers, again).await?;
+            let again = Content { headers, payload: Payload::Whole(bytes), upgrade: None };
+            let came = sending.once(&ready, again).await?;
             return sending.answered(came);
         }
         self.answered(came)
     }
 
     /// Sends it once.
-    async fn once(
-        &self,
-        ready: &Ready,
-        to: &Destination,
-        headers: HeaderMap,
-        (payload, upgrade): (Payload, Option<Upgrade>),
-    ) -> Result<Came, Error> {
-        let (mut parts, needles) = match self.filled(ready, to, headers, &payload) {
+    async fn once(&self, ready: &Ready, content: Content) -> Result<Came, Error> {
+        let Content { headers, payload, upgrade } = content;
+        let (mut parts, needles) = match self.filled(ready, headers, &payload) {
             Ok(filled) => filled,
             Err(error) => {
                 self.ended("refused", &error.to_string());
@@ -126,15 +118,14 @@ impl Sending {
     fn filled(
         &self,
         ready: &Ready,
-        to: &Destination,
         headers: HeaderMap,
         payload: &Payload,
     ) -> Result<(Parts, Arc<Needles>), Error> {
         let route = &self.route;
         let credential = route.credential(ready)?;
         let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method = method(to);
-        parts.uri = to.uri().clone();
+        parts.method = method(&self.asked.to);
+        parts.uri = self.asked.to.uri().clone();
         parts.headers = headers;
         let payload = match payload {
             Payload::Whole(bytes) => SignedPayload::Whole(bytes),
@@ -168,19 +159,19 @@ impl Sending {
             return Err(Error::Upstream { code: "upstream_failed", may_have_it: true });
         };
         upgrade::tie(Arc::clone(self), caller, hyper::upgrade::on(&mut response), Arc::clone(&needles));
-        Ok(answer::switched(&response, protocol, &needles))
+        Ok(answer::switched(self, &response, protocol, &needles))
     }
 
     /// Tells the audit trail how it ended. Nobody waits for that, and nothing fails if it cannot be told now.
     pub(super) fn ended(&self, result: &'static str, how: &str) {
         self.has_ended.store(true, Ordering::Relaxed);
         let told = self.broker.now().and_then(|now| {
-            let reason = Some(format!("{}: {how}", self.told));
-            let event = Event { result, reason, ..event(&self.wanted, &self.route, now) };
+            let reason = Some(format!("{}: {how}", self.asked.told));
+            let event = Event { result, reason, ..self.asked.event(&self.route, now) };
             self.broker.tell_later(event)
         });
         if let Err(error) = told {
-            error.log(self.wanted.caller.request_id());
+            error.log(self.asked.wanted.caller.request_id());
         }
     }
 }

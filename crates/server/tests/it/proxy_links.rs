@@ -1,0 +1,95 @@
+//! Where answers of the streaming proxy lead, and what is told of a caller who does not wait for one.
+
+use hyper::{Request, Response, body::Incoming};
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    app::PUBLIC_URL,
+    passed_on::{Scene, call},
+    upstream::{Body, Speaks, Upstream, whole},
+};
+
+/// A server that leads to what the query says, in `Location` and `Link`.
+async fn leading() -> Scene {
+    let upstream = Upstream::start(Speaks::Clear, async |request: Request<Incoming>| {
+        let to = request.uri().query().unwrap_or_default().to_owned();
+        let link = format!("<{to}>; rel=\"next\"; title=\"<{to}>\"");
+        let answer = Response::builder().status(307).header("location", to).header("link", link);
+        answer.header("x-keyfob-answer", "keyfob").body(whole("")).unwrap()
+    });
+    Scene::at(upstream.await, json!({"paths": ["/v1/"]})).await
+}
+
+#[tokio::test]
+async fn a_caller_who_is_led_on_comes_back_to_keyfob_where_the_credential_may_go_there() {
+    let scene = leading().await;
+    let at = scene.path_to(&scene.url("/v1/x"));
+    let prefix = at.strip_suffix(&scene.url("/v1/x")).unwrap();
+    let back = |path: &str| Some(scene.url(path));
+    for (to, leads_to) in [
+        (scene.url("/v1/y?page=2"), back("/v1/y?page=2")),
+        ("/v1/y".into(), back("/v1/y")),
+        ("y".into(), back("/v1/y")),
+        ("/v2".into(), None),
+        ("https://elsewhere.example/v1/x".into(), None),
+        ("javascript:alert(1)".into(), None),
+    ] {
+        let answer = call(&scene.app.agent(), "GET", &format!("{at}?{to}"), &[], "").await;
+        let header = |name: &str| answer.headers[name].to_str().unwrap();
+        let link = |target: &str| format!("<{target}>; rel=\"next\"; title=\"<{to}>\"");
+        if let Some(leads_to) = leads_to {
+            assert_eq!(header("location"), format!("{prefix}{leads_to}"));
+            let whole = format!("{}{prefix}{leads_to}", PUBLIC_URL.trim_end_matches('/'));
+            assert_eq!(header("link"), link(&whole));
+        } else {
+            let whole = Url::parse(&scene.url("/v1/x")).unwrap().join(&to).unwrap();
+            assert_eq!(header("location"), whole.as_str());
+            assert_eq!(header("link"), link(&to));
+        }
+        // An upstream cannot say that its answer is Keyfob's own.
+        assert_eq!(header("x-keyfob-answer"), "upstream");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_clients_would_take_along_is_led_nowhere_else() {
+    let scene = leading().await;
+    let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
+    for (name, value, is_left_behind) in [
+        ("authorization", format!("Bearer {token}"), true),
+        ("x-api-key", token.clone(), false),
+        ("api-key", token.clone(), false),
+        ("x-goog-api-key", token.clone(), false),
+    ] {
+        for (to, is_within) in [("https://elsewhere.example/", false), ("/v1/y", true)] {
+            let at = format!("{}?{to}", scene.path_to(&scene.url("/v1/x")));
+            let answer = call(&scene.app.anonymous(), "GET", &at, &[(name, &value)], "").await;
+            assert_eq!(answer.status, 307, "{name} {to}");
+            let is_followed = is_left_behind || is_within;
+            assert_eq!(answer.headers.contains_key("location"), is_followed, "{name} {to}");
+            let is_shown = answer.headers.contains_key("x-upstream-location");
+            assert_eq!(is_shown, !is_followed, "{name} {to}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_before_there_is_an_answer_is_told_of() {
+    let never = async |_| std::future::pending::<Response<Body>>().await;
+    let scene = Scene::at(Upstream::start(Speaks::Clear, never).await, json!({})).await;
+    let agent = scene.app.agent();
+    {
+        let pass = scene.pass(&agent, "GET", "/v1/x", &[], "");
+        let came = async {
+            while scene.upstream.requests().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        futures_util::future::select(std::pin::pin!(pass), std::pin::pin!(came)).await;
+    }
+    scene.until_event("broke_off").await;
+    let events = scene.events().await;
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events[1].1.ends_with("the caller was gone before there was an answer"), "{events:?}");
+}
