@@ -86,6 +86,37 @@ async fn a_credential_is_put_where_its_config_says_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn every_method_is_passed_on_with_the_credential_and_no_other_is() {
+    let scene = Scene::new().await;
+    let agent = scene.app.agent();
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] {
+        let json = json!({"url": scene.url("/v1"), "method": method});
+        for back in
+            [scene.send(&agent, json).await, scene.pass(&agent, method, "/v1", &[], "").await]
+        {
+            assert_eq!(back.status, 200, "{method}: {}", back.text());
+            let got = scene.got();
+            assert_eq!((got.method.as_str(), got.uri.path()), (method, "/v1"));
+            assert_eq!(got.headers["authorization"], format!("Bearer {TOKEN}"));
+        }
+    }
+    let sent = scene.upstream.requests().len();
+    for method in ["TRACE", "CONNECT", "PROPFIND", "get", "BREW"] {
+        let json = json!({"url": scene.url("/v1"), "method": method});
+        scene.send(&agent, json).await.error(400, "bad_request");
+        let back = scene.pass(&agent, method, "/v1", &[], "").await;
+        back.error(405, "method_not_allowed");
+    }
+    // Nor is one that asks first whether it may (CORS), which comes without a key.
+    let preflight = [("origin", "https://a.example"), ("access-control-request-method", "POST")];
+    let anonymous = scene.app.anonymous();
+    let back = scene.pass(&anonymous, "OPTIONS", "/v1", &preflight, "").await;
+    back.error(401, "not_authenticated");
+    assert!(!back.headers.contains_key("access-control-allow-origin"));
+    assert_eq!(scene.upstream.requests().len(), sent);
+}
+
+#[tokio::test]
 async fn a_credential_in_the_query_takes_the_place_of_every_other_of_its_name() {
     let scene = Scene::new().await;
     let value = format!("{CANARY}/+=&# é");

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use crate::{
-    call::Caller,
+    call::{Caller, Key},
     connection::{connect, path, verified_contact},
     key_limits::limited,
     listening::{Server, within_patience},
@@ -84,6 +84,43 @@ async fn what_was_sent_lately_is_nothing_for_another_contact_secret_account_or_h
         let back = ask(&agent, &path(ann, "@model", "proxy"), &body).await;
         back.error(400, "invalid_destination");
     }
+}
+
+/// W13: to use what another account has defined is to be bound by its rules, with a value of one's own.
+#[tokio::test]
+async fn who_uses_anothers_secret_sends_a_value_of_its_own_where_that_may_go() {
+    let scene = Scene::new().await;
+    let (owner, own) = (scene.app.owner(), scene.app.agent());
+    let change = |body: Value| secret::update(&scene.app.backend(), &scene.secret, body);
+    change(json!({"visibility": "public"})).await.ok();
+    let child = owner.post("/api/v1/account/create", json!({})).await.ok();
+    let other = scene.app.anonymous().with_token(&Key::from_answer(&child["key"]));
+    let theirs = verified_contact(&other).await;
+    let before = scene.shows(&other, &theirs, &scene.secret).await;
+    assert_eq!(before, "409 authorization_required");
+    connect(&other, &theirs, &scene.secret, json!({"value": SECOND})).await.ok();
+    // One who acts for that account has what it has, and says so to nobody else.
+    let as_child = owner.with("x-runas-user-id", child["id"].as_str().unwrap());
+    for caller in [&other, &as_child] {
+        assert_eq!(scene.shows(caller, &theirs, &scene.secret).await, bearer(SECOND));
+        let there = scene.shows(caller, &scene.contact, &scene.secret).await;
+        assert_eq!(there, "404 not_found");
+        let path = format!("/proxy/{theirs}/{}/{}", scene.secret, scene.url("/"));
+        assert_eq!(call(caller, "GET", &path, &[], "").await.status, 200);
+        assert_eq!(scene.got().headers["authorization"], bearer(SECOND));
+        assert!(!scene.got().headers.contains_key("x-runas-user-id"));
+    }
+    assert_eq!(scene.shows_own(&own).await, bearer(TOKEN));
+    // Whose it is says where it goes, from the next request on.
+    secret::update(&other, &scene.secret, json!({"config": {"hosts": ["a.example"]}}))
+        .await
+        .error(404, "not_found");
+    change(json!({"config": {"hosts": ["elsewhere.example"]}})).await.ok();
+    let refused = scene.shows(&other, &theirs, &scene.secret).await;
+    assert_eq!(refused, "400 invalid_destination");
+    change(json!({"config": {"hosts": scene.hosts()}, "visibility": "private"})).await.ok();
+    assert_eq!(scene.shows(&other, &theirs, &scene.secret).await, "404 not_found");
+    assert_eq!(scene.shows_own(&own).await, bearer(TOKEN));
 }
 
 /// A change on this node counts for the next request, and within a second on another one.

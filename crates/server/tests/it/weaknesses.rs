@@ -36,6 +36,7 @@ const TABLE: &[(u8, &str, &str)] = &[
     (13, "proxy", "a_secret_that_says_no_hosts_goes_nowhere"),
     (13, "proxy", "nothing_of_the_caller_reaches_the_server_and_no_cookie_comes_back"),
     (13, "proxy_destination", "no_spelling_takes_a_credential_to_another_host"),
+    (13, "proxy_kept", "who_uses_anothers_secret_sends_a_value_of_its_own_where_that_may_go"),
     (14, "proxy", "a_redirect_is_handed_back_with_its_location_and_not_followed"),
     (14, "proxy_destination", "a_redirect_is_handed_back_and_nothing_is_sent_where_it_leads"),
     (15, "connection_list", "pages_go_by_the_age_of_connections_and_survive_what_comes_and_goes"),
