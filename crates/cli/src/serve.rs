@@ -12,7 +12,7 @@ use keyfob_server::{
     broker::{Broker, NewKey, REQUESTS_OUT, Surroundings},
     clock::SystemClock,
     config::{Config, LeakGuard},
-    egress::Egress,
+    egress::{Egress, KEPT},
     jobs,
     metrics::Metrics,
     random::SystemRandom,
@@ -34,8 +34,9 @@ use crate::{
     output,
 };
 
-/// File descriptors that are not connections: database, log, listeners, and what background jobs ask of providers.
-const OTHER_FILES: usize = 64 + REQUESTS_OUT;
+/// File descriptors that are not callers' connections nor those that their requests are passed on by: database, log,
+/// listeners, what background jobs ask of providers, and connections that are kept to be used again.
+const OTHER_FILES: usize = 64 + REQUESTS_OUT + KEPT;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -181,10 +182,11 @@ fn start_log(args: &LogArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes room for `connections` file descriptors; how many there is room for.
+/// Makes room for `connections`, half of which may have another one to pass requests on by; for how many there is
+/// room.
 fn raise_file_limit(connections: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = (connections + OTHER_FILES) as u64;
+    let wanted = (connections + connections / 2 + OTHER_FILES) as u64;
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = Some(limit.maximum.map_or(wanted, |maximum| wanted.min(maximum)));
         // If it cannot be raised, what there is has to do.
@@ -192,7 +194,7 @@ fn raise_file_limit(connections: usize) -> usize {
     }
     let files = getrlimit(Resource::Nofile).current;
     let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    connections.min(files.saturating_sub(OTHER_FILES)).max(1)
+    connections.min(files.saturating_sub(OTHER_FILES) / 3 * 2).max(1)
 }
 
 /// SIGTERM and SIGINT, which from now on do not end the process by themselves.

@@ -83,7 +83,7 @@ use self::{
     flight::{Flights, UnderWay},
     hosts::Hosts,
     keyring::Keyring,
-    proxy::Routes,
+    proxy::{Places, Routes},
 };
 pub use self::{
     authentication::Link,
@@ -146,6 +146,7 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     routes: Routes,
+    places: Places,
     flights: Flights,
     under_way: UnderWay,
     refreshing: Hosts,
@@ -197,6 +198,7 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             routes: Routes::default(),
+            places: Places::of(limits.connections),
             flights: Flights::default(),
             under_way: UnderWay::default(),
             refreshing: Hosts::new(Arc::clone(&slots)),

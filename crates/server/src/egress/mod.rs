@@ -29,7 +29,7 @@ pub use self::{
     client::StartError,
     error::{Refusal, SendError},
     guard::{Looking, Lookup, SystemLookup},
-    stream::{Arriving, BodyError, BrokenOff, StreamBody, StreamLimits},
+    stream::{Arriving, BodyError, BrokenOff, KEPT, StreamBody, StreamLimits},
 };
 use self::{
     body::watched,

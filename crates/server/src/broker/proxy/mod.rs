@@ -11,6 +11,7 @@ mod answer;
 mod dry_run;
 mod frames;
 mod links;
+mod places;
 mod replay;
 mod route;
 mod send;
@@ -30,8 +31,9 @@ use keyfob_core::{
 use keyfob_store::{Event, WriteTx};
 
 pub use self::{answer::Relayed, dry_run::Explained, links::Through};
-pub(super) use self::route::Routes;
+pub(super) use self::{places::Places, route::Routes};
 use self::{
+    places::Place,
     route::{Key, Route, proxyable},
     send::{Content, Sending},
 };
@@ -91,6 +93,8 @@ struct Asked {
     through: Option<Through>,
     /// What events tell of it.
     told: Arc<str>,
+    /// Its place, until it has ended.
+    _place: Arc<Place>,
 }
 
 impl Broker {
@@ -107,7 +111,8 @@ impl Broker {
         caller.decide(wanted.action, Object::Account)?;
         let Outgoing { destination: to, headers, payload, upgrade, through } = outgoing;
         let told = described(&to).into();
-        let asked = Asked { wanted, to, through, told };
+        let place = self.inner.places.take(caller.account()).ok_or_else(too_many)?;
+        let asked = Asked { wanted, to, through, told, _place: Arc::new(place) };
         let (route, ready) = self.clear(&asked).await?;
         let content = Content { headers, payload, upgrade };
         Sending::begun(self.clone(), asked, route).send(ready, content).await
@@ -186,6 +191,11 @@ impl Asked {
         let reason = Some(self.told.to_string());
         Event { result: "sending", reason, ..self.event(route, now) }
     }
+}
+
+fn too_many() -> Error {
+    let message = "too many requests are under way with this account's credentials: wait until some have ended";
+    Error::WaitTooLong { code: "too_many_at_once", message: message.into(), after: Duration::from_secs(1) }
 }
 
 fn wanted(caller: &Caller, contact: Option<&ContactId>, at: &SecretRef) -> Wanted {

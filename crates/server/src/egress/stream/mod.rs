@@ -22,6 +22,7 @@ use rustls::ClientConfig;
 use tokio::time::timeout;
 
 pub use self::{
+    pool::KEPT,
     arriving::{Arriving, BrokenOff},
     body::{BodyError, StreamBody},
 };

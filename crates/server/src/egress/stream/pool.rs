@@ -13,9 +13,10 @@ use super::{
     origin::{Key, Origin},
 };
 
-/// Unused connections of one origin, and of all together.
+/// Unused connections of one origin.
 const KEPT_PER_ORIGIN: usize = 64;
-const KEPT: usize = 1024;
+/// Unused connections of all origins together.
+pub const KEPT: usize = 256;
 /// How often it is looked what was not used for too long.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// An unused connection over HTTP/1.1 is kept for so many sweeps: less than servers keep theirs (five
