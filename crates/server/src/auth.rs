@@ -1,10 +1,13 @@
 //! Authentication: a handler that has a [`Caller`] has an authenticated one.
 
+use std::convert::Infallible;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, Method, Uri, header, request::Parts},
 };
 use keyfob_core::id::AccountId;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     app::Passport,
@@ -34,6 +37,57 @@ impl FromRequestParts<Broker> for Caller {
     }
 }
 
+/// The secret of the key that a request shows, as text: it is for Keyfob, and passed on to nobody.
+pub(crate) struct Shown(SecretString);
+
+impl FromRequestParts<Broker> for Shown {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Broker) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri, &parts.headers))
+    }
+}
+
+impl Shown {
+    fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let name = key_header(uri, headers);
+        let name = name.unwrap_or(HeaderName::from_static("sb-api-secret-key"));
+        let given = headers.get(name).or_else(|| headers.get(header::AUTHORIZATION));
+        let given = given.and_then(|given| given.to_str().ok()).unwrap_or_default();
+        // Of a token and of half a pair, what is behind the prefix and the id.
+        let secret = given.rsplit([' ', '_']).next().unwrap_or_default();
+        Self(secret.into())
+    }
+
+    /// The names of the headers that hold it, and of those for keys that hold another one of Keyfob's.
+    pub(crate) fn headers(&self, headers: &HeaderMap) -> Vec<HeaderName> {
+        let holds = |name: &HeaderName, text: &str| {
+            self.is_in(text)
+                || (KEY_HEADERS.contains(name) && KEYS.iter().any(|key| text.contains(key)))
+        };
+        let is_one = |name: &&HeaderName| {
+            let mut texts = headers.get_all(*name).iter();
+            texts.any(|value| holds(name, &String::from_utf8_lossy(value.as_bytes())))
+        };
+        headers.keys().filter(is_one).cloned().collect()
+    }
+
+    /// That the query of a URL does not hold it: it would be in the logs of whoever gets that.
+    pub(crate) fn is_not_in(&self, query: Option<&str>) -> Result<(), Error> {
+        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        if pairs.any(|(name, value)| self.is_in(&name) || self.is_in(&value)) {
+            let text = "the query of the URL holds the key that is shown to Keyfob, which is for nobody else: leave it out";
+            return Err(Error::invalid("bad_request", text));
+        }
+        Ok(())
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        let secret = self.0.expose_secret();
+        !secret.is_empty() && text.contains(secret)
+    }
+}
+
 /// A body of `/api/v1` is JSON, whatever is made of it (contract/contacts-and-secrets, section 1.2). A
 /// page in somebody's browser cannot send that without asking first.
 fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
@@ -46,8 +100,9 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// The header that holds the caller's key, if a request that is to be passed on says no other.
-pub(crate) fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
-    let has_other = headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
+fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
+    let has_other =
+        headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
     if has_other || !uri.path().starts_with(PROXY) {
         return None;
     }
@@ -72,6 +127,9 @@ const KEY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("api-key"),
     HeaderName::from_static("x-goog-api-key"),
 ];
+
+/// What Keyfob's tokens, and the secrets of its pairs, begin with.
+const KEYS: [&str; 2] = ["kft_", "kfs_"];
 
 /// The key pair of the Sendblue clients, or a bearer token. Of `Authorization` the scheme is not
 /// looked at (contract/contacts-and-secrets, section 1.3).
