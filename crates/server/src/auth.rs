@@ -49,14 +49,17 @@ impl FromRequestParts<Broker> for Shown {
 }
 
 impl Shown {
+    /// As [`Caller`] finds it.
     fn of(uri: &Uri, headers: &HeaderMap) -> Self {
-        let name = key_header(uri, headers);
-        let name = name.unwrap_or(HeaderName::from_static("sb-api-secret-key"));
-        let given = headers.get(name).or_else(|| headers.get(header::AUTHORIZATION));
-        let given = given.and_then(|given| given.to_str().ok()).unwrap_or_default();
-        // Of a token and of half a pair, what is behind the prefix and the id.
-        let secret = given.rsplit([' ', '_']).next().unwrap_or_default();
-        Self(secret.into())
+        let text = |name: HeaderName| headers.get(name).and_then(|given| given.to_str().ok());
+        let has_pair = headers.contains_key(PAIR[0]) && headers.contains_key(PAIR[1]);
+        let given = match key_header(uri, headers) {
+            Some(name) => text(name),
+            None if has_pair => text(HeaderName::from_static(PAIR[1])),
+            None => text(header::AUTHORIZATION).map(bearer),
+        };
+        // What is behind the prefix, and in a token behind the id.
+        Self(given.and_then(|given| given.rsplit('_').next()).unwrap_or_default().into())
     }
 
     /// The names of the headers that hold it, and of those for keys that hold another one of Keyfob's.
@@ -101,8 +104,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
 
 /// The header that holds the caller's key, if a request that is to be passed on says no other.
 fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
-    let has_other =
-        headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
+    let has_other = headers.contains_key(PAIR[0]) || headers.contains_key(header::AUTHORIZATION);
     if has_other || !uri.path().starts_with(PROXY) {
         return None;
     }
@@ -128,6 +130,9 @@ const KEY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-goog-api-key"),
 ];
 
+/// Where the key pair of the Sendblue clients is: its id and its secret.
+const PAIR: [&str; 2] = ["sb-api-key-id", "sb-api-secret-key"];
+
 /// What Keyfob's tokens, and the secrets of its pairs, begin with.
 const KEYS: [&str; 2] = ["kft_", "kfs_"];
 
@@ -135,12 +140,15 @@ const KEYS: [&str; 2] = ["kft_", "kfs_"];
 /// looked at (contract/contacts-and-secrets, section 1.3).
 fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    match (text("sb-api-key-id"), text("sb-api-secret-key"), text(header::AUTHORIZATION.as_str())) {
+    match (text(PAIR[0]), text(PAIR[1]), text(header::AUTHORIZATION.as_str())) {
         (Some(id), Some(secret), _) => Credentials::from_pair(id, secret),
-        (_, _, Some(value)) => {
-            Credentials::from_token(value.split_ascii_whitespace().nth(1).unwrap_or_default())
-        }
+        (_, _, Some(value)) => Credentials::from_token(bearer(value)),
         (None, None, None) => Err(Error::NoCredentials),
         _ => Err(Error::InvalidCredentials),
     }
+}
+
+/// The token in `Authorization`.
+fn bearer(value: &str) -> &str {
+    value.split_ascii_whitespace().nth(1).unwrap_or_default()
 }

@@ -25,6 +25,12 @@ async fn a_key_that_stands_in_more_than_one_header_reaches_no_server() {
         &[("authorization", &*bearer), ("x-api-key", &token), ("x-kept", "1")][..],
         &[("authorization", &bearer), ("x-api-key", &other), ("x-kept", "1")],
         &[("authorization", &bearer), ("x-any", &bearer), ("x-kept", "1")],
+        &[
+            ("authorization", &bearer),
+            ("sb-api-secret-key", "x"),
+            ("x-any", &token),
+            ("x-kept", "1"),
+        ],
         &[("authorization", &bearer), ("x-any", "a"), ("x-any", &secret), ("x-kept", "1")],
         &[("x-api-key", &token), ("api-key", &token), ("x-other", &bare), ("x-kept", "1")],
         &[

@@ -90,7 +90,7 @@ fn what_is_not_there_is_found_out() {
     let read = |file: &str| {
         let source = match file {
             "a/b.rs" | "a/tests/it/c.rs" | "a/tests/it/d.rs" => {
-                "#[test]\nfn one() {}\n\n#[tokio::test]\nasync fn two_more() {}\n\nfn three() {}\n"
+                "#[test]\nfn one() {}\n\non_both_databases!(\n    two_more,\n);\n\nasync fn two_more() {}\n\nfn three() {}\n"
             }
             "a/tests/it/main.rs" => "mod b;\nmod c;\nmod e;\n",
             _ => return None,

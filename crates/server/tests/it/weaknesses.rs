@@ -80,11 +80,17 @@ pub(crate) fn has_test(file: &str, test: &str) -> bool {
     is_test_of(&source, test) && is_run(include_str!("main.rs"), file)
 }
 
-/// Whether a source has this test, and not only a function of its name.
+/// Whether a source has this test, by itself or among those of both databases, and not only a function of its name.
 pub(crate) fn is_test_of(source: &str, test: &str) -> bool {
     let name = format!("fn {test}(");
     let is_test = |item: &str| item.contains("#[test]") || item.contains("#[tokio::test");
-    source.split("\n\n").any(|item| item.contains(&name) && is_test(item))
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut items = source.split("\n\n");
+    items.any(|item| {
+        item.contains(&name) && is_test(item)
+            || item.contains("on_both_databases!(")
+                && item.split(|c| !is_word(c)).any(|word| word == test)
+    })
 }
 
 /// Whether the root of a crate has this module.
