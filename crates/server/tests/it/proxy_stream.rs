@@ -123,7 +123,7 @@ async fn who_does_not_read_holds_the_server_back() {
         let sent = Arc::clone(&counted);
         let endless = futures_util::stream::repeat_with(move || {
             sent.fetch_add(65_536, std::sync::atomic::Ordering::Relaxed);
-            Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(&[b'x'; 65_536])))
+            Ok::<_, std::io::Error>(Frame::data(vec![b'x'; 65_536].into()))
         });
         async { Response::new(StreamBody::new(endless).boxed_unsync()) }
     });

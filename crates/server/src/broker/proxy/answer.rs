@@ -129,15 +129,15 @@ fn tell(sending: &Sending, status: StatusCode, bytes: u64, redacted: u64, end: E
         (End::Complete, 0) => "answered",
         _ => "broke_off",
     };
-    let mut how = format!("{}, {bytes} bytes", status.as_u16());
+    let mut how = vec![status.as_u16().to_string(), format!("{bytes} bytes")];
     if end != End::Complete {
-        how += &format!(", {}", end.as_str());
+        how.push(end.as_str().to_owned());
     }
     if redacted > 0 {
         let places = if redacted == 1 { "place" } else { "places" };
-        how += &format!(", the credential was taken out in {redacted} {places}");
+        how.push(format!("the credential was taken out in {redacted} {places}"));
     }
-    sending.ended(result, &how);
+    sending.ended(result, &how.join(", "));
 }
 
 /// A body that has to be there as a whole.
