@@ -28,4 +28,7 @@ pub struct ErrorBody {
     /// Where a person can do something about it, if they can. Who has it can use it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose", default)]
     pub url: Option<SecretString>,
+    /// Where an upstream's redirect leads, if it said so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub location: Option<String>,
 }

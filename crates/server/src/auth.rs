@@ -1,10 +1,13 @@
 //! Authentication: a handler that has a [`Caller`] has an authenticated one.
 
+use std::convert::Infallible;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, Method, Uri, header, request::Parts},
 };
 use keyfob_core::id::AccountId;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     app::Passport,
@@ -34,6 +37,60 @@ impl FromRequestParts<Broker> for Caller {
     }
 }
 
+/// The secret of the key that a request shows, as text: it is for Keyfob, and passed on to nobody.
+pub(crate) struct Shown(SecretString);
+
+impl FromRequestParts<Broker> for Shown {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Broker) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri, &parts.headers))
+    }
+}
+
+impl Shown {
+    /// As [`Caller`] finds it.
+    fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let text = |name: HeaderName| headers.get(name).and_then(|given| given.to_str().ok());
+        let has_pair = headers.contains_key(PAIR[0]) && headers.contains_key(PAIR[1]);
+        let given = match key_header(uri, headers) {
+            Some(name) => text(name),
+            None if has_pair => text(HeaderName::from_static(PAIR[1])),
+            None => text(header::AUTHORIZATION).map(bearer),
+        };
+        // What is behind the prefix, and in a token behind the id.
+        Self(given.and_then(|given| given.rsplit('_').next()).unwrap_or_default().into())
+    }
+
+    /// The names of the headers that hold it, and of those for keys that hold another one of Keyfob's.
+    pub(crate) fn headers(&self, headers: &HeaderMap) -> Vec<HeaderName> {
+        let holds = |name: &HeaderName, text: &str| {
+            self.is_in(text)
+                || (KEY_HEADERS.contains(name) && KEYS.iter().any(|key| text.contains(key)))
+        };
+        let is_one = |name: &&HeaderName| {
+            let mut texts = headers.get_all(*name).iter();
+            texts.any(|value| holds(name, &String::from_utf8_lossy(value.as_bytes())))
+        };
+        headers.keys().filter(is_one).cloned().collect()
+    }
+
+    /// That the query of a URL does not hold it: it would be in the logs of whoever gets that.
+    pub(crate) fn is_not_in(&self, query: Option<&str>) -> Result<(), Error> {
+        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        if pairs.any(|(name, value)| self.is_in(&name) || self.is_in(&value)) {
+            let text = "the query of the URL holds the key that is shown to Keyfob, which is for nobody else: leave it out";
+            return Err(Error::invalid("bad_request", text));
+        }
+        Ok(())
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        let secret = self.0.expose_secret();
+        !secret.is_empty() && text.contains(secret)
+    }
+}
+
 /// A body of `/api/v1` is JSON, whatever is made of it (contract/contacts-and-secrets, section 1.2). A
 /// page in somebody's browser cannot send that without asking first.
 fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
@@ -46,8 +103,8 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// The header that holds the caller's key, if a request that is to be passed on says no other.
-pub(crate) fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
-    let has_other = headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
+fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
+    let has_other = headers.contains_key(PAIR[0]) || headers.contains_key(header::AUTHORIZATION);
     if has_other || !uri.path().starts_with(PROXY) {
         return None;
     }
@@ -73,16 +130,25 @@ const KEY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-goog-api-key"),
 ];
 
+/// Where the key pair of the Sendblue clients is: its id and its secret.
+const PAIR: [&str; 2] = ["sb-api-key-id", "sb-api-secret-key"];
+
+/// What Keyfob's tokens, and the secrets of its pairs, begin with.
+const KEYS: [&str; 2] = ["kft_", "kfs_"];
+
 /// The key pair of the Sendblue clients, or a bearer token. Of `Authorization` the scheme is not
 /// looked at (contract/contacts-and-secrets, section 1.3).
 fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    match (text("sb-api-key-id"), text("sb-api-secret-key"), text(header::AUTHORIZATION.as_str())) {
+    match (text(PAIR[0]), text(PAIR[1]), text(header::AUTHORIZATION.as_str())) {
         (Some(id), Some(secret), _) => Credentials::from_pair(id, secret),
-        (_, _, Some(value)) => {
-            Credentials::from_token(value.split_ascii_whitespace().nth(1).unwrap_or_default())
-        }
+        (_, _, Some(value)) => Credentials::from_token(bearer(value)),
         (None, None, None) => Err(Error::NoCredentials),
         _ => Err(Error::InvalidCredentials),
     }
+}
+
+/// The token in `Authorization`.
+fn bearer(value: &str) -> &str {
+    value.split_ascii_whitespace().nth(1).unwrap_or_default()
 }

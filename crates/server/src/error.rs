@@ -12,7 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use keyfob_api::error::ErrorBody;
-use keyfob_core::{crypto::OpenError, policy::{Denial, RequestDenial}, totp};
+use keyfob_core::{
+    crypto::OpenError,
+    policy::{Denial, RequestDenial},
+    totp,
+};
 use keyfob_store::StoreError;
 use secrecy::SecretString;
 
@@ -65,6 +69,15 @@ pub enum Error {
         /// Whether it may have had the request, and done what it says.
         may_have_it: bool,
     },
+    /// A server that a request was passed on to led elsewhere, and whoever asked cannot be led there.
+    #[error("the server answered with a redirect, which is not followed")]
+    RedirectBlocked {
+        /// Where to, if it said so. Without the credential.
+        location: Option<String>,
+    },
+    /// The body is in a transfer coding that is not undone here.
+    #[error("the transfer coding is not known")]
+    TransferCoding,
     /// There is no such thing, or not for this caller.
     #[error("not found")]
     NotFound,
@@ -361,6 +374,16 @@ impl Error {
                 };
                 (S::BAD_GATEWAY, *code, text.into())
             }
+            Self::RedirectBlocked { .. } => (
+                S::BAD_GATEWAY,
+                "redirect_blocked",
+                "The server answered with a redirect, which is not followed: it leads to \"location\". Send another request for that, if it is where the credential may go".into(),
+            ),
+            Self::TransferCoding => (
+                S::NOT_IMPLEMENTED,
+                "not_implemented",
+                "The body has a Transfer-Encoding other than chunked: send it without, or with a Content-Encoding".into(),
+            ),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found".into()),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed".into())
@@ -404,6 +427,8 @@ impl Error {
             Self::Conflict { .. }
                 | Self::AuthorizationRequired { .. }
                 | Self::Upstream { may_have_it: true, .. }
+                | Self::RedirectBlocked { .. }
+                | Self::TransferCoding
         );
         Parts { status, code, message, retry_after, permanent }
     }
@@ -482,6 +507,10 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Respo
         request_id: request_id.into(),
         url: match error {
             Error::AuthorizationRequired { url, .. } => url.clone(),
+            _ => None,
+        },
+        location: match error {
+            Error::RedirectBlocked { location } => location.clone(),
             _ => None,
         },
     };

@@ -4,7 +4,7 @@ use http::HeaderName;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::Injection;
+use super::{Injection, headers::is_in};
 
 /// The longest name, prefix or user name, in bytes.
 const LONGEST: usize = 128;
@@ -26,6 +26,34 @@ const NOT_INJECTED: [&str; 15] = [
     "transfer-encoding",
     "upgrade",
 ];
+/// More of what servers work with before they look at a credential, and repeat in other words where they cannot: in
+/// another case, for one, as `unsupported charset`. A caller could choose the form that it comes back in.
+const NOT_FILLED: [&str; 16] = [
+    "range",
+    "user-agent",
+    "origin",
+    "referer",
+    "from",
+    "date",
+    "cache-control",
+    "pragma",
+    "prefer",
+    "priority",
+    "via",
+    "warning",
+    "forwarded",
+    "baggage",
+    "traceparent",
+    "tracestate",
+];
+const NOT_FILLED_PREFIXES: [&str; 6] =
+    ["accept", "access-control-", "content-", "if-", "x-forwarded-", "sec-"];
+
+/// Whether a placeholder may stand in a header, wherever `config.inject` puts the credential.
+pub(super) fn may_be_filled(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    !is_in(name, &NOT_INJECTED, &[]) && !is_in(name, &NOT_FILLED, &NOT_FILLED_PREFIXES)
+}
 
 /// What is wrong with an `inject`, behind its name. Repeats nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -128,6 +156,24 @@ mod tests {
             ),
         ] {
             assert_eq!(Injection::try_from(&value), Ok(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_stands_where_credentials_do() {
+        let may = |name: &str| may_be_filled(&name.parse().unwrap());
+        for name in "Authorization X-Api-Key api-key x-goog-api-key X-Auth-Token PRIVATE-TOKEN \
+             DD-API-KEY Ocp-Apim-Subscription-Key X-Accept iffy second dates"
+            .split_whitespace()
+        {
+            assert!(may(name), "{name}");
+        }
+        for name in "Accept Accept-Language Content-Type content_type Content-MD5 Range If-Match \
+             User-Agent Origin Referer Expect From Date Cache-Control Pragma TE Trailer Via Warning \
+             X-Forwarded-For X_Forwarded_Host Sec-WebSocket-Protocol Host Set-Cookie"
+            .split_whitespace()
+        {
+            assert!(!may(name), "{name}");
         }
     }
 

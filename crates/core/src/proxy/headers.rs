@@ -1,5 +1,7 @@
 //! Which headers are passed on, in either direction.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
@@ -29,9 +31,10 @@ const OF_THE_CONNECTION: [&str; 16] = [
     "via",
 ];
 /// Where the caller came from, and what proxies say to one another: nothing that an upstream may believe of us,
-/// and `X-Original-URL` would have some servers take another path than the one that was checked. WebSocket
-/// extensions compress, and nobody looks for a credential in what is compressed.
-const NEVER_SENT: [&str; 14] = [
+/// and `X-Original-URL` would have some servers take another path than the one that was checked. Nor what would have
+/// the answer come in a form that nobody looks for a credential in: WebSocket extensions compress, ranges cut it into
+/// pieces, other charsets and differences (RFC 3229) write it otherwise.
+const NEVER_SENT: [&str; 20] = [
     "cookie",
     "cookie2",
     "set-cookie",
@@ -46,6 +49,12 @@ const NEVER_SENT: [&str; 14] = [
     "x-original-url",
     "x-rewrite-url",
     "sec-websocket-extensions",
+    "range",
+    "if-range",
+    "request-range",
+    "x-ms-range",
+    "accept-charset",
+    "a-im",
 ];
 /// Beginnings of such names; those of Keyfob's own among them.
 const NEVER_SENT_PREFIXES: [&str; 6] =
@@ -54,8 +63,14 @@ const NEVER_SENT_PREFIXES: [&str; 6] =
 const OF_THE_BROWSER: [&str; 4] = ["origin", "referer", "upgrade-insecure-requests", "sec-gpc"];
 const OF_THE_BROWSER_PREFIXES: [&str; 2] = ["sec-fetch-", "sec-ch-"];
 /// What makes a request of one method another one for servers that take notice.
-const METHOD_OVERRIDES: [&str; 3] =
-    ["x-http-method", "x-http-method-override", "x-method-override"];
+const METHOD_OVERRIDES: [&str; 6] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-http-method-overrides",
+    "x-method",
+    "x-method-override",
+    "x-override-method",
+];
 
 /// What an answer must not say in Keyfob's name, since it comes from there:
 /// - cookies and credentials of the upstream, and proxies' own;
@@ -122,20 +137,17 @@ const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 )]
 pub struct Misleading(&'static str);
 
-/// What is passed on of the headers that a caller names for a request of ours.
-pub fn nameable(headers: &HeaderMap) -> Result<HeaderMap, Misleading> {
-    without(headers, |_| false)
+/// What is passed on of the headers that a caller names for a request of ours, but for those that hold its `keys`.
+pub fn nameable(headers: &HeaderMap, keys: &[HeaderName]) -> Result<HeaderMap, Misleading> {
+    without(headers, |name| keys.contains(name))
 }
 
 /// What is passed on of the headers of the caller's own request: not what it shows Keyfob, `Authorization` and
-/// the `credentials` that it used instead of that, and not what a browser says of its page.
-pub fn forwardable(
-    headers: &HeaderMap,
-    credentials: &[HeaderName],
-) -> Result<HeaderMap, Misleading> {
+/// all others that hold its `keys`, and not what a browser says of its page.
+pub fn forwardable(headers: &HeaderMap, keys: &[HeaderName]) -> Result<HeaderMap, Misleading> {
     without(headers, |name| {
         name == AUTHORIZATION
-            || credentials.iter().any(|known| name == known)
+            || keys.contains(name)
             || is_in(name.as_str(), &OF_THE_BROWSER, &OF_THE_BROWSER_PREFIXES)
     })
 }
@@ -144,7 +156,9 @@ fn without(
     headers: &HeaderMap,
     is_dropped: impl Fn(&HeaderName) -> bool,
 ) -> Result<HeaderMap, Misleading> {
-    if let Some(name) = METHOD_OVERRIDES.into_iter().find(|name| headers.contains_key(*name)) {
+    let names: Vec<_> = headers.keys().map(|name| with_hyphens(name.as_str())).collect();
+    let is_there = |name: &&str| names.iter().any(|given| given == name);
+    if let Some(name) = METHOD_OVERRIDES.into_iter().find(is_there) {
         return Err(Misleading(name));
     }
     let mut kept = end_to_end(headers, |name| {
@@ -190,8 +204,14 @@ fn end_to_end(headers: &HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool) -> 
 
 /// Whether a name, which is in lower case as all names are here, is one of `names` or begins like one of
 /// `prefixes`.
-fn is_in(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
+pub(super) fn is_in(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
+    let name = &*with_hyphens(name);
     names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// As servers read a name that hand headers over as variables (RFC 3875 section 4.1.18): to them `X_A` is `X-A`.
+fn with_hyphens(name: &str) -> Cow<'_, str> {
+    if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
 }
 
 /// What of `Accept-Encoding` an upstream may make use of. A caller that says nothing gets the body as it is.
@@ -231,11 +251,13 @@ mod tests {
              Content-Length Expect Host HTTP2-Settings Via Proxy-Authorization proxy-AUTHENTICATE \
              Cookie COOKIE2 Forwarded X-Forwarded-For x-forwarded-anything X-Real-IP \
              X-Original-URL X-Rewrite-URL sb-api-key-id sb-api-secret-key x-runas-user-id \
-             x-runas-child-user-email X-Keyfob-Anything Sec-WebSocket-Extensions"
-            .split(' ')
+             x-runas-child-user-email X-Keyfob-Anything Sec-WebSocket-Extensions Range If-Range \
+             Accept-Charset A-IM X_Forwarded_For X_ORIGINAL_URL x-original_url Content_Length \
+             Transfer_Encoding Proxy_Authorization sb_api_secret_key"
+            .split_whitespace()
         {
             let given = headers(&[(name, "x"), ("accept", "*/*")]);
-            assert_eq!(names(&nameable(&given).unwrap()), ["accept"], "{name}");
+            assert_eq!(names(&nameable(&given, &[]).unwrap()), ["accept"], "{name}");
             assert_eq!(names(&forwardable(&given, &[]).unwrap()), ["accept"], "{name}");
         }
         for name in
@@ -244,7 +266,13 @@ mod tests {
             let given = headers(&[(name, "x")]);
             let own = [HeaderName::from_static("x-api-key")];
             assert_eq!(names(&forwardable(&given, &own).unwrap()), [""; 0], "{name}");
-            assert_eq!(names(&nameable(&given).unwrap()), [name.to_ascii_lowercase()], "{name}");
+            assert_eq!(
+                names(&nameable(&given, &[]).unwrap()),
+                [name.to_ascii_lowercase()],
+                "{name}"
+            );
+            let is_own = name == "X-Api-Key";
+            assert_eq!(names(&nameable(&given, &own).unwrap()).is_empty(), is_own, "{name}");
         }
     }
 
@@ -275,7 +303,7 @@ mod tests {
             ("Authorization", "Bearer own"),
             ("Accept", "*/*"),
         ]);
-        assert_eq!(names(&nameable(&given).unwrap()), ["accept"]);
+        assert_eq!(names(&nameable(&given, &[]).unwrap()), ["accept"]);
     }
 
     #[test]
@@ -288,18 +316,25 @@ mod tests {
             ("Connection", "content-length"),
             ("Connection", "transfer-encoding"),
         ]);
-        assert_eq!(names(&nameable(&smuggled).unwrap()), [""; 0]);
+        assert_eq!(names(&nameable(&smuggled, &[]).unwrap()), [""; 0]);
         assert!("x\r\nHost: evil".parse::<HeaderValue>().is_err());
         assert!("transfer-encoding ".parse::<HeaderName>().is_err());
     }
 
     #[test]
     fn a_method_is_not_changed_by_a_header() {
-        for name in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override"] {
+        for name in
+            "X-HTTP-Method-Override x-http-method X-Method-Override X-HTTP-Method-Overrides \
+             X-Method X-Override-Method X_Http_Method_Override x-http_method"
+                .split_whitespace()
+        {
             let given = headers(&[(name, "DELETE")]);
             let error = forwardable(&given, &[]).unwrap_err().to_string();
-            assert!(error.contains(&name.to_ascii_lowercase()), "{error}");
-            assert!(nameable(&given).is_err());
+            assert!(error.contains(&name.to_ascii_lowercase().replace('_', "-")), "{error}");
+            assert!(nameable(&given, &[]).is_err());
+        }
+        for name in ["X-Method-Name", "X-HTTP-Version", "Method"] {
+            assert!(nameable(&headers(&[(name, "DELETE")]), &[]).is_ok(), "{name}");
         }
     }
 
@@ -316,7 +351,7 @@ mod tests {
             (&["gzipx, xgzip, x-gzip"], "identity"),
         ] {
             let said: Vec<_> = said.iter().map(|said| ("accept-encoding", *said)).collect();
-            let passed = nameable(&headers(&said)).unwrap();
+            let passed = nameable(&headers(&said), &[]).unwrap();
             assert_eq!(passed.get_all("accept-encoding").iter().collect::<Vec<_>>(), [expected]);
         }
     }

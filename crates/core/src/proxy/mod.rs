@@ -21,7 +21,7 @@ pub use self::{
     destination::{Destination, InvalidDestination},
     headers::{Misleading, forwardable, nameable, returnable},
     host::{HostPattern, InvalidHostPattern},
-    injection::{Injected, Injection, Place, Unfit},
+    injection::{Injected, Injection, Place, Unfit, has_own},
     method::Method,
     path::{InvalidPath, PathPrefix},
     rules::{Outside, Rules},

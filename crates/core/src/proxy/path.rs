@@ -8,6 +8,13 @@ use url::Url;
 
 /// How often a path is decoded to see what it could mean. No honest one is encoded so often.
 const MOST_DECODED: usize = 3;
+/// What servers take for a dot that make ASCII of a path (Unicode NFKC).
+const DOTS: [char; 5] = ['\u{2024}', '\u{2025}', '\u{2026}', '\u{fe52}', '\u{ff0e}'];
+/// The same for slashes and backslashes, for what holds one, and for what begins an escape.
+const SEPARATORS: [char; 14] = [
+    '\u{2044}', '\u{2215}', '\u{2216}', '\u{29f5}', '\u{29f8}', '\u{29f9}', '\u{fe68}', '\u{ff0f}',
+    '\u{ff3c}', '\u{2100}', '\u{2105}', '\u{66a}', '\u{fe6a}', '\u{ff05}',
+];
 
 /// The beginning of paths, at the border of a segment: `/v1/chat` is that path and all below it, `/v1/chat/…`,
 /// but not `/v1/chats`; `/v1/` is all below `/v1`, and not `/v1` itself; `/` is every path.
@@ -66,15 +73,17 @@ impl fmt::Display for PathPrefix {
 }
 
 /// Whether servers disagree about which path this is: some decode `%2F` and `%5C` before they look for
-/// segments, some decode twice, some cut parameters (`..;x`) or blanks and dots off first, and some stop at a
-/// control character. Where any of them would see a slash more, or a dot segment, the beginning of the path
-/// says nothing.
+/// segments, some decode twice or in other ways (`%u002e`), some cut parameters (`..;x`), blanks, dots, or what is not
+/// ASCII off first, and some stop at a control character. Where any of them would see a slash more, or a dot segment,
+/// the beginning of the path says nothing.
 pub(super) fn is_ambiguous(path: &str) -> bool {
     let slashes = |text: &str| text.matches(['/', '\\']).count();
     let mut current = path.to_owned();
     for _ in 0..=MOST_DECODED {
         if slashes(&current) != slashes(path)
             || current.contains('\\')
+            || current.contains(SEPARATORS)
+            || current.to_ascii_lowercase().contains("%u")
             || current.chars().any(char::is_control)
             || current.split('/').any(is_dots)
         {
@@ -89,10 +98,12 @@ pub(super) fn is_ambiguous(path: &str) -> bool {
     true
 }
 
-/// Whether a segment is one or two dots to some server.
+/// Whether a segment is one or two dots to some server. What follows two dots may be cut off, whatever it is.
 fn is_dots(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
-    name.contains('.') && name.chars().all(|c| c == '.' || c == ' ')
+    let name = name.replace(DOTS, ".");
+    name.starts_with("..")
+        || name.contains('.') && name.chars().all(|c| c == '.' || c == ' ' || !c.is_ascii())
 }
 
 #[cfg(test)]
@@ -175,6 +186,22 @@ mod tests {
             "/v1/%ff",
             "/%2525252525",
             "/v1/%7f",
+            "/v1/%u002e%u002e/admin",
+            "/v1/%25U002e./admin",
+            "/v1/..%ef%bc%8f",
+            "/v1/x%ef%bc%8fadmin",
+            "/v1/x%ef%bc%bcadmin",
+            "/v1/%ef%bc%852e%ef%bc%852e/admin",
+            "/v1/%ef%bc%8e%ef%bc%8e/admin",
+            "/v1/%e2%80%a5/admin",
+            "/v1/.%e2%80%8b./admin",
+            "/v1/%e2%80%8b../admin",
+            "/v1/..%c2%a0/admin",
+            "/v1/..%3f/admin",
+            "/v1/..%23/admin",
+            "/v1/..:/admin",
+            "/v1/..x",
+            "/v1/...x",
         ] {
             assert!(is_ambiguous(path), "{path}");
         }
@@ -184,8 +211,12 @@ mod tests {
             "/v1//x",
             "/v1/x.json",
             "/v1/.well-known",
-            "/v1/..x",
             "/v1/x..",
+            "/v1/v1...v2",
+            "/v1/%E6%97%A5%E6%9C%AC",
+            "/v1/%E6%97%A5.json",
+            "/v1/%E6%97%A5%E3%80%82",
+            "/v1/x%E2%80%A6",
             "/v1/x%20y",
             "/v1/%C3%A9",
             "/v1/a%3Ab",

@@ -24,6 +24,7 @@ use super::{
     secret,
 };
 use crate::{
+    auth::Shown,
     broker::{Broker, Caller, Explained, Outgoing, Payload, SecretRef},
     error::Error,
 };
@@ -32,23 +33,27 @@ use crate::{
 pub(crate) async fn send(
     State(broker): State<Broker>,
     caller: Caller,
+    shown: Shown,
     path: Both,
     RawQuery(query): RawQuery,
     body: body::Proxied,
 ) -> Result<Response, Error> {
     let (contact, secret) = both(path);
-    answer(&broker, &caller, Some(&contact), &secret, query.as_deref(), &body.0).await
+    let outgoing = outgoing(&body.0, &shown)?;
+    answer(&broker, &caller, Some(&contact), &secret, query.as_deref(), outgoing).await
 }
 
 /// `POST /api/v1/secret/{secret}/proxy`
 pub(crate) async fn send_shared(
     State(broker): State<Broker>,
     caller: Caller,
+    shown: Shown,
     path: secret::At,
     RawQuery(query): RawQuery,
     body: body::Proxied,
 ) -> Result<Response, Error> {
-    answer(&broker, &caller, None, &secret::at(path), query.as_deref(), &body.0).await
+    let outgoing = outgoing(&body.0, &shown)?;
+    answer(&broker, &caller, None, &secret::at(path), query.as_deref(), outgoing).await
 }
 
 async fn answer(
@@ -57,9 +62,8 @@ async fn answer(
     contact: Option<&ContactId>,
     secret: &SecretRef,
     query: Option<&str>,
-    body: &body::Bytes,
+    outgoing: Outgoing,
 ) -> Result<Response, Error> {
-    let outgoing = outgoing(body)?;
     if is_dry_run(query)? {
         let explained = broker.explain_proxy(caller, contact, secret, outgoing).await?;
         return Ok(Json(shape(explained)).into_response());
@@ -77,8 +81,7 @@ fn shape(explained: Explained) -> wire::Explained {
         }
         all.push_str(&value);
     }
-    let request =
-        wire::Request { method: explained.method.into(), url: explained.url, headers };
+    let request = wire::Request { method: explained.method.into(), url: explained.url, headers };
     wire::Explained {
         id: explained.secret.to_string(),
         dry_run: true,
@@ -101,7 +104,7 @@ fn is_dry_run(query: Option<&str>) -> Result<bool, Error> {
     }
 }
 
-fn outgoing(body: &body::Bytes) -> Result<Outgoing, Error> {
+fn outgoing(body: &body::Bytes, shown: &Shown) -> Result<Outgoing, Error> {
     let mut fields: Fields<'_> = body.json()?;
     let missing = || Error::invalid("bad_request", "\"url\" is required: where the request goes");
     let url = fields.text("url")?.value().ok_or_else(missing)?;
@@ -110,12 +113,14 @@ fn outgoing(body: &body::Bytes) -> Result<Outgoing, Error> {
     let text = fields.text("body")?.value().unwrap_or_default();
     fields.end()?;
     let destination = destination(&url, method.unwrap_or(Method::Get))?;
+    shown.is_not_in(destination.url().query())?;
+    let headers = header_map(&headers)?;
     Ok(Outgoing {
         destination,
-        headers: nameable(&header_map(&headers)?).map_err(misleading)?,
+        headers: nameable(&headers, &shown.headers(&headers)).map_err(misleading)?,
         payload: Payload::Whole(Bytes::from(text)),
         upgrade: None,
-        // A request in JSON is no client that follows what it is answered.
+        // The answer to a request in JSON leads nowhere.
         through: None,
     })
 }

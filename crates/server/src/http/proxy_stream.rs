@@ -4,7 +4,7 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Uri, header, request::Parts},
+    http::{HeaderMap, Uri, header, request::Parts},
     response::Response,
 };
 use hyper::body::Body as _;
@@ -20,7 +20,7 @@ use super::{
     secret,
 };
 use crate::{
-    auth::{PROXY, key_header},
+    auth::{PROXY, Shown},
     broker::{Broker, Caller, Outgoing, Payload, SecretRef, Through, Upgrade},
     error::Error,
 };
@@ -34,20 +34,34 @@ const NOBODY: &str = "-";
 pub(crate) async fn pass(
     State(broker): State<Broker>,
     caller: Caller,
+    shown: Shown,
     mut request: Request,
 ) -> Result<Response, Error> {
     let Asked { contact, secret, url, prefix } = Asked::of(request.uri())?;
     let method = Method::parse(request.method().as_str()).ok_or(Error::MethodNotAllowed)?;
     let destination = destination(&url, method)?;
+    shown.is_not_in(destination.url().query())?;
+    is_as_it_is(request.headers())?;
     let upgrade = upgrade(&mut request);
-    let (Parts { uri, headers, .. }, body) = request.into_parts();
-    let own = key_header(&uri, &headers);
-    let headers = forwardable(&headers, own.as_slice()).map_err(misleading)?;
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let keys = shown.headers(&headers);
+    let headers = forwardable(&headers, &keys).map_err(misleading)?;
     let payload = payload(body).await?;
-    let through = Some(Through { prefix, takes_key_along: own.is_some() });
+    // Clients leave `Authorization` behind where they are led to another host, and no other header.
+    let takes_key_along = keys.iter().any(|name| name != header::AUTHORIZATION);
+    let through = Some(Through { prefix, takes_key_along });
     let outgoing = Outgoing { destination, headers, payload, upgrade, through };
     let answer = broker.proxy(&caller, contact.as_ref(), &secret, outgoing).await?;
     Ok(answer.map(Body::new))
+}
+
+/// The framing of a body is undone here; another transfer coding would be sent on as if it were what is in it
+/// (RFC 9112, section 6.1).
+fn is_as_it_is(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked =
+        codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if is_chunked && codings.next().is_none() { Ok(()) } else { Err(Error::TransferCoding) }
 }
 
 /// A small body that says its length is here as a whole: it can be sent again where a token has to be renewed.

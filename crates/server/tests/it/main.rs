@@ -72,6 +72,7 @@ mod mint;
 mod reference;
 mod proxy;
 mod proxy_destination;
+mod proxy_headers;
 mod proxy_injected;
 mod proxy_kept;
 mod proxy_key;

@@ -42,7 +42,10 @@ async fn method_headers_and_body_are_sent_as_they_were_asked_for() {
     assert_eq!(scene.send(&scene.app.agent(), body).await.status, StatusCode::OK);
     let got = scene.got();
     assert_eq!(got.method, "PUT");
-    assert_eq!((&got.headers["x-text"], &got.headers["content-length"]), (&"kept".parse().unwrap(), &"7".parse().unwrap()));
+    assert_eq!(
+        (&got.headers["x-text"], &got.headers["content-length"]),
+        (&"kept".parse().unwrap(), &"7".parse().unwrap())
+    );
     assert!(!got.headers.contains_key("x-number"), "only texts are taken");
 }
 
@@ -68,6 +71,31 @@ async fn only_the_secret_that_was_addressed_is_filled_in() {
         assert_eq!(scene.got().headers["x-key"], sent);
         assert!(!scene.got().headers.contains_key("authorization"));
     }
+}
+
+/// A server that cannot read such a header says so in its own words, such as `unsupported charset "7F3A…"`.
+#[tokio::test]
+async fn no_placeholder_is_filled_in_a_header_that_is_for_no_credential() {
+    let scene = Scene::new().await;
+    let agent = scene.app.agent();
+    for name in ["Content-Type", "Accept", "If-None-Match", "User-Agent", "X-Forwarded_Host"] {
+        let value = "text/plain; charset=${SECRET_DEFAULT}";
+        let body = json!({"url": scene.url("/"), "headers": {name: value}});
+        let in_json = scene.send(&agent, body).await;
+        let passed = scene.pass(&agent, "POST", "/", &[(name, value)], "").await;
+        if name == "X-Forwarded_Host" {
+            // It is not passed on at all.
+            assert_eq!((in_json.status, passed.status), (StatusCode::OK, StatusCode::OK));
+            continue;
+        }
+        for back in [in_json, passed] {
+            let said = back.error(400, "bad_request");
+            assert!(said.contains(&name.to_ascii_lowercase()), "{said}");
+        }
+    }
+    assert_eq!(scene.upstream.requests().len(), 2);
+    let got = format!("{:?}", scene.upstream.requests());
+    assert!(!got.contains("charset"), "{got}");
 }
 
 /// W13: nothing is sent anywhere that no rule names.
@@ -105,22 +133,46 @@ async fn a_secret_that_says_no_hosts_goes_nowhere() {
     assert!(scene.upstream.requests().is_empty());
 }
 
-/// W14: a redirect is for the caller to follow, without the credential.
+/// W14: a redirect is for the caller to follow, without the credential and without its key.
 #[tokio::test]
-async fn a_redirect_is_handed_back_with_its_location_and_not_followed() {
+async fn a_redirect_is_blocked_and_its_location_told() {
     let upstream = Upstream::start(Speaks::Clear, async |request| {
         let status: u16 = request.uri().path()[1..].parse().unwrap();
-        let to = "http://127.0.0.1:1/elsewhere";
-        Response::builder().status(status).header("location", to).body(whole("")).unwrap()
+        let to = request.uri().query().unwrap_or_default();
+        let answer = Response::builder().status(status);
+        let answer = if to.is_empty() { answer } else { answer.header("location", to) };
+        answer.body(whole("moved")).unwrap()
     });
     let scene = Scene::at(upstream.await, json!({})).await;
-    for status in [301, 302, 303, 307, 308] {
-        let body = json!({"url": scene.url(&format!("/{status}")), "method": "POST"});
-        let back = scene.send(&scene.app.agent(), body).await;
-        assert_eq!(back.status.as_u16(), status);
-        assert_eq!(back.headers["location"], "http://127.0.0.1:1/elsewhere");
+    let (agent, elsewhere) = (scene.app.agent(), "http://127.0.0.1:1/elsewhere");
+    let echo = format!("https://elsewhere.example/?key={TOKEN}");
+    let redacted = "https://elsewhere.example/?key=[redacted by keyfob]";
+    let (beside, here) = (scene.url("/beside"), scene.url("/v2"));
+    let cases = [300, 301, 302, 303, 307, 308].map(|status| (status, elsewhere, Some(elsewhere)));
+    let more = [
+        (302, "", None),
+        (302, "beside", Some(&*beside)),
+        (302, &here, Some(&here)),
+        (304, elsewhere, Some(elsewhere)),
+        (307, &echo, Some(redacted)),
+    ];
+    for (status, to, location) in cases.into_iter().chain(more) {
+        let url = scene.url(&format!("/{status}?{to}"));
+        let back = scene.send(&agent, json!({"url": url, "method": "POST"})).await;
+        back.error(502, "redirect_blocked");
+        assert_eq!(back.json().get("location").and_then(|it| it.as_str()), location, "{url}");
+        assert_eq!(back.headers["x-should-retry"], "false");
+        assert!(!back.headers.contains_key("location"));
     }
-    assert_eq!(scene.upstream.requests().len(), 5);
+    assert_eq!(scene.upstream.requests().len(), 11);
+    scene.until_event("redacted").await;
+    let told = scene.events().await.into_iter().filter(|(result, _)| result == "answered");
+    let told: Vec<_> = told.map(|(_, reason)| reason).collect();
+    assert_eq!(told.len(), 10);
+    assert!(told.iter().all(|it| it.ends_with(", a redirect, which is not followed")), "{told:?}");
+    // What only says that nothing has changed leads nowhere.
+    let back = scene.send(&agent, json!({"url": scene.url("/304")})).await;
+    assert_eq!(back.status, StatusCode::NOT_MODIFIED);
 }
 
 #[tokio::test]
@@ -137,7 +189,10 @@ async fn nothing_of_the_caller_reaches_the_server_and_no_cookie_comes_back() {
     for name in ["cookie", "x-forwarded-for", "sb-api-key-id", "sb-api-secret-key"] {
         assert!(!got.headers.contains_key(name), "{name}");
     }
-    assert_eq!((&got.headers["authorization"], &got.headers["x-own"]), (&bearer().parse().unwrap(), &"1".parse().unwrap()));
+    assert_eq!(
+        (&got.headers["authorization"], &got.headers["x-own"]),
+        (&bearer().parse().unwrap(), &"1".parse().unwrap())
+    );
     assert!(!back.headers.contains_key("set-cookie"));
     assert_eq!(back.headers["x-kept"], "1");
     assert_eq!(back.headers["x-upstream-request-id"], "theirs");
@@ -213,7 +268,8 @@ async fn a_dry_run_explains_and_sends_nothing() {
     let ask = async |body: serde_json::Value| {
         call(&agent, "POST", &to, &kind, body.to_string()).await.json()
     };
-    let told = ask(json!({"url": scene.url("/v1?x=1"), "method": "POST", "headers": {"X-A": "b"}})).await;
+    let told =
+        ask(json!({"url": scene.url("/v1?x=1"), "method": "POST", "headers": {"X-A": "b"}})).await;
     assert_eq!((&told["allowed"], &told["dryRun"]), (&json!(true), &json!(true)));
     assert_eq!(told["request"]["headers"]["authorization"], "[redacted]");
     assert_eq!(told["request"]["headers"]["x-a"], "b");

@@ -56,20 +56,31 @@ async fn a_caller_who_is_led_on_comes_back_to_keyfob_where_the_credential_may_go
 async fn a_key_that_clients_would_take_along_is_led_nowhere_else() {
     let scene = leading().await;
     let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
-    for (name, value, is_left_behind) in [
-        ("authorization", format!("Bearer {token}"), true),
-        ("x-api-key", token.clone(), false),
-        ("api-key", token.clone(), false),
-        ("x-goog-api-key", token.clone(), false),
+    let bearer = format!("Bearer {token}");
+    let pair = scene.app.key_of(keyfob_core::policy::Role::Agent);
+    let pair = [("sb-api-key-id", pair.id.as_str()), ("sb-api-secret-key", pair.secret.as_str())];
+    for (shown, is_left_behind) in [
+        (&[("authorization", &*bearer)][..], true),
+        (&[("authorization", &bearer), ("x-api-key", "mine")], true),
+        (&[("x-api-key", &token)], false),
+        (&[("api-key", &token)], false),
+        (&[("x-goog-api-key", &token)], false),
+        (&[("authorization", &bearer), ("x-api-key", &token)], false),
+        (&[("authorization", &bearer), ("x-any", &bearer)], false),
+        (&pair, false),
     ] {
-        for (to, is_within) in [("https://elsewhere.example/", false), ("/v1/y", true)] {
+        for (to, is_within) in
+            [("https://elsewhere.example/", false), ("/v2", false), ("/v1/y", true)]
+        {
             let at = format!("{}?{to}", scene.path_to(&scene.url("/v1/x")));
-            let answer = call(&scene.app.anonymous(), "GET", &at, &[(name, &value)], "").await;
-            assert_eq!(answer.status, 307, "{name} {to}");
+            let answer = call(&scene.app.anonymous(), "GET", &at, shown, "").await;
+            assert_eq!(answer.status, 307, "{shown:?} {to}");
             let is_followed = is_left_behind || is_within;
-            assert_eq!(answer.headers.contains_key("location"), is_followed, "{name} {to}");
-            let is_shown = answer.headers.contains_key("x-upstream-location");
-            assert_eq!(is_shown, !is_followed, "{name} {to}");
+            for name in ["location", "link"] {
+                assert_eq!(answer.headers.contains_key(name), is_followed, "{shown:?} {to} {name}");
+                let is_shown = answer.headers.contains_key(format!("x-upstream-{name}"));
+                assert_eq!(is_shown, !is_followed, "{shown:?} {to} {name}");
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     (
         "AVP G7: an authority for each host",
         "proxy_stream",
-        "the_url_in_the_path_is_sent_byte_for_byte",
+        "the_url_in_the_path_is_read_once_and_sent_as_it_was_read",
     ),
     ("AVP G8: what is rotated counts soon", "proxy_kept", "what_was_replaced_is_sent_no_more"),
     (

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use crate::weaknesses::{is_run, is_test_of};
+
 /// What is wrong with a page. `read` answers the text of a file of the repository.
 fn problems(page: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let guarantees: Vec<_> = page.split("\n### ").skip(1).map(section).collect();
@@ -28,18 +30,26 @@ fn problems(page: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     problems
 }
 
-/// What is wrong with the tests of a guarantee: each file, and behind it the functions in it.
+/// What is wrong with the tests of a guarantee: each file, and behind it the tests in it, which are run.
 fn tests(guarantee: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let (mut problems, mut file, mut count) = (Vec::new(), None, 0);
     for name in spans(item(guarantee, "\n- Shown by:")) {
         if name.contains('/') {
             file = Some((name, read(name)));
+            if let Some((tests, module)) =
+                name.rsplit_once('/').filter(|(it, _)| it.ends_with("tests/it"))
+            {
+                let main = read(&format!("{tests}/main.rs")).unwrap_or_default();
+                if !is_run(&main, module.trim_end_matches(".rs")) {
+                    problems.push(format!("{name} is never run"));
+                }
+            }
             continue;
         }
         count += 1;
         match &file {
-            Some((_, Some(source))) if source.contains(&format!("fn {name}(")) => {}
-            Some((file, _)) => problems.push(format!("there is no {name} in {file}")),
+            Some((_, Some(source))) if is_test_of(source, name) => {}
+            Some((file, _)) => problems.push(format!("there is no test {name} in {file}")),
             None => problems.push(format!("{name} is in no file")),
         }
     }
@@ -77,20 +87,34 @@ fn every_guarantee_has_its_number_its_files_and_its_tests() {
 
 #[test]
 fn what_is_not_there_is_found_out() {
-    let read = |file: &str| (file == "a/b.rs").then(|| "fn one() {}\nfn two_more() {}".to_owned());
+    let read = |file: &str| {
+        let source = match file {
+            "a/b.rs" | "a/tests/it/c.rs" | "a/tests/it/d.rs" => {
+                "#[test]\nfn one() {}\n\non_both_databases!(\n    two_more,\n);\n\nasync fn two_more() {}\n\nfn three() {}\n"
+            }
+            "a/tests/it/main.rs" => "mod b;\nmod c;\nmod e;\n",
+            _ => return None,
+        };
+        Some(source.to_owned())
+    };
     let page = |heading: &str, held: &str, shown: &str| {
         format!(
             "# Page\n\n### {heading}\n\nText, `x`.\n\n- Held by: {held}.\n- Shown by: {shown}.\n\n## More\n"
         )
     };
-    let whole = page("G1. One", "`a/b.rs`", "`a/b.rs`:\n  `one`, `two_more`");
+    let whole =
+        page("G1. One", "`a/b.rs`", "`a/b.rs`:\n  `one`, `two_more`, `a/tests/it/c.rs`: `one`");
     assert_eq!(problems(&whole, read), Vec::<String>::new());
     for (page, problem) in [
         (page("G2. One", "`a/b.rs`", "`a/b.rs`: `one`"), "G1 is missing"),
         (page("G1. One", "nothing", "`a/b.rs`: `one`"), "G1 names no file that holds it"),
         (page("G1. One", "`a/c.rs`", "`a/b.rs`: `one`"), "G1: there is no a/c.rs"),
-        (page("G1. One", "`a/b.rs`", "`a/b.rs`: `two`"), "G1: there is no two in a/b.rs"),
-        (page("G1. One", "`a/b.rs`", "`a/c.rs`: `one`"), "G1: there is no one in a/c.rs"),
+        (page("G1. One", "`a/b.rs`", "`a/b.rs`: `two`"), "G1: there is no test two in a/b.rs"),
+        (page("G1. One", "`a/b.rs`", "`a/b.rs`: `three`"), "G1: there is no test three in a/b.rs"),
+        (page("G1. One", "`a/b.rs`", "`a/c.rs`: `one`"), "G1: there is no test one in a/c.rs"),
+        (page("G1. One", "`a/b.rs`", "`a/tests/it/d.rs`: `one`"), {
+            "G1: a/tests/it/d.rs is never run"
+        }),
         (page("G1. One", "`a/b.rs`", "`one`"), "G1: one is in no file"),
         (page("G1. One", "`a/b.rs`", "`a/b.rs`"), "G1: no test shows it"),
         (format!("{whole}\nSee G1–G4.\n"), "there is no G4"),

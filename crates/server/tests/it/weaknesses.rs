@@ -37,7 +37,7 @@ const TABLE: &[(u8, &str, &str)] = &[
     (13, "proxy", "nothing_of_the_caller_reaches_the_server_and_no_cookie_comes_back"),
     (13, "proxy_destination", "no_spelling_takes_a_credential_to_another_host"),
     (13, "proxy_kept", "who_uses_anothers_secret_sends_a_value_of_its_own_where_that_may_go"),
-    (14, "proxy", "a_redirect_is_handed_back_with_its_location_and_not_followed"),
+    (14, "proxy", "a_redirect_is_blocked_and_its_location_told"),
     (14, "proxy_destination", "a_redirect_is_handed_back_and_nothing_is_sent_where_it_leads"),
     (15, "connection_list", "pages_go_by_the_age_of_connections_and_survive_what_comes_and_goes"),
     (15, "connection_list", "a_list_as_lines_has_all_of_them"),
@@ -77,10 +77,25 @@ const TABLE: &[(u8, &str, &str)] = &[
 pub(crate) fn has_test(file: &str, test: &str) -> bool {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
     let source = std::fs::read_to_string(tests.join(format!("{file}.rs"))).unwrap();
+    is_test_of(&source, test) && is_run(include_str!("main.rs"), file)
+}
+
+/// Whether a source has this test, by itself or among those of both databases, and not only a function of its name.
+pub(crate) fn is_test_of(source: &str, test: &str) -> bool {
     let name = format!("fn {test}(");
     let is_test = |item: &str| item.contains("#[test]") || item.contains("#[tokio::test");
-    let is_here = source.split("\n\n").any(|item| item.contains(&name) && is_test(item));
-    is_here && include_str!("main.rs").contains(&format!("\nmod {file};\n"))
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut items = source.split("\n\n");
+    items.any(|item| {
+        item.contains(&name) && is_test(item)
+            || item.contains("on_both_databases!(")
+                && item.split(|c| !is_word(c)).any(|word| word == test)
+    })
+}
+
+/// Whether the root of a crate has this module.
+pub(crate) fn is_run(main: &str, module: &str) -> bool {
+    main.contains(&format!("\nmod {module};\n"))
 }
 
 #[test]

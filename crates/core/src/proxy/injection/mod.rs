@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Credential, Payload, SigV4, SignError,
+    config::may_be_filled,
     credential::{basic, encoded, joined, pair},
     placeholder::{is_own, normalized, placeholders},
 };
@@ -90,6 +91,14 @@ pub enum Unfit {
         /// Its own name, if it has one that a placeholder can say.
         own: String,
     },
+    /// A placeholder stands in a header that is for no credential.
+    #[error(
+        "a placeholder cannot stand in the header {name}, which is not for credentials: put it into the header that the server takes the credential from"
+    )]
+    OtherHeader {
+        /// The header.
+        name: HeaderName,
+    },
     /// The secret signs requests and is in no header.
     #[error(
         "this secret signs the request and cannot be filled into a header: leave the placeholder out"
@@ -118,7 +127,9 @@ impl Unfit {
     #[must_use]
     pub const fn is_of_the_request(&self) -> bool {
         match self {
-            Self::OtherSecret { .. } | Self::SignsOnly | Self::Long => true,
+            Self::OtherSecret { .. } | Self::OtherHeader { .. } | Self::SignsOnly | Self::Long => {
+                true
+            }
             Self::Control | Self::Type => false,
             Self::Sign(error) => error.is_of_the_request(),
         }
@@ -140,10 +151,9 @@ pub struct Injected<'a> {
 
 impl Injection {
     /// Puts the credential into a request whose headers are those of the caller that are passed on, and says
-    /// where. Placeholders are filled wherever they stand, and then it goes nowhere else. Without any it goes
-    /// where it belongs, and replaces what the caller has there, with one exception: an `Authorization` of the
-    /// caller's own that has no placeholder stays, and nothing is put in (contract/contacts-and-secrets, section
-    /// 6.2). On an error nothing has been put in.
+    /// where. Placeholders are filled, in headers that are for credentials, and then it goes nowhere else. Without
+    /// any it goes where it belongs, and replaces what the caller has there, unless it [gives
+    /// way](Injection::gives_way). On an error nothing has been put in.
     ///
     /// With the credential in them, the headers are marked as sensitive; the URL of [`Injection::Query`] cannot
     /// be, and must not be logged.
@@ -151,7 +161,7 @@ impl Injection {
         if !injected.credential.is_sendable() {
             return Err(Unfit::Control);
         }
-        let has_some = check_placeholders(&parts.headers, injected.name)?;
+        let has_some = self.check_placeholders(&parts.headers, injected.name)?;
         if let Self::SigV4(scope) = self {
             return if has_some { Err(Unfit::SignsOnly) } else { sign(scope, parts, injected) };
         }
@@ -168,12 +178,38 @@ impl Injection {
                 parts.headers.insert(name, sensitive(&value)?);
                 Ok(vec![Place::Header(name.clone())])
             }
-            _ if parts.headers.contains_key(AUTHORIZATION) => Ok(Vec::new()),
+            _ if self.gives_way(has_own(&parts.headers)) => Ok(Vec::new()),
             _ => {
                 parts.headers.insert(AUTHORIZATION, sensitive(&value)?);
                 Ok(vec![Place::Header(AUTHORIZATION)])
             }
         }
+    }
+
+    /// Whether nothing is put into a request of a caller that [has an `Authorization` of its own](has_own):
+    /// where the credential would go there, that stays (contract/contacts-and-secrets, section 6.2).
+    #[must_use]
+    pub const fn gives_way(&self, has_own: bool) -> bool {
+        match self {
+            Self::Authorization | Self::BasicUsername | Self::BasicPassword { .. } => has_own,
+            Self::Header { .. } | Self::Query { .. } | Self::SigV4(_) => false,
+        }
+    }
+
+    /// Whether there are placeholders; none may stand for another secret, or where no credential does.
+    fn check_placeholders(&self, headers: &HeaderMap, own: &str) -> Result<bool, Unfit> {
+        let mut has_some = false;
+        for (header, text) in texts(headers) {
+            for found in placeholders(text) {
+                has_some = true;
+                check_name(found.name, own)?;
+                let is_injected = matches!(self, Self::Header { name, .. } if name == header);
+                if !is_injected && !may_be_filled(header) {
+                    return Err(Unfit::OtherHeader { name: header.clone() });
+                }
+            }
+        }
+        Ok(has_some)
     }
 
     /// Whether all of a request's body has to be there before it can be sent, since a signature is over it.
@@ -229,22 +265,31 @@ fn sign(scope: &SigV4, parts: &mut Parts, injected: &Injected<'_>) -> Result<Vec
     Ok(vec![Place::Signature])
 }
 
-/// Whether there are placeholders; none may stand for another secret.
-fn check_placeholders(headers: &HeaderMap, own: &str) -> Result<bool, Unfit> {
-    let texts = headers.values().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let mut has_some = false;
-    for found in texts.flat_map(placeholders) {
-        has_some = true;
-        if !is_own(found.name, own) {
-            let name = found.name.chars().take(64).collect();
-            let own = match normalized(own) {
-                own if own.is_empty() => own,
-                own => format!(" or ${{SECRET_{}}}", own.to_ascii_uppercase()),
-            };
-            return Err(Unfit::OtherSecret { name, own });
-        }
+/// Whether a caller's headers have an `Authorization` of its own, and no placeholder says that the credential goes in.
+#[must_use]
+pub fn has_own(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION)
+        && texts(headers).all(|(_, text)| placeholders(text).is_empty())
+}
+
+/// The headers that are texts.
+fn texts(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &str)> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| Some((name, std::str::from_utf8(value.as_bytes()).ok()?)))
+}
+
+/// A placeholder stands for no other secret.
+fn check_name(name: &str, own: &str) -> Result<(), Unfit> {
+    if is_own(name, own) {
+        return Ok(());
     }
-    Ok(has_some)
+    let name = name.chars().take(64).collect();
+    let own = match normalized(own) {
+        own if own.is_empty() => own,
+        own => format!(" or ${{SECRET_{}}}", own.to_ascii_uppercase()),
+    };
+    Err(Unfit::OtherSecret { name, own })
 }
 
 /// Fills every placeholder. All values are made before any is put in.

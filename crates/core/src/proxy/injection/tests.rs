@@ -167,6 +167,42 @@ fn no_other_secret_is_ever_filled_in() {
     }
 }
 
+/// A server that cannot read such a header repeats it in its own words, such as `unsupported charset "CANARY"`.
+#[test]
+fn a_placeholder_in_a_header_that_is_for_no_credential_is_refused() {
+    for name in ["content-type", "accept", "user-agent", "if-none-match", "content_type"] {
+        let headers = [("x-first", "${SECRET_DEFAULT}"), (name, "x; charset={{SECRET_DEFAULT}}")];
+        for injection in [Injection::Authorization, query("key"), header("x-key", None)] {
+            let mut parts = parts("https://a.b/", &headers);
+            let error = apply(&injection, &text("CANARY"), &mut parts).unwrap_err();
+            assert!(error.is_of_the_request() && error.to_string().contains(name), "{error}");
+            assert!(!format!("{parts:?} {error}").contains("CANARY"), "nothing has been put in");
+        }
+    }
+    // But for the one that its config names.
+    let named = [("sec-token", "${SECRET_DEFAULT}")];
+    assert_eq!(sent(&header("sec-token", None), &text("abc"), &named, "sec-token"), ["abc"]);
+}
+
+#[test]
+fn what_gives_way_is_known_beforehand() {
+    let gives_way = |injection: &Injection, given: &[(&str, &str)]| {
+        let mut parts = parts("https://a.b/", given);
+        let gives_way = injection.gives_way(has_own(&parts.headers));
+        let places = apply(injection, &text("abc"), &mut parts).unwrap();
+        assert_eq!(gives_way, places.is_empty(), "{injection:?} {given:?}");
+        gives_way
+    };
+    let own = ("authorization", "Bearer own");
+    for injection in [Injection::Authorization, Injection::BasicUsername, password_of("x")] {
+        assert!(gives_way(&injection, &[own]));
+        assert!(!gives_way(&injection, &[]));
+        assert!(!gives_way(&injection, &[("authorization", "Bearer ${SECRET_DEFAULT}")]));
+        assert!(!gives_way(&injection, &[own, ("x-any", "${SECRET_DEFAULT}")]));
+    }
+    assert!(!gives_way(&query("key"), &[own]) && !gives_way(&header("x-key", None), &[own]));
+}
+
 #[test]
 fn a_query_has_the_credential_once_and_everything_else_as_it_was() {
     for (url, expected) in [

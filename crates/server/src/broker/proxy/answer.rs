@@ -8,11 +8,11 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Response, StatusCode,
     ext::ReasonPhrase,
-    header::{CONNECTION, HeaderName, HeaderValue, UPGRADE},
+    header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, UPGRADE},
 };
 use keyfob_core::{
     leak::{Needles, redact},
-    proxy::returnable,
+    proxy::{Method, returnable},
 };
 
 use super::send::Sending;
@@ -41,8 +41,8 @@ const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-requ
 /// callers send people to whatever link it holds.
 const ANSWER_OF: HeaderName = HeaderName::from_static("x-keyfob-answer");
 
-/// An answer on its way to the caller. Redirects too: where they lead is the caller's to decide, and the credential
-/// is not sent there.
+/// An answer on its way to the caller. Redirects too, where it can be led: where to is its to decide, and the
+/// credential is not sent there.
 pub(super) fn relay(
     sending: &Arc<Sending>,
     response: Response<Arriving>,
@@ -50,6 +50,7 @@ pub(super) fn relay(
 ) -> Result<Response<Relayed>, Error> {
     let (mut parts, body) = response.into_parts();
     let status = parts.status;
+    sending.lead_nowhere(&parts.headers, status, &needles)?;
     let decoding = Decoding::of(&parts.headers).map_err(|unknown| {
         sending.ended("failed", &unknown.to_string());
         Error::Upstream { code: "upstream_encoding", may_have_it: true }
@@ -67,7 +68,10 @@ pub(super) fn relay(
         let Outcome { bytes, redacted: in_body, end } = outcome;
         tell(&teller, status, bytes, redacted + in_body, end);
     };
-    let body = GuardedBody::new(body, &decoding, needles, CAPS, tell).map_err(Error::internal)?;
+    let body = GuardedBody::new(body, &decoding, needles, CAPS, tell).map_err(|error| {
+        sending.ended("failed", "there was no memory to look into the answer");
+        Error::internal(error)
+    })?;
     Ok(Response::from_parts(parts, Relayed::Left(body)))
 }
 
@@ -100,8 +104,23 @@ fn shown(
         shown.insert(UPSTREAM_REQUEST_ID, id);
     }
     let redacted = redact_headers(needles, &mut shown);
+    if let Some(length) = sending.length(headers, needles) {
+        shown.insert(CONTENT_LENGTH, length);
+    }
     shown.insert(ANSWER_OF, HeaderValue::from_static("upstream"));
     (shown, redacted)
+}
+
+impl Sending {
+    /// What the answer to a HEAD of the caller's own says of how long it would be. Any other body may be longer or
+    /// shorter once it was looked into.
+    fn length(&self, headers: &HeaderMap, needles: &Needles) -> Option<HeaderValue> {
+        let is_head = self.asked.to.method() == Method::Head && self.asked.through.is_some();
+        let is_as_it_is = is_head && !headers.contains_key(CONTENT_ENCODING);
+        let length = headers.get(CONTENT_LENGTH).filter(|_| is_as_it_is)?;
+        let is_number = length.to_str().is_ok_and(|text| text.parse::<u64>().is_ok());
+        (is_number && redact(needles, length.as_bytes()).is_none()).then(|| length.clone())
+    }
 }
 
 fn tell(sending: &Sending, status: StatusCode, bytes: u64, redacted: u64, end: End) {
@@ -110,15 +129,15 @@ fn tell(sending: &Sending, status: StatusCode, bytes: u64, redacted: u64, end: E
         (End::Complete, 0) => "answered",
         _ => "broke_off",
     };
-    let mut how = format!("{}, {bytes} bytes", status.as_u16());
+    let mut how = vec![status.as_u16().to_string(), format!("{bytes} bytes")];
     if end != End::Complete {
-        how += &format!(", {}", end.as_str());
+        how.push(end.as_str().to_owned());
     }
     if redacted > 0 {
         let places = if redacted == 1 { "place" } else { "places" };
-        how += &format!(", the credential was taken out in {redacted} {places}");
+        how.push(format!("the credential was taken out in {redacted} {places}"));
     }
-    sending.ended(result, &how);
+    sending.ended(result, &how.join(", "));
 }
 
 /// A body that has to be there as a whole.

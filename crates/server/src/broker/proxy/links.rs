@@ -1,18 +1,28 @@
 //! Where answers lead. A client follows a `Location`, and the pages of a `Link` (RFC 8288), with the key that it
 //! shows Keyfob: so both lead back to Keyfob where the rules let the credential go there too. What leads elsewhere
-//! stays as it is, but for a key in a header that clients take along to whatever they are led to.
+//! stays as it is, or has another name where the key is in a header that clients take along to whatever they are led
+//! to. Who asked in JSON is led nowhere: its key, and the request itself, would go there (contract/
+//! contacts-and-secrets, section 6.2).
+
+use std::cell::Cell;
 
 use hyper::{
     HeaderMap, StatusCode,
     header::{HeaderName, HeaderValue, LINK, LOCATION},
 };
-use keyfob_core::{policy::decide_request, proxy::Destination};
+use keyfob_core::{
+    leak::{Needles, redact},
+    policy::decide_request,
+    proxy::Destination,
+};
 use url::Url;
 
 use super::send::Sending;
+use crate::error::Error;
 
-/// What a `Location` is called that no client shall follow by itself.
+/// What a `Location` and a `Link` are called that no client shall follow by itself.
 const UPSTREAM_LOCATION: HeaderName = HeaderName::from_static("x-upstream-location");
+const UPSTREAM_LINK: HeaderName = HeaderName::from_static("x-upstream-link");
 
 /// How the caller came to Keyfob, and comes back to it.
 #[derive(Clone, Debug)]
@@ -24,11 +34,39 @@ pub struct Through {
 }
 
 impl Sending {
+    /// That an answer leads nobody on who cannot be led.
+    pub(super) fn lead_nowhere(
+        &self,
+        headers: &HeaderMap,
+        status: StatusCode,
+        needles: &Needles,
+    ) -> Result<(), Error> {
+        // Some clients follow whatever has a `Location`.
+        let given = headers.get(LOCATION);
+        let leads =
+            status.is_redirection() && (status != StatusCode::NOT_MODIFIED || given.is_some());
+        if !leads || self.asked.through.is_some() {
+            return Ok(());
+        }
+        let location = given.map(|given| String::from_utf8_lossy(given.as_bytes()).into_owned());
+        let location = location.map(|given| {
+            let whole = self.asked.to.url().join(&given);
+            whole.map_or(given, String::from)
+        });
+        let redacted = location.as_ref().and_then(|to| redact(needles, to.as_bytes()));
+        let result = if redacted.is_some() { "redacted" } else { "answered" };
+        self.ended(result, &format!("{}, a redirect, which is not followed", status.as_u16()));
+        let redacted = redacted.map(|text| String::from_utf8_lossy(&text).into_owned());
+        Err(Error::RedirectBlocked { location: redacted.or(location) })
+    }
+
     /// Has an answer of `status` lead the caller back to Keyfob where it can.
     pub(super) fn lead_back(&self, headers: &mut HeaderMap, status: StatusCode) {
         let Some(through) = &self.asked.through else { return };
         let (url, public) = (self.asked.to.url(), &self.broker.inner.public_url);
-        if let Some(given) = headers.get(LOCATION).and_then(|given| url.join(given.to_str().ok()?).ok()) {
+        if let Some(given) =
+            headers.get(LOCATION).and_then(|given| url.join(given.to_str().ok()?).ok())
+        {
             let back = self.back(&given, through, public.path());
             let is_followed = status.is_redirection() && through.takes_key_along;
             let name = if back.is_none() && is_followed { UPSTREAM_LOCATION } else { LOCATION };
@@ -39,11 +77,19 @@ impl Sending {
         let values: Vec<_> = headers.get_all(LINK).iter().cloned().collect();
         headers.remove(LINK);
         for value in values {
-            let link = value.to_str().ok().map(|value| {
-                rewritten(value, |target| self.back(&url.join(target).ok()?, through, public.as_str()))
-            });
+            let leads_away = Cell::new(false);
+            let back = |target: &str| {
+                let to = url.join(target).ok();
+                let back = to.and_then(|to| self.back(&to, through, public.as_str()));
+                leads_away.set(leads_away.get() || back.is_none());
+                back
+            };
+            let link = value.to_str().ok().map(|value| rewritten(value, back));
             let link = link.and_then(|link| HeaderValue::try_from(link).ok());
-            headers.append(LINK, link.unwrap_or(value));
+            let is_named_otherwise =
+                through.takes_key_along && (leads_away.get() || link.is_none());
+            let name = if is_named_otherwise { UPSTREAM_LINK } else { LINK };
+            headers.append(name, link.unwrap_or(value));
         }
     }
 

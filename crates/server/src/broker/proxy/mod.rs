@@ -25,7 +25,7 @@ use hyper::{HeaderMap, Method, Response, header::HeaderValue, upgrade::OnUpgrade
 use keyfob_core::{
     id::ContactId,
     policy::{Action, Object, RequestDenial, decide_request},
-    proxy::Destination,
+    proxy::{Destination, has_own},
     time::Timestamp,
 };
 use keyfob_store::{Event, WriteTx};
@@ -64,7 +64,7 @@ pub struct Outgoing {
     pub payload: Payload,
     /// What the connection is to become, if the caller asks for that.
     pub upgrade: Option<Upgrade>,
-    /// How the caller comes back to Keyfob from where an answer leads, if it would follow that by itself.
+    /// How the caller comes back to Keyfob from where an answer leads; redirects are blocked if it cannot.
     pub through: Option<Through>,
 }
 
@@ -91,6 +91,8 @@ struct Asked {
     wanted: Wanted,
     to: Destination,
     through: Option<Through>,
+    /// Whether the caller has an `Authorization` of its own.
+    has_own: bool,
     /// What events tell of it.
     told: Arc<str>,
     /// Its place, until it has ended.
@@ -110,11 +112,11 @@ impl Broker {
         let wanted = wanted(caller, contact, at);
         caller.decide(wanted.action, Object::Account)?;
         let Outgoing { destination: to, headers, payload, upgrade, through } = outgoing;
-        let told = described(&to).into();
+        let (told, has_own) = (described(&to).into(), has_own(&headers));
         let place = self.inner.places.take(caller.account()).ok_or_else(too_many)?;
-        let asked = Asked { wanted, to, through, told, _place: Arc::new(place) };
+        let asked = Asked { wanted, to, through, has_own, told, _place: Arc::new(place) };
         let (route, ready) = self.clear(&asked).await?;
-        let content = Content { headers, payload, upgrade };
+        let content = Content { headers, payload, upgrade, before: Vec::new() };
         Sending::begun(self.clone(), asked, route).send(ready, content).await
     }
 
@@ -179,6 +181,11 @@ impl Asked {
         decide_request(self.wanted.caller.grant(), &route.rules, &self.to)
     }
 
+    /// Whether it is sent without the credential, with what the caller has in its place.
+    fn is_without(&self, route: &Route) -> bool {
+        route.injection.gives_way(self.has_own)
+    }
+
     fn event(&self, route: &Route, now: Timestamp) -> Event {
         let (Wanted { caller, contact, action, .. }, secret) = (&self.wanted, route.secret());
         match contact {
@@ -188,7 +195,8 @@ impl Asked {
     }
 
     fn sending(&self, route: &Route, now: Timestamp) -> Event {
-        let reason = Some(self.told.to_string());
+        let without = if self.is_without(route) { ", without the credential" } else { "" };
+        let reason = Some(format!("{}{without}", self.told));
         Event { result: "sending", reason, ..self.event(route, now) }
     }
 }

@@ -4,6 +4,7 @@
 //! takes (RFC 9110, section 15.5.2). Where that is the access token of a grant, it is renewed, and the request is
 //! sent once more, if all of this holds:
 //!
+//! - the token was in the request, and not an `Authorization` of the caller's own in its place;
 //! - the body is there as a whole: what was streamed is gone;
 //! - the connection was not to speak another protocol;
 //! - the renewal gave another token than the one that was refused.
@@ -30,7 +31,7 @@ use crate::error::Error;
 impl Sending {
     /// Whether it is sent with a token that can be renewed.
     pub(super) fn has_token(&self) -> bool {
-        self.route.secret_type() == SecretType::OAuth
+        self.route.secret_type() == SecretType::OAuth && !self.asked.is_without(&self.route)
     }
 
     /// A newer token than the one that was refused, if there is one; the audit trail knows by then that it is
@@ -44,8 +45,8 @@ impl Sending {
         let seen = self.route.value(wanted)?;
         self.broker.keep_alive(&holder, Need::Forced(seen)).await;
         let fresh = self.broker.peek(wanted, proxyable).await?;
-        let is_newer = fresh
-            .is_some_and(|fresh| fresh.text.expose_secret() != refused.text.expose_secret());
+        let is_newer =
+            fresh.is_some_and(|fresh| fresh.text.expose_secret() != refused.text.expose_secret());
         if !is_newer {
             return Ok(None);
         }

@@ -14,9 +14,10 @@ use hyper::{
 };
 use keyfob_core::{
     leak::Needles,
-    proxy::{Injected, Payload as SignedPayload},
+    proxy::{Credential, Injected, Payload as SignedPayload},
 };
 use keyfob_store::Event;
+use secrecy::SecretString;
 
 use super::{
     super::{Broker, source::Ready},
@@ -46,6 +47,8 @@ pub(super) struct Content {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     pub(super) upgrade: Option<Upgrade>,
+    /// What must not come back either: a token that it was sent with before.
+    pub(super) before: Vec<SecretString>,
 }
 
 /// What came back, and what must not be in it.
@@ -63,10 +66,13 @@ impl Sending {
         ready: Ready,
         content: Content,
     ) -> Result<Response<Relayed>, Error> {
-        let Content { headers, payload, upgrade } = content;
+        let Content { headers, payload, upgrade, before } = content;
         let payload = match payload {
             Payload::Stream(body) if self.route.injection.needs_body() => {
-                Payload::Whole(answer::collect(body, LARGEST_SIGNED).await?)
+                let collected = answer::collect(body, LARGEST_SIGNED).await;
+                Payload::Whole(
+                    collected.inspect_err(|error| self.ended("refused", &error.to_string()))?,
+                )
             }
             payload => payload,
         };
@@ -76,25 +82,41 @@ impl Sending {
             }
             _ => None,
         };
-        let came = self.once(&ready, Content { headers, payload, upgrade }).await?;
+        let came = self.once(&ready, Content { headers, payload, upgrade, before }).await?;
         if came.0.status() == StatusCode::UNAUTHORIZED
             && let Some((bytes, headers)) = again.take()
-            && let Some((sending, ready)) = self.renewed(&ready).await?
+            && let Some((sending, fresh)) = self.renewed_or_told(&ready).await?
         {
             self.ended("answered", "401, so it is sent once more with a renewed token");
             drop(came);
-            let again = Content { headers, payload: Payload::Whole(bytes), upgrade: None };
-            let came = sending.once(&ready, again).await?;
+            let before = self.texts(&self.route.credential(&ready)?);
+            let payload = Payload::Whole(bytes);
+            let again = Content { headers, payload, upgrade: None, before };
+            let came = sending.once(&fresh, again).await?;
             return sending.answered(came);
         }
         self.answered(came)
     }
 
+    /// What [`Sending::renewed`] answers; where that fails, how this one ended is told first.
+    async fn renewed_or_told(&self, refused: &Ready) -> Result<Option<(Arc<Self>, Ready)>, Error> {
+        let renewed = self.renewed(refused).await;
+        renewed.inspect_err(|error| {
+            let how = format!(
+                "401, and it is not sent once more, since its token could not be renewed: {error}"
+            );
+            self.ended("answered", &how);
+        })
+    }
+
     /// Sends it once.
     async fn once(&self, ready: &Ready, content: Content) -> Result<Came, Error> {
-        let Content { headers, payload, upgrade } = content;
+        let Content { headers, payload, upgrade, mut before } = content;
         let (mut parts, needles) = match self.filled(ready, headers, &payload) {
-            Ok(filled) => filled,
+            Ok((parts, texts)) => {
+                before.extend(texts);
+                (parts, Arc::new(Needles::new(&before)))
+            }
             Err(error) => {
                 self.ended("refused", &error.to_string());
                 return Err(error);
@@ -120,7 +142,7 @@ impl Sending {
         ready: &Ready,
         headers: HeaderMap,
         payload: &Payload,
-    ) -> Result<(Parts, Arc<Needles>), Error> {
+    ) -> Result<(Parts, Vec<SecretString>), Error> {
         let route = &self.route;
         let credential = route.credential(ready)?;
         let (mut parts, ()) = Request::new(()).into_parts();
@@ -140,11 +162,15 @@ impl Sending {
             }
             Error::Conflict { code: "unusable_secret", message: message.into() }
         })?;
-        let needles = match self.broker.inner.leak_guard {
-            LeakGuard::On => Needles::new(&route.injection.needles(&credential)),
-            LeakGuard::Off => Needles::new([]),
-        };
-        Ok((parts, Arc::new(needles)))
+        Ok((parts, self.texts(&credential)))
+    }
+
+    /// The texts of a credential that must not come back.
+    fn texts(&self, credential: &Credential) -> Vec<SecretString> {
+        match self.broker.inner.leak_guard {
+            LeakGuard::On => self.route.injection.needles(credential),
+            LeakGuard::Off => Vec::new(),
+        }
     }
 
     fn answered(
@@ -158,7 +184,12 @@ impl Sending {
             self.ended("failed", "the server changed the protocol, which nobody asked for");
             return Err(Error::Upstream { code: "upstream_failed", may_have_it: true });
         };
-        upgrade::tie(Arc::clone(self), caller, hyper::upgrade::on(&mut response), Arc::clone(&needles));
+        upgrade::tie(
+            Arc::clone(self),
+            caller,
+            hyper::upgrade::on(&mut response),
+            Arc::clone(&needles),
+        );
         Ok(answer::switched(self, &response, protocol, &needles))
     }
 

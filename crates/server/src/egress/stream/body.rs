@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -46,7 +46,8 @@ impl StreamBody {
         Self(None)
     }
 
-    /// This one, with its trailers.
+    /// This one, without its trailers: to a server they are headers that nobody has looked at (RFC 9110, section
+    /// 6.5.1).
     pub fn new<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -73,11 +74,13 @@ impl Body for StreamBody {
         let Some(Coming { body, progress }) = &mut self.0 else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(body).poll_frame(cx);
-        if polled.is_ready() {
+        loop {
+            let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
             progress.0.fetch_add(1, Ordering::Relaxed);
+            if !matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
+                return Poll::Ready(frame);
+            }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

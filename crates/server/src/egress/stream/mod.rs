@@ -69,8 +69,8 @@ impl Egress {
     /// and over HTTP/1.1 if there is an `Upgrade`, which [`hyper::upgrade::on`] goes on with.
     ///
     /// The URL must be whole; it decides `Host`. Headers of one connection only (RFC 9110 section
-    /// 7.6.1) are the caller's to leave out, but for `Expect`: a body is sent at once. Trailers pass;
-    /// over HTTP/1.1 `Trailer` must name those of a request.
+    /// 7.6.1) are the caller's to leave out, but for `Expect`: a body is sent at once. Trailers of the
+    /// answer pass, and those of the request do not.
     pub async fn stream(
         &self,
         request: Request<StreamBody>,
