@@ -78,6 +78,7 @@ mod proxy_key;
 mod proxy_leak;
 mod proxy_links;
 mod proxy_replay;
+mod proxy_socket;
 mod proxy_stream;
 mod proxy_trail;
 mod refresh;
