@@ -21,6 +21,8 @@ use crate::{
     upstream::{Body, Speaks, Upstream, whole},
 };
 
+const NO_CONTACT: &str = "con_00000000000000000000000000";
+
 type Socket = TokioIo<Upgraded>;
 
 /// A server's answer that it speaks WebSocket from now on, with these headers too.
@@ -237,7 +239,7 @@ impl Loss {
             Self::KeyEnds => return None,
             Self::KeyRevoked => owner.post(key_path(&key.id, "revoke"), json!({})),
             Self::KeyOfOtherHosts => limit(hosts),
-            Self::KeyOfOtherContacts => limit(json!({"contacts": []})),
+            Self::KeyOfOtherContacts => limit(json!({"contacts": [NO_CONTACT]})),
             Self::KeyOfOtherActions => limit(json!({"actions": ["connection.mint"]})),
             Self::Disconnected => {
                 backend.post(path(&scene.contact, &scene.secret, "revoke"), json!({}))
