@@ -214,11 +214,25 @@ impl Broker {
 
     /// Refuses a caller whose key has ended since it was recognised.
     pub(super) async fn reauthenticate(&self, caller: &Caller) -> Result<(), Error> {
-        let Some(id) = caller.key() else {
-            return Ok(());
-        };
+        self.recognise_anew(caller).await.map(drop)
+    }
+
+    /// The same caller with what its key may do by now, if that has not ended. It is not counted.
+    pub(super) async fn recognise_anew(&self, caller: &Caller) -> Result<Caller, Error> {
+        let Identity { grant, actor, origin, key } = &*caller.0;
+        let Some(id) = key else { return Ok(caller.clone()) };
         let known = self.known(id).await?.ok_or(Error::InvalidCredentials)?;
-        known.key.is_live(self.now()?).then_some(()).ok_or(Error::InvalidCredentials)
+        if !known.key.is_live(self.now()?) {
+            return Err(Error::InvalidCredentials);
+        }
+        let Key { role, expires_at, limits, .. } = &known.key;
+        let grant = Grant::new(grant.account().clone(), *role);
+        Ok(Caller(Arc::new(Identity {
+            grant: grant.until(*expires_at).limited(Arc::clone(limits)),
+            actor: actor.clone(),
+            origin: origin.clone(),
+            key: key.clone(),
+        })))
     }
 
     async fn known(&self, id: &KeyId) -> Result<Option<Arc<Known>>, Error> {

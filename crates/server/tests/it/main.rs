@@ -80,6 +80,7 @@ mod proxy_leak;
 mod proxy_links;
 mod proxy_places;
 mod proxy_replay;
+mod proxy_socket;
 mod proxy_stream;
 mod proxy_trail;
 mod refresh;

@@ -13,10 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
 use crate::{
     listening::{Server, within_patience},
@@ -34,8 +31,8 @@ fn parts() -> (mpsc::Sender<&'static str>, Body) {
 }
 
 /// A caller with a connection of its own.
-struct Client<B> {
-    sender: http1::SendRequest<B>,
+pub(crate) struct Client<B> {
+    pub(crate) sender: http1::SendRequest<B>,
     token: String,
 }
 
@@ -46,14 +43,23 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn new(scene: &Scene, server: &Server) -> Self {
+        let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
+        Self::with_token(server, token).await
+    }
+
+    pub(crate) async fn with_token(server: &Server, token: String) -> Self {
         let io = TokioIo::new(server.connect().await);
         let (sender, connection) = http1::handshake(io).await.unwrap();
         tokio::spawn(connection.with_upgrades());
-        let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
         Self { sender, token }
     }
 
-    fn request(&self, scene: &Scene, method: &str, to: &str) -> hyper::http::request::Builder {
+    pub(crate) fn request(
+        &self,
+        scene: &Scene,
+        method: &str,
+        to: &str,
+    ) -> hyper::http::request::Builder {
         let path = format!("/proxy/{}/{}/{}", scene.contact, scene.secret, scene.url(to));
         let request = Request::builder().method(method).uri(path).header("host", "keyfob");
         request.header("authorization", format!("Bearer {}", self.token))
@@ -147,68 +153,6 @@ async fn who_does_not_read_holds_the_server_back() {
     let sent = sent.load(std::sync::atomic::Ordering::Relaxed);
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes were sent to nobody");
     assert!(!body.is_end_stream());
-}
-
-/// A WebSocket server that says what it was told.
-async fn echo_socket(mut request: Request<hyper::body::Incoming>) -> Response<Body> {
-    assert_eq!(request.headers()["authorization"], format!("Bearer {TOKEN}"));
-    assert!(!request.headers().contains_key("sec-websocket-extensions"));
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
-        let _ = tokio::io::copy(&mut read, &mut write).await;
-    });
-    let switched = Response::builder().status(101).header("upgrade", "websocket");
-    let switched = switched.header("connection", "upgrade").header("sec-websocket-accept", "x");
-    switched.body(crate::upstream::whole("")).unwrap()
-}
-
-/// A message as a server sends it.
-fn message(text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len()).unwrap();
-    assert!(length < 126);
-    [&[0x81, length], text.as_bytes()].concat()
-}
-
-async fn open_socket(scene: &Scene, server: &Server) -> TokioIo<hyper::upgrade::Upgraded> {
-    let mut client = Client::<Empty<Bytes>>::new(scene, server).await;
-    let request = client.request(scene, "GET", "/socket").header("connection", "Upgrade");
-    let request = request.header("upgrade", "websocket").header("sec-websocket-key", "x");
-    let request = request.header("sec-websocket-extensions", "permessage-deflate");
-    let request = request.body(Empty::new()).unwrap();
-    let mut back = within_patience(client.sender.send_request(request)).await.unwrap();
-    assert_eq!(back.status(), 101);
-    assert_eq!(back.headers()["sec-websocket-accept"], "x");
-    TokioIo::new(within_patience(hyper::upgrade::on(&mut back)).await.unwrap())
-}
-
-#[tokio::test]
-async fn a_websocket_carries_messages_both_ways_each_when_it_comes() {
-    let upstream = Upstream::start(Speaks::Clear, echo_socket).await;
-    let scene = Scene::at(upstream, json!({})).await;
-    let server = Server::start(&scene.app, 4);
-    let mut socket = open_socket(&scene, &server).await;
-    // The last ends as the credential begins, and is not kept back for that.
-    for text in ["one", "two", "ends with k", "ends with kfb-canary"] {
-        let message = message(text);
-        socket.write_all(&message).await.unwrap();
-        let mut back = vec![0; message.len()];
-        within_patience(socket.read_exact(&mut back)).await.unwrap();
-        assert_eq!(back, message);
-    }
-}
-
-#[tokio::test]
-async fn a_websocket_ends_before_it_brings_the_credential_back() {
-    let upstream = Upstream::start(Speaks::Clear, echo_socket).await;
-    let scene = Scene::at(upstream, json!({})).await;
-    let server = Server::start(&scene.app, 4);
-    let mut socket = open_socket(&scene, &server).await;
-    socket.write_all(&message(&format!("{TOKEN} it is"))).await.unwrap();
-    let mut back = Vec::new();
-    within_patience(socket.read_to_end(&mut back)).await.unwrap();
-    assert!(!String::from_utf8_lossy(&back).contains(&TOKEN[8..]), "{back:?}");
-    scene.until_event("redacted").await;
 }
 
 /// An SDK whose base URL is Keyfob's puts its key, which is Keyfob's, where it always puts it.

@@ -146,7 +146,7 @@ const TABLE: &[(&str, &str, &str)] = &[
         "proxy",
         "nothing_of_the_caller_reaches_the_server_and_no_cookie_comes_back",
     ),
-    ("OneCLI: WebSockets", "proxy_stream", "a_websocket_ends_before_it_brings_the_credential_back"),
+    ("OneCLI: WebSockets", "proxy_socket", "a_websocket_ends_before_it_brings_the_credential_back"),
     (
         "onecli/onecli#482: puts nothing in",
         "proxy_key",

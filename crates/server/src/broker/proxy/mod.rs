@@ -7,10 +7,13 @@
 //! answer comes back as it arrives, without whatever would be the credential, and a second event tells how it
 //! ended.
 
+mod anew;
 mod answer;
 mod dry_run;
+mod end;
 mod frames;
 mod links;
+mod messages;
 mod places;
 mod replay;
 mod route;
