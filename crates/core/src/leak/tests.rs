@@ -33,6 +33,18 @@ fn in_pieces(needles: &Arc<Needles>, body: &str, len: usize) -> String {
     String::from_utf8(guarded(needles, body.as_bytes(), ends)).unwrap()
 }
 
+/// What comes of a body that is known to be all there.
+fn at_once(needles: &Arc<Needles>, body: &[u8]) -> Vec<u8> {
+    let (mut redactor, mut out) = (Redactor::new(Arc::clone(needles)), Vec::new());
+    match redactor.pass(body, true, &mut out) {
+        Passed::Same(count) => {
+            assert_eq!((count, redactor.found()), (body.len(), 0));
+            body.to_vec()
+        }
+        Passed::Other => out,
+    }
+}
+
 /// The same in one piece, byte by byte, and by the function for whole texts.
 #[track_caller]
 fn check(credentials: &[&str], body: &str, expected: &str) {
@@ -42,6 +54,7 @@ fn check(credentials: &[&str], body: &str, expected: &str) {
     }
     let whole = redact(&needles, body.as_bytes()).map(|out| String::from_utf8(out).unwrap());
     assert_eq!(whole.as_deref().unwrap_or(body), expected);
+    assert_eq!(at_once(&needles, body.as_bytes()), expected.as_bytes());
     assert_eq!(whole.is_some(), expected != body);
 }
 
@@ -137,9 +150,59 @@ fn a_credential_is_found_in_hexadecimal() {
 }
 
 #[test]
-fn another_case_is_another_text() {
-    let other = TOKEN.to_lowercase();
+fn the_case_of_letters_does_not_hide_a_credential() {
+    let alternate = |at: usize, byte: u8| match at % 2 {
+        0 => byte.to_ascii_uppercase().into(),
+        _ => byte.to_ascii_lowercase(),
+    };
+    for text in [TOKEN, "pässwörd 🔑 PÄSSWÖRD", "/?a=B&c=D+e"] {
+        let ascii = |change: fn(&u8) -> u8| {
+            String::from_utf8(text.as_bytes().iter().map(change).collect()).unwrap()
+        };
+        let [lower, upper] = [u8::to_ascii_lowercase, u8::to_ascii_uppercase].map(ascii);
+        for (credential, written) in
+            [(text, &lower), (text, &upper), (&*lower, &upper), (&*upper, &lower)]
+        {
+            finds(credential, written);
+            finds(credential, &each(written, |_, byte| format!("%{byte:02x}")));
+            finds(credential, &written.replace('/', r"\/"));
+        }
+    }
+    let mixed = TOKEN.bytes().enumerate().map(|(at, byte)| char::from(alternate(at, byte)));
+    finds(TOKEN, &mixed.collect::<String>());
+    // In base64 it is what tells one text from another.
+    let other = BASE64.encode(TOKEN.as_bytes()).to_lowercase();
     check(&[TOKEN], &other, &other);
+}
+
+/// A text in UTF-16.
+fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(order).collect()
+}
+
+#[test]
+fn a_credential_is_found_in_utf16_in_either_order_of_bytes() {
+    for credential in [TOKEN, "pässwörd 🔑", "一二三四五六七", "123456"] {
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            for (before, after) in [("", ""), ("\u{feff}{\"key\": \"", "\"}\n"), ("é", "一")] {
+                let needles = needles(&[credential]);
+                let upper = credential.to_ascii_uppercase();
+                let body = utf16(&format!("{before}{upper}{after}"), order);
+                for len in [1, 7, usize::MAX] {
+                    let ends = (0..body.len()).step_by(len).collect();
+                    let out = guarded(&needles, &body, ends);
+                    // One byte of its ends, if it is zero, is left.
+                    let [before, after] = [before, after].map(|text| utf16(text, order));
+                    let marker = memchr::memmem::find(&out, REDACTED.as_bytes()).unwrap();
+                    let end = marker + REDACTED.len();
+                    let (start, rest) = (&out[..marker], &out[end..]);
+                    assert!(start.starts_with(&before) && rest.ends_with(&after), "{credential}");
+                    assert!(start.len() <= before.len() + 1 && rest.len() <= after.len() + 1);
+                    assert_eq!(redact(&needles, &body).as_deref(), Some(&out[..]));
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -225,13 +288,41 @@ fn only_what_could_become_a_credential_is_kept_back() {
 #[test]
 fn a_piece_passes_without_a_copy_where_nothing_is_found() {
     let (mut redactor, mut out) = (Redactor::new(needles(&[TOKEN])), Vec::new());
-    assert_eq!(redactor.pass(b"nothing of it.", &mut out), Passed::Same(14));
-    assert_eq!(redactor.pass(b"and: ghp_", &mut out), Passed::Same(5));
+    assert_eq!(redactor.pass(b"nothing of it.", false, &mut out), Passed::Same(14));
+    assert_eq!(redactor.pass(b"and: ghp_", false, &mut out), Passed::Same(5));
     assert_eq!(out, b"");
-    assert_eq!(redactor.pass(b"more", &mut out), Passed::Other);
+    assert_eq!(redactor.pass(b"more", false, &mut out), Passed::Other);
     assert_eq!(out, b"ghp_more");
-    assert_eq!(redactor.pass(TOKEN.as_bytes(), &mut out), Passed::Other);
+    assert_eq!(redactor.pass(TOKEN.as_bytes(), false, &mut out), Passed::Other);
     assert_eq!(redactor.found(), 1);
+    // Nothing is kept back of the last one.
+    assert_eq!(redactor.pass(b"and: ghp_", true, &mut out), Passed::Same(9));
+    assert!(!redactor.holds());
+    redactor.push(b"again: ghp_", &mut out);
+    assert!(redactor.holds());
+    out.clear();
+    assert_eq!(redactor.pass(&TOKEN.as_bytes()[4..], true, &mut out), Passed::Other);
+    assert_eq!((&out[..], redactor.found()), (REDACTED.as_bytes(), 2));
+}
+
+#[test]
+fn a_whole_text_that_holds_nothing_is_not_looked_at_closely() {
+    let needles = needles(&[TOKEN]);
+    for text in [
+        "text/html; charset=utf-8",
+        "Thu, 01 Jan 2026 00:00:00 GMT",
+        "W/\"5d8c72a5edda8d6a5d8c72a5edda8d6a5d8c72a5edda8d6a\"",
+        "max-age=31536000; includeSubDomains; preload",
+        // It would begin here, if more came.
+        "an end like the beginning: ghp_cana",
+        &TOKEN[1..],
+    ] {
+        assert_eq!(redactor::steps(&needles, text.as_bytes()), 0, "{text}");
+        assert_eq!(redact(&needles, text.as_bytes()), None);
+    }
+    for text in [TOKEN, &format!("{}%5A%71", &TOKEN[..TOKEN.len() - 2])] {
+        assert!(redactor::steps(&needles, text.as_bytes()) > 0, "{text}");
+    }
 }
 
 #[test]
@@ -273,12 +364,20 @@ fn work_and_memory_are_bounded_by_what_is_sent() {
 /// What has to be read as the credential, by means other than those that are tested: each way to decode is
 /// tried on everything, twice.
 fn shows(text: &[u8], credential: &[u8]) -> bool {
+    let credential = credential.to_ascii_lowercase();
     let mut texts = vec![text.to_vec()];
+    texts.extend([0, 1].iter().filter_map(|skipped| text.get(*skipped..)).flat_map(|text| {
+        [u16::from_le_bytes, u16::from_be_bytes].map(|order| {
+            let units: Vec<_> = text.as_chunks().0.iter().map(|unit| order(*unit)).collect();
+            String::from_utf16_lossy(&units).into_bytes()
+        })
+    }));
     for _ in 0..2 {
         let decoded: Vec<_> = texts.iter().flat_map(|text| decodings(text)).collect();
         texts.extend(decoded);
     }
-    let contains = |text: &Vec<u8>| memchr::memmem::find(text, credential).is_some();
+    let contains =
+        |text: &Vec<u8>| memchr::memmem::find(&text.to_ascii_lowercase(), &credential).is_some();
     texts.iter().any(contains)
 }
 
@@ -331,6 +430,31 @@ enum Form {
     Hex {
         is_upper: bool,
     },
+    Utf16 {
+        is_big: bool,
+    },
+}
+
+/// The case in which an occurrence is written, where that does not matter.
+#[derive(Clone, Copy, Debug)]
+enum Case {
+    Own,
+    Upper,
+    Lower,
+}
+
+impl Case {
+    fn write(self, credential: &str) -> String {
+        match self {
+            Self::Own => credential.to_owned(),
+            Self::Upper => credential.to_ascii_uppercase(),
+            Self::Lower => credential.to_ascii_lowercase(),
+        }
+    }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    prop_oneof![Just(Case::Own), Just(Case::Upper), Just(Case::Lower)]
 }
 
 fn form() -> impl Strategy<Value = Form> {
@@ -352,6 +476,7 @@ fn form() -> impl Strategy<Value = Form> {
                 line
             }),
         any::<bool>().prop_map(|is_upper| Form::Hex { is_upper }),
+        any::<bool>().prop_map(|is_big| Form::Utf16 { is_big }),
     ]
 }
 
@@ -399,6 +524,16 @@ impl Form {
             }
             Self::Hex { is_upper: true } => HEXUPPER.encode(credential.as_bytes()).into_bytes(),
             Self::Hex { is_upper: false } => HEXLOWER.encode(credential.as_bytes()).into_bytes(),
+            Self::Utf16 { is_big: true } => utf16(credential, u16::to_be_bytes),
+            Self::Utf16 { is_big: false } => utf16(credential, u16::to_le_bytes),
+        }
+    }
+
+    /// The same of a credential in this case, if it does not matter.
+    fn write_in(&self, case: Case, credential: &str) -> Vec<u8> {
+        match self {
+            Self::Base64 { .. } | Self::Hex { .. } => self.write(credential),
+            _ => self.write(&case.write(credential)),
         }
     }
 }
@@ -432,10 +567,10 @@ proptest! {
 
     #[test]
     fn a_credential_never_comes_back(
-        credential in credential(), form in form(), before in surroundings(), after in surroundings(),
-        ends in vec(any::<Index>(), 0..20),
+        credential in credential(), form in form(), case in case(), before in surroundings(),
+        after in surroundings(), ends in vec(any::<Index>(), 0..20),
     ) {
-        let written = form.write(&credential);
+        let written = form.write_in(case, &credential);
         let body = [&before[..], &written, &after].concat();
         prop_assert!(shows(&written, credential.as_bytes()), "the test itself is blind");
         let needles = needles(&[&credential]);
@@ -444,20 +579,21 @@ proptest! {
         prop_assert!(!shows(&out, credential.as_bytes()));
         let whole = redact(&needles, &body);
         prop_assert_eq!(whole.as_deref(), Some(&out[..]));
+        prop_assert_eq!(at_once(&needles, &body), out);
     }
 
     #[test]
     fn what_stands_around_a_credential_stays(
-        credential in credential(), form in form(), ends in vec(any::<Index>(), 0..20),
+        credential in credential(), form in form(), case in case(), ends in vec(any::<Index>(), 0..20),
     ) {
         let form = match form {
             Form::Base64 { is_url, line, .. } => Form::Base64 { before: vec![], after: vec![], is_url, line },
             form => form,
         };
-        let written = form.write(&credential);
+        let written = form.write_in(case, &credential);
         let body = [b"<p class='a'>", &written[..], b"</p>"].concat();
         let out = guarded(&needles(&[&credential]), &body, places(&ends, &body));
-        let out = String::from_utf8(out).unwrap().replace('=', "");
+        let out = String::from_utf8(out).unwrap().replace(['=', '\0'], "");
         prop_assert_eq!(out, format!("<p class'a'>{REDACTED}</p>"));
     }
 

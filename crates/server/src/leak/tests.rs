@@ -17,7 +17,7 @@ use flate2::{
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
 use futures_util::stream::{self, StreamExt};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Frame};
 use keyfob_core::leak::{Needles, REDACTED};
 use tokio::sync::mpsc;
@@ -314,7 +314,7 @@ async fn what_holds_no_credential_passes_without_a_copy() {
     let out = guarded.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!((out.as_ptr(), out.len()), (data.as_ptr(), data.len()));
 
-    let sent = http_body_util::Full::new(data.clone());
+    let sent = Full::new(data.clone());
     let none = Arc::new(Needles::new([]));
     let mut free = GuardedBody::new(sent, &Decoding::NONE, none, NO_CAPS, |_| ()).unwrap();
     assert_eq!(free.size_hint().exact(), Some(data.len() as u64));
@@ -332,15 +332,46 @@ async fn a_body_of_known_end_is_complete_when_its_last_frame_was_taken_and_else_
             let told = Arc::clone(&told);
             move |outcome| told.lock().unwrap().push(outcome)
         };
-        let full = http_body_util::Full::new(Bytes::from("all."));
+        let full = Full::new(Bytes::from("all."));
         let mut guarded =
             GuardedBody::new(full, &Decoding::NONE, needles(), NO_CAPS, tell).unwrap();
+        assert!(!guarded.is_end_stream());
         if take {
             guarded.frame().await.unwrap().unwrap();
         }
         assert_eq!(guarded.is_end_stream(), take);
         drop(guarded);
         assert_eq!(self::told(&told).end, end);
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_known_end_is_one_frame_although_it_ends_like_a_credential_begins() {
+    for codings in ["identity", "gzip", "deflate", "br", "zstd"] {
+        for (sent, left) in [
+            ("it ends like the beginning: ghp_", "it ends like the beginning: ghp_"),
+            ("ghp_canaryTOKEN0123456789/abc+Zq", REDACTED),
+            ("100%", "100%"),
+        ] {
+            let full = Full::new(Bytes::from(encode(codings, sent.as_bytes())));
+            let (mut guarded, outcome) =
+                guard(full.map_err(|never| match never {}), codings, NO_CAPS);
+            let out = guarded.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(out, left, "{codings}");
+            assert!(guarded.is_end_stream(), "{codings}: {sent}");
+            assert!(guarded.frame().await.is_none());
+            let bytes = left.len() as u64;
+            let redacted = u64::from(left == REDACTED);
+            assert_eq!(told(&outcome), Outcome { bytes, redacted, end: End::Complete });
+        }
+        // What is cut off has no end, known or not.
+        if codings != "identity" {
+            let whole = encode(codings, b"all of it. all of it.");
+            let cut = Full::new(Bytes::copy_from_slice(&whole[..whole.len() - 1]));
+            let (guarded, outcome) = guard(cut.map_err(|never| match never {}), codings, NO_CAPS);
+            guarded.collect().await.unwrap_err();
+            assert_eq!(told(&outcome).end, End::UpstreamFailed, "{codings}");
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! A server that sends back all that it got: the caller never sees the credential. A positive control asks the same
-//! server directly, and has to find it each time.
+//! A server that sends back the credential in every encoding: the caller never sees it. A positive control looks at
+//! what was encoded, and has to find it each time.
 
 use std::io::Write;
 
@@ -33,9 +33,9 @@ const WAYS: &[(&str, fn(&str) -> String)] = &[
     ("hex", |text| HEXLOWER.encode(text.as_bytes())),
     ("hex-upper", |text| HEXUPPER.encode(text.as_bytes())),
 ];
-const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
+pub(crate) const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
 
-fn coded(body: &str, coding: &str) -> Vec<u8> {
+pub(crate) fn coded(body: &str, coding: &str) -> Vec<u8> {
     let bytes = body.as_bytes();
     match coding {
         "gzip" => {

@@ -141,7 +141,7 @@ impl Sending {
             Error::Conflict { code: "unusable_secret", message: message.into() }
         })?;
         let needles = match self.broker.inner.leak_guard {
-            LeakGuard::On => Needles::new(&route.injection.needles(&credential)),
+            LeakGuard::On => Needles::new(&route.injection.needles(&credential, &parts)),
             LeakGuard::Off => Needles::new([]),
         };
         Ok((parts, Arc::new(needles)))
