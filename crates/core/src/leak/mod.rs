@@ -8,6 +8,8 @@
 //! than once. What else an upstream could do with a
 //! credential cannot be known: docs/leak-guard.md says what is not found.
 
+#[cfg(test)]
+mod properties;
 mod redactor;
 mod search;
 mod set;

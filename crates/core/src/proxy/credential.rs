@@ -85,10 +85,15 @@ impl Credential {
                 parts.chain(pair).for_each(|needle| add(&mut needles, needle));
                 needles
             }
-            Self::Token { token, .. } => vec![token.clone()],
+            Self::Token { token, .. } => {
+                let mut needles = vec![token.clone()];
+                needles.extend(unfilled(token));
+                needles
+            }
             Self::Pair { username, password } => {
                 let mut needles = of_pair(username.expose_secret(), password.expose_secret());
                 add(&mut needles, password.clone());
+                needles.extend(unfilled(password));
                 needles
             }
         }
@@ -106,6 +111,14 @@ fn add(needles: &mut Vec<SecretString>, needle: SecretString) {
 pub(super) fn of_pair(username: &str, password: &str) -> Vec<SecretString> {
     let encoded = encoded(username, password);
     vec![pair(username, password), encoded.trim_end_matches('=').into()]
+}
+
+/// What is left of a text that is base64 by itself without what fills it up at its end: who takes a request apart at
+/// `=` loses that.
+fn unfilled(text: &SecretString) -> Option<SecretString> {
+    let text = text.expose_secret();
+    let left = text.trim_end_matches('=');
+    (left.len() < text.len() && left.len() >= SHORTEST_PART).then(|| left.into())
 }
 
 /// What else of a text is a secret by itself. It may be a whole value of `Authorization`, so what stands behind the

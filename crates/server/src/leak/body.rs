@@ -120,7 +120,7 @@ where
         if matches!(self.rest, Rest::Nothing) {
             return Poll::Ready(Ok(None));
         }
-        self.limits.has_time(cx)?;
+        self.limits.has_time()?;
         loop {
             while let Some(piece) = self.pipeline.pull()? {
                 self.limits.take(piece.len())?;

@@ -192,6 +192,11 @@ impl Injection {
             (Self::BasicPassword { username }, Some(alone)) => {
                 needles.extend(of_pair(username, alone));
             }
+            // An echo of the whole request may encode once more what is encoded there.
+            (Self::Query { .. }, Some(alone)) => {
+                let encoded: Vec<_> = utf8_percent_encode(alone, QUERY).collect();
+                needles.extend((encoded != [alone]).then(|| joined(&encoded).as_str().into()));
+            }
             // For some minutes, whoever has it can send the request once more.
             (Self::SigV4(_), _) => needles.extend(sigv4::signature(&sent.headers)),
             _ => (),

@@ -246,8 +246,13 @@ fn every_text_that_would_tell_the_credential_is_a_needle() {
         (any, pair_of("a", "b"), &["a:b", "YTpi", "b"]),
         (&header("x-auth", None), pair_of("ann", "b"), &["ann:b", "YW5uOmI", "b"]),
         (&query("key"), text("abc"), &["abc"]),
+        (&query("key"), text("a/b é"), &["a/b é", "b é", "a%2Fb%20%C3%A9"]),
         (&Injection::BasicUsername, token("Bearer", "abc"), &["abc", "abc:", "YWJjOg"]),
         (&password_of("x"), text("abc"), &["abc", "x:abc", "eDphYmM"]),
+        (any, token("Bearer", "0123456789ab=="), &["0123456789ab==", "0123456789ab"]),
+        (any, pair_of("a", "0123456789ab="), {
+            &["a:0123456789ab=", "YTowMTIzNDU2Nzg5YWI9", "0123456789ab=", "0123456789ab"]
+        }),
         // A text may be made of several.
         (any, text("session=0123456789ab"), &["session=0123456789ab", "0123456789ab"]),
         (
