@@ -82,7 +82,9 @@ impl Credential {
                 let parts = parts(text).into_iter().map(SecretString::from);
                 let pair = decoded(text).map(|pair| pair.needles()).unwrap_or_default();
                 let mut needles = vec![text.into()];
-                parts.chain(pair).for_each(|needle| add(&mut needles, needle));
+                for needle in parts.chain(pair) {
+                    add(&mut needles, needle);
+                }
                 needles
             }
             Self::Token { token, .. } => {
@@ -165,6 +167,8 @@ pub(super) fn encoded(username: &str, password: &str) -> Zeroizing<String> {
 /// Texts in a row, in one allocation: a text that grows leaves old copies behind.
 pub(super) fn joined(parts: &[&str]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
-    parts.iter().for_each(|part| text.push_str(part));
+    for part in parts {
+        text.push_str(part);
+    }
     text
 }
