@@ -139,9 +139,12 @@ fn json_char(c: char, way: u8) -> String {
     }
 }
 
+fn ways(list: &[u8]) -> impl Iterator<Item = u8> {
+    list.iter().copied().cycle()
+}
+
 impl Form {
     fn write(&self, credential: &str) -> Vec<u8> {
-        let ways = |ways: &[u8]| ways.to_vec().into_iter().cycle();
         match self {
             Self::Url(list) => {
                 let has_percent = credential.contains('%');

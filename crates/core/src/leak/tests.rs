@@ -151,7 +151,7 @@ fn a_credential_is_found_in_hexadecimal() {
 #[test]
 fn the_case_of_letters_does_not_hide_a_credential() {
     let alternate = |at: usize, byte: u8| match at % 2 {
-        0 => byte.to_ascii_uppercase().into(),
+        0 => byte.to_ascii_uppercase(),
         _ => byte.to_ascii_lowercase(),
     };
     for text in [TOKEN, "pässwörd 🔑 PÄSSWÖRD", "/?a=B&c=D+e"] {

@@ -15,8 +15,10 @@ use crate::{
 
 const REDACTED: &str = "[redacted by keyfob]";
 
+type Way = (&'static str, fn(&str) -> String);
+
 /// Every way in which a text can come back. Each is also the path that asks for it.
-const WAYS: &[(&str, fn(&str) -> String)] = &[
+const WAYS: &[Way] = &[
     ("plain", |text| format!("you sent: {text}!")),
     ("twice", |text| format!("{text}{text} and {text}")),
     ("base64", |text| format!("<{}>", BASE64.encode(text.as_bytes()))),

@@ -16,8 +16,10 @@ use crate::{
     upstream::{Body, Came, Speaks, Upstream, answer, whole},
 };
 
+type Way = (&'static str, fn(&str) -> Vec<u8>);
+
 /// What a server may make of the text of a request. Each is also the path that asks for it.
-const WAYS: &[(&str, fn(&str) -> Vec<u8>)] = &[
+const WAYS: &[Way] = &[
     ("plain", |text| text.into()),
     ("upper", |text| text.to_ascii_uppercase().into()),
     ("lower", |text| text.to_ascii_lowercase().into()),
