@@ -15,7 +15,7 @@ struct Case<'a> {
     after: &'a [u8],
     /// How each character is written.
     ways: &'a [u8],
-    /// The base64 or the hexadecimal digits of it, or itself.
+    /// The base64, the hexadecimal digits or the UTF-16 of it, or itself.
     form: Form<'a>,
     /// The lengths of the pieces, one less.
     pieces: &'a [u8],
@@ -23,22 +23,33 @@ struct Case<'a> {
 
 #[derive(Arbitrary, Debug)]
 enum Form<'a> {
-    Plain,
+    Plain { is_upper: bool },
     Base64 { before: &'a [u8], after: &'a [u8], is_url: bool },
     Hex { is_upper: bool },
+    Utf16 { is_big: bool },
 }
 
 impl Form<'_> {
-    fn write(&self, credential: &[u8]) -> String {
-        match self {
-            Self::Plain => String::from_utf8_lossy(credential).into_owned(),
+    /// Each character in one of these ways; nothing is escaped in UTF-16.
+    fn write(&self, credential: &str, ways: &[u8]) -> Vec<u8> {
+        let bytes = credential.as_bytes();
+        let text = match self {
+            Self::Plain { is_upper: true } => credential.to_ascii_uppercase(),
+            Self::Plain { is_upper: false } => credential.to_owned(),
             Self::Base64 { before, after, is_url } => {
-                let whole = [before, credential, after].concat();
+                let whole = [before, bytes, after].concat();
                 if *is_url { BASE64URL_NOPAD.encode(&whole) } else { BASE64_NOPAD.encode(&whole) }
             }
-            Self::Hex { is_upper: true } => HEXUPPER.encode(credential),
-            Self::Hex { is_upper: false } => HEXLOWER.encode(credential),
-        }
+            Self::Hex { is_upper: true } => HEXUPPER.encode(bytes),
+            Self::Hex { is_upper: false } => HEXLOWER.encode(bytes),
+            Self::Utf16 { is_big } => {
+                let order = if *is_big { u16::to_be_bytes } else { u16::to_le_bytes };
+                return credential.encode_utf16().flat_map(order).collect();
+            }
+        };
+        let ways = ways.iter().copied().chain(std::iter::repeat(8 - 1));
+        let written: String = text.chars().zip(ways).map(|(c, way)| escape(c, way)).collect();
+        written.into_bytes()
     }
 }
 
@@ -64,11 +75,14 @@ fuzz_target!(|case: Case<'_>| {
     if !(SHORTEST_ENCODED..=256).contains(&case.credential.len()) {
         return;
     }
+    // No credential that can be sent has a zero, and zeros at the ends of UTF-16 are not looked for.
+    let is_short = case.credential.chars().count() < SHORTEST_ENCODED;
+    if matches!(case.form, Form::Utf16 { .. }) && (is_short || case.credential.contains('\0')) {
+        return;
+    }
     let needles = Arc::new(Needles::new([&case.credential.into()]));
-    let ways = case.ways.iter().copied().chain(std::iter::repeat(8 - 1));
-    let form = case.form.write(case.credential.as_bytes());
-    let written: String = form.chars().zip(ways).map(|(c, way)| escape(c, way)).collect();
-    let body = [case.before, written.as_bytes(), case.after].concat();
+    let written = case.form.write(case.credential, case.ways);
+    let body = [case.before, &written, case.after].concat();
 
     let mut redactor = Redactor::new(Arc::clone(&needles));
     let (mut out, mut rest) = (Vec::new(), &body[..]);

@@ -3,12 +3,16 @@
 //! [`Needles`] are what must not come back, [`Redactor`] takes a body piece by piece and puts [`REDACTED`]
 //! in the place of each occurrence, [`redact`] does so with a status line or the value of a header.
 //!
-//! An occurrence is the credential as it is, in base64 or in hexadecimal, and each of these with any of its
-//! characters escaped as in URLs, JSON or HTML, also more than once. What else an upstream could do with a
+//! An occurrence is the credential as it is, with its letters in any case, in UTF-16, in base64 or in
+//! hexadecimal, and each of these with any of its characters escaped as in URLs, JSON or HTML, also more
+//! than once. What else an upstream could do with a
 //! credential cannot be known: docs/leak-guard.md says what is not found.
 
+#[cfg(test)]
+mod properties;
 mod redactor;
 mod search;
+mod set;
 mod sieve;
 #[cfg(test)]
 mod tests;
@@ -16,9 +20,10 @@ mod text;
 mod unit;
 
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 pub use self::redactor::{Passed, REDACTED, Redactor, redact};
-use self::{sieve::Sieve, text::Text};
+use self::{set::ByteSet, sieve::Sieve, text::Text};
 
 /// A credential that is shorter is not looked for at all, in bytes: it would be found by chance all over an
 /// answer, and which of a few guesses is redacted would tell it.
@@ -34,7 +39,9 @@ pub struct Needles {
     texts: Vec<Text>,
     sieve: Sieve,
     /// Which bytes an occurrence can begin with, those that begin an escape included.
-    begins: Box<[bool; 256]>,
+    begins: ByteSet,
+    /// No occurrence is shorter, in bytes: whatever is escaped takes more of them.
+    shortest: usize,
 }
 
 impl Needles {
@@ -44,18 +51,18 @@ impl Needles {
     pub fn new<'a>(credentials: impl IntoIterator<Item = &'a SecretString>) -> Self {
         let mut texts = Vec::new();
         for credential in credentials {
-            for piece in pieces(credential.expose_secret().as_bytes()) {
+            let credential = credential.expose_secret();
+            for piece in pieces(credential.as_bytes()) {
                 add(&mut texts, piece);
             }
+            if credential.len() >= SHORTEST {
+                add_utf16(&mut texts, credential);
+            }
         }
-        let mut begins = Box::new([false; 256]);
-        for byte in 0..=u8::MAX {
-            begins[usize::from(byte)] = unit::has_readings(byte);
-        }
-        for byte in texts.iter().flat_map(Text::beginnings) {
-            begins[usize::from(byte)] = true;
-        }
-        Self { sieve: Sieve::new(&texts), texts, begins }
+        let mut begins = unit::WITH_READINGS;
+        begins.add(texts.iter().flat_map(Text::beginnings));
+        let shortest = texts.iter().map(Text::len).min().unwrap_or(usize::MAX);
+        Self { sieve: Sieve::new(&texts), texts, begins, shortest }
     }
 
     /// Whether there is nothing to look for.
@@ -86,4 +93,27 @@ fn add(texts: &mut Vec<Text>, credential: &[u8]) {
         texts.push(Text::hex(credential));
         texts.extend((0..3).map(|before| Text::base64(credential, before)));
     }
+}
+
+/// Adds what the credential is in UTF-16, in either order of bytes. The zeros at its ends are left out: most
+/// credentials are then the same in both orders.
+fn add_utf16(texts: &mut Vec<Text>, credential: &str) {
+    let [little, big] = [u16::to_le_bytes, u16::to_be_bytes].map(|order| {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * credential.len()));
+        bytes.extend(credential.encode_utf16().flat_map(order));
+        bytes
+    });
+    let (little, big) = (without_zeros(&little), without_zeros(&big));
+    let orders = [little, big];
+    for order in &orders[..if little == big { 1 } else { 2 }] {
+        let pieces = pieces(order).map(without_zeros).filter(|piece| piece.len() >= SHORTEST);
+        texts.extend(pieces.map(Text::bytes));
+    }
+}
+
+fn without_zeros(mut bytes: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] | [rest @ .., 0] = bytes {
+        bytes = rest;
+    }
+    bytes
 }

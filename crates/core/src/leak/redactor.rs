@@ -39,22 +39,32 @@ impl Redactor {
 
     /// Takes the next piece, and adds to `out` what can be let through by now.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        if let Passed::Same(count) = self.pass(piece, out) {
+        if let Passed::Same(count) = self.pass(piece, false, out) {
             out.extend_from_slice(&piece[..count]);
         }
     }
 
-    /// The same, without a copy where nothing is found in the piece nor kept back before it.
-    pub fn pass(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Passed {
+    /// The same, without a copy where nothing is found in the piece nor kept back before it. `is_last`: it
+    /// ends the body, and nothing is kept back.
+    pub fn pass(&mut self, piece: &[u8], is_last: bool, out: &mut Vec<u8>) -> Passed {
         if self.needles.is_empty() {
             return Passed::Same(piece.len());
         }
+        let passed = self.decide(piece, is_last, out);
+        if is_last {
+            self.end();
+        }
+        passed
+    }
+
+    fn decide(&mut self, piece: &[u8], is_last: bool, out: &mut Vec<u8>) -> Passed {
         if !self.held.is_empty() {
             self.held.extend_from_slice(piece);
-            self.go_on(false, out);
+            self.go_on(is_last, out);
             return Passed::Other;
         }
-        let decided = self.search.run(&self.needles, piece, false);
+        let decided = self.search.run(&self.needles, piece, is_last);
+        let decided = if is_last { piece.len() } else { decided };
         let (spans, decided) = self.search.take(&self.needles, piece, decided);
         self.held.extend_from_slice(&piece[decided..]);
         if spans.is_empty() {
@@ -70,6 +80,10 @@ impl Redactor {
         if !self.held.is_empty() {
             self.go_on(true, out);
         }
+        self.end();
+    }
+
+    fn end(&mut self) {
         self.search = Search::default();
         self.is_behind_one = false;
     }
@@ -125,6 +139,14 @@ impl Redactor {
     }
 }
 
+/// How much work a whole text is.
+#[cfg(test)]
+pub(super) fn steps(needles: &Needles, whole: &[u8]) -> u64 {
+    let mut search = Search::default();
+    search.run(needles, whole, true);
+    search.steps
+}
+
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redactor")
@@ -141,6 +163,9 @@ pub fn redact(needles: &Needles, whole: &[u8]) -> Option<Vec<u8>> {
     let mut search = Search::default();
     search.run(needles, whole, true);
     let (spans, _) = search.take(needles, whole, whole.len());
+    if spans.is_empty() {
+        return None;
+    }
     let mut written = 0;
     let mut out = Vec::with_capacity(whole.len());
     for span in &spans {
@@ -149,5 +174,5 @@ pub fn redact(needles: &Needles, whole: &[u8]) -> Option<Vec<u8>> {
         written = span.end;
     }
     out.extend_from_slice(&whole[written..]);
-    (!spans.is_empty()).then_some(out)
+    Some(out)
 }

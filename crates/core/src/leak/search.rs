@@ -59,9 +59,10 @@ impl Search {
         let mut places = None;
         loop {
             if self.threads.is_empty() {
-                let places = places
-                    .get_or_insert_with(|| Places::new(&needles.sieve, body, self.at, &mut units));
-                let place = places.next(self.at, &mut units).unwrap_or(body.len());
+                let Some(place) = self.next(needles, body, is_last, &mut places, &mut units) else {
+                    self.at = body.len();
+                    break;
+                };
                 self.at = needles.sieve.beginning(body, self.at, place);
                 self.look(needles, body, is_last, place, &mut units);
             } else {
@@ -75,6 +76,24 @@ impl Search {
         self.threads.iter().map(|thread| thread.start).fold(self.at, usize::min)
     }
 
+    /// The next place at which an occurrence could be. The end is one, unless nothing comes behind it: an
+    /// occurrence that is all there has an escape or its sure run.
+    fn next<'a>(
+        &self,
+        needles: &'a Needles,
+        body: &'a [u8],
+        is_last: bool,
+        places: &mut Option<Places<'a>>,
+        units: &mut Vec<Unit>,
+    ) -> Option<usize> {
+        if is_last && body.len() - self.at < needles.shortest {
+            return None;
+        }
+        let places =
+            places.get_or_insert_with(|| Places::new(&needles.sieve, body, self.at, &mut *units));
+        places.next(self.at, units).or((!is_last).then_some(body.len()))
+    }
+
     /// Follows every reading up to `place` and as long as there is one.
     fn look(
         &mut self,
@@ -85,7 +104,7 @@ impl Search {
         units: &mut Vec<Unit>,
     ) {
         while self.at < body.len() && (self.at <= place || !self.threads.is_empty()) {
-            if self.threads.is_empty() && !needles.begins[usize::from(body[self.at])] {
+            if self.threads.is_empty() && !needles.begins.has(body[self.at]) {
                 self.at += 1;
                 continue;
             }
@@ -117,7 +136,7 @@ impl Search {
             for thread in &arrived {
                 self.follow(needles, body, *thread, unit);
             }
-            if needles.begins[usize::from(unit.bytes()[0])] {
+            if needles.begins.has(unit.bytes()[0]) {
                 for text in 0..needles.texts.len() {
                     if arrived.iter().all(|thread| thread.text != text) {
                         let line_break = Break::None;

@@ -9,6 +9,7 @@ use memchr::memchr3;
 use zeroize::Zeroizing;
 
 use super::{
+    set::ByteSet,
     text::{Alphabet, Text},
     unit::{self, Unit},
 };
@@ -20,24 +21,24 @@ const ENOUGH: usize = 64;
 const GRAM: usize = 4;
 /// The most bytes that a line break takes, however it is escaped, and some more.
 const LONGEST_BREAK: usize = 32;
-/// Pairs of bytes are looked up in a table of as many bits.
+/// Pairs of bytes are looked up in a table of as many bits, as a power of two, and so many words.
 const PAIR_BITS: u32 = 12;
+const PAIR_WORDS: usize = 1 << (PAIR_BITS - 6);
 
 /// What tells where a text could be.
 pub(super) struct Sieve {
-    /// Which four bytes stand together in a text, by their hash, one bit each.
-    grams: Zeroizing<Vec<u64>>,
+    /// Which two bytes stand together in a text, by their hash, one bit each; and behind [`PAIR_WORDS`],
+    /// which four do.
+    tables: Zeroizing<Vec<u64>>,
     gram_shift: u32,
     /// How many grams beside each other are looked up.
     depth: usize,
     /// From one place that is looked at to the next, in bytes.
     stride: usize,
-    /// Which two bytes stand together in a text, by their hash, one bit each.
-    pairs: Zeroizing<Vec<u64>>,
     /// Which bytes a text can begin with, as far as they are known.
-    openings: Box<[bool; 256]>,
+    openings: ByteSet,
     /// Which bytes an occurrence can have.
-    parts: Box<[bool; 256]>,
+    parts: ByteSet,
     /// How far in front of a place that was found an occurrence can begin, in bytes.
     back: usize,
     is_encoded: bool,
@@ -51,13 +52,12 @@ impl Sieve {
         let count: usize = texts.iter().map(|text| beginning(text, run).len()).sum();
         let bits = (count * 16).next_power_of_two().clamp(1 << 10, 1 << 16);
         let mut sieve = Self {
-            grams: Zeroizing::new(vec![0; bits / 64]),
+            tables: Zeroizing::new(vec![0; PAIR_WORDS + bits / 64]),
             gram_shift: 32 - bits.ilog2(),
             depth,
             stride: run + 1 - depth * GRAM,
-            pairs: Zeroizing::new(vec![0; 1 << (PAIR_BITS - 6)]),
-            openings: Box::new([false; 256]),
-            parts: Box::new(USUAL_PARTS),
+            openings: ByteSet::from(b""),
+            parts: USUAL_PARTS,
             back: 2 * run + LONGEST_BREAK,
             is_encoded: texts.iter().any(|text| text.alphabet == Alphabet::Base64),
         };
@@ -68,23 +68,19 @@ impl Sieve {
     }
 
     fn add(&mut self, text: &Text, run: usize) {
-        for byte in text.beginnings() {
-            self.openings[usize::from(byte)] = true;
-        }
-        for value in text.known() {
-            for byte in text.spellings(*value) {
-                self.parts[usize::from(byte)] = true;
+        self.openings.add(text.beginnings());
+        // Behind a first character that is known in part.
+        self.openings.add(text.spellings(text.known()[0]));
+        match text.alphabet {
+            Alphabet::Bytes => {
+                self.parts.add(text.known().iter().flat_map(|value| text.spellings(*value)));
             }
-        }
-        if self.is_encoded {
-            b"/-_\r\n".iter().for_each(|byte| self.parts[usize::from(*byte)] = true);
+            Alphabet::Base64 => self.parts.add(*b"/-_\r\n"),
+            // Those are usual.
+            Alphabet::Hex => (),
         }
         let spellings: Vec<_> =
             beginning(text, run).iter().map(|value| text.spellings(*value).map(fold)).collect();
-        // Behind a first character that is known in part.
-        for byte in text.spellings(text.known()[0]) {
-            self.openings[usize::from(byte)] = true;
-        }
         for pair in spellings.windows(2) {
             self.add_pair(pair[0], pair[1]);
         }
@@ -95,7 +91,7 @@ impl Sieve {
 
     fn add_pair(&mut self, left: [u8; 2], right: [u8; 2]) {
         for (left, right) in [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(l, r)| (left[l], right[r])) {
-            set(&mut self.pairs, pair_hash(left, right));
+            set(&mut self.tables[..PAIR_WORDS], pair_hash(left, right));
         }
     }
 
@@ -108,7 +104,7 @@ impl Sieve {
                 *byte = gram[at][choice >> at & 1];
             }
             let hash = self.gram_hash(u32::from_le_bytes(bytes));
-            set(&mut self.grams, hash);
+            set(&mut self.tables[PAIR_WORDS..], hash);
         }
     }
 
@@ -117,13 +113,13 @@ impl Sieve {
     }
 
     fn has_gram(&self, gram: u32) -> bool {
-        is_set(&self.grams, self.gram_hash(gram))
+        is_set(&self.tables[PAIR_WORDS..], self.gram_hash(gram))
     }
 
     /// Where a text could begin that is, or goes on, at `place`; not before `from`.
     pub(super) fn beginning(&self, body: &[u8], from: usize, place: usize) -> usize {
         let from = from.max(place.saturating_sub(self.back));
-        let other = body[from..place].iter().rposition(|byte| !self.parts[usize::from(*byte)]);
+        let other = body[from..place].iter().rposition(|byte| !self.parts.has(*byte));
         other.map_or(from, |other| from + other + 1)
     }
 }
@@ -210,7 +206,7 @@ impl<'a> Places<'a> {
         let before = (place > from).then(|| self.body[place - 1]);
         units.iter().skip(1).any(|unit| {
             let byte = unit.bytes()[0];
-            self.sieve.openings[usize::from(byte)]
+            self.sieve.openings.has(byte)
                 || before.is_some_and(|before| self.sieve.can_follow(before, byte))
         })
     }
@@ -218,7 +214,7 @@ impl<'a> Places<'a> {
 
 impl Sieve {
     fn can_follow(&self, before: u8, byte: u8) -> bool {
-        if is_set(&self.pairs, pair_hash(fold(before), fold(byte))) {
+        if is_set(&self.tables[..PAIR_WORDS], pair_hash(fold(before), fold(byte))) {
             return true;
         }
         // Lines of base64 end in one of these, however their breaks are escaped.
@@ -242,7 +238,7 @@ fn beginning(text: &Text, run: usize) -> &[u8] {
 }
 
 /// Digits and letters without their case, and whatever else may be in an escape.
-const USUAL_PARTS: [bool; 256] = {
+const USUAL_PARTS: ByteSet = {
     let mut parts = [false; 256];
     let mut byte = 0_u8;
     while byte < 128 {
@@ -250,7 +246,7 @@ const USUAL_PARTS: [bool; 256] = {
             || matches!(byte, b'%' | b'&' | b'\\' | b'+' | b'#' | b';');
         byte += 1;
     }
-    parts
+    ByteSet::of(&parts)
 };
 
 fn fold(byte: u8) -> u8 {

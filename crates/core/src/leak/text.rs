@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 /// Of what the characters of a text are, and what each is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// Each byte is itself.
+    /// Each byte is itself, and letters of ASCII are the same in both cases.
     Bytes,
     /// Base64 in both its alphabets (RFC 4648, sections 4 and 5): six bits each.
     Base64,
@@ -33,7 +33,7 @@ const BASE64: [u8; 256] = {
 impl Alphabet {
     fn value(self, byte: u8) -> u8 {
         match self {
-            Self::Bytes => byte,
+            Self::Bytes => byte.to_ascii_lowercase(),
             Self::Base64 => BASE64[usize::from(byte)],
             Self::Hex => match byte {
                 b'0'..=b'9' => byte - b'0',
@@ -48,7 +48,7 @@ impl Alphabet {
     fn spellings(self, value: u8) -> [u8; 2] {
         match (self, value) {
             (Self::Bytes, b' ') => [b' ', b'+'],
-            (Self::Bytes, byte) => [byte, byte],
+            (Self::Bytes, byte) => [byte, byte.to_ascii_uppercase()],
             (Self::Base64, 62) => [b'+', b'-'],
             (Self::Base64, 63) => [b'/', b'_'],
             (Self::Base64, value) => [SEXTETS[usize::from(value) % 64]; 2],
@@ -71,7 +71,7 @@ pub(super) struct Text {
 impl Text {
     /// The credential itself.
     pub(super) fn bytes(credential: &[u8]) -> Self {
-        Self::new(Alphabet::Bytes, credential.to_vec(), NOTHING, NOTHING)
+        Self::new(Alphabet::Bytes, credential.to_ascii_lowercase(), NOTHING, NOTHING)
     }
 
     /// The credential in hexadecimal.

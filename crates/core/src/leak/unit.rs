@@ -1,5 +1,7 @@
 //! How one character of a credential can be written: as it is, or escaped in one of many ways.
 
+use super::set::ByteSet;
+
 /// How often an escape may be escaped again: `%252541` is `%2541` is `%41` is `A`.
 const LEVELS: usize = 3;
 /// JSON inside JSON inside JSON writes a quote with seven backslashes.
@@ -56,10 +58,8 @@ pub(super) fn read(rest: &[u8], is_last: bool, units: &mut Vec<Unit>) -> Result<
     if is_last { Ok(()) } else { read }
 }
 
-/// Whether [`read`] finds more than one reading of what begins with this byte.
-pub(super) fn has_readings(byte: u8) -> bool {
-    matches!(byte, b'%' | b'&' | b'\\' | b'+')
-}
+/// [`read`] finds more than one reading only of what begins with one of these bytes.
+pub(super) const WITH_READINGS: ByteSet = ByteSet::from(b"%&\\+");
 
 /// What follows `introducer`, which ends at `at`, if it is one that can be escaped itself.
 fn escape(

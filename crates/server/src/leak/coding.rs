@@ -1,6 +1,10 @@
-//! The content codings of an answer (RFC 9110, section 8.4), and what undoes them.
+//! The codings of an answer's body, of its content (RFC 9110, section 8.4) and for its transfer (RFC 9112, section
+//! 6.1), and what undoes them.
 
-use axum::http::{HeaderMap, header::CONTENT_ENCODING};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_ENCODING, TRANSFER_ENCODING},
+};
 use bytes::Bytes;
 
 use super::decoder::{Corrupt, Decoder};
@@ -34,13 +38,18 @@ impl Decoding {
     /// None: for a body that is not encoded, or that is not looked into.
     pub const NONE: Self = Self(Vec::new());
 
-    /// What the headers of an answer say.
+    /// What the headers of an answer say. Whatever was done for its transfer was done last.
     pub fn of(headers: &HeaderMap) -> Result<Self, UnknownCoding> {
         let mut codings = Vec::new();
-        for value in headers.get_all(CONTENT_ENCODING) {
-            for name in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                codings.extend(coding(name)?);
-            }
+        for name in names(headers, &CONTENT_ENCODING) {
+            codings.extend(coding(name)?);
+        }
+        let mut transfer: Vec<_> = names(headers, &TRANSFER_ENCODING).collect();
+        // That is undone when the body comes, if it is the very last. Anywhere else it is not known here, since the
+        // framing would be left in the body.
+        transfer.pop_if(|last| last.eq_ignore_ascii_case(b"chunked"));
+        for name in transfer {
+            codings.extend(coding(name)?);
         }
         if codings.len() > MOST_CODINGS {
             return Err(UnknownCoding("more than three times".into()));
@@ -54,6 +63,11 @@ impl Decoding {
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 fn coding(name: &[u8]) -> Result<Option<Coding>, UnknownCoding> {
@@ -116,6 +130,11 @@ impl Pipeline {
         self.input.is_empty() && self.stages.iter().all(may_end)
     }
 
+    /// Whether the body may end here, and nothing more can be made of what was pushed.
+    pub(super) fn is_done(&self) -> bool {
+        self.may_end() && !self.stages.iter().any(|stage| stage.was_filled)
+    }
+
     /// Whether it changes what it is given.
     pub(super) fn decodes(&self) -> bool {
         !self.stages.is_empty()
@@ -157,14 +176,18 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::{Coding::*, *};
 
-    fn of(values: &[&'static str]) -> Result<Decoding, UnknownCoding> {
+    fn of(content: &[&str]) -> Result<Decoding, UnknownCoding> {
+        of_both(content, &[])
+    }
+
+    fn of_both(content: &[&str], transfer: &[&str]) -> Result<Decoding, UnknownCoding> {
         let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(CONTENT_ENCODING, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        for (name, values) in [(CONTENT_ENCODING, content), (TRANSFER_ENCODING, transfer)] {
+            for value in values {
+                headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
         }
         Decoding::of(&headers)
     }
@@ -181,6 +204,34 @@ mod tests {
         ] {
             assert_eq!(of(values).unwrap().0, expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn codings_for_the_transfer_are_behind_those_of_the_content() {
+        for (content, transfer, expected) in [
+            (&[][..], &["chunked"][..], &[][..]),
+            (&[], &["gzip, chunked"], &[Gzip]),
+            (&[], &["gzip"], &[Gzip]),
+            (&[], &["x-gzip", "Chunked"], &[Gzip]),
+            (&["br"], &["Deflate,gzip", "identity , CHUNKED"], &[Brotli, Deflate, Gzip]),
+            (&["zstd"], &["chunked"], &[Zstd]),
+        ] {
+            assert_eq!(of_both(content, transfer).unwrap().0, expected, "{content:?} {transfer:?}");
+        }
+        for transfer in [
+            &["compress, chunked"][..],
+            &["gzip;q=1, chunked"],
+            // The chunks are in what was compressed, or nobody takes them out.
+            &["chunked, gzip"],
+            &["chunked, chunked"],
+            &["chunked,"],
+            &["chunked", ""],
+            &["chunked", "identity"],
+            &["gzip, br, zstd, gzip, chunked"],
+        ] {
+            of_both(&[], transfer).unwrap_err();
+        }
+        of_both(&["gzip, br"], &["gzip, br, chunked"]).unwrap_err();
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn a_credential_is_taken_out_of_values_and_names_and_nothing_else_changes() {
-        let needles = Needles::new([&"canary-token-01234567".into()]);
+        let needles = Needles::new([&"canary-TOKEN-01234567".into()]);
         let mut headers = HeaderMap::new();
         headers.append("x-echo", HeaderValue::from_static("Bearer canary-token-01234567!"));
         headers.append("x-echo", HeaderValue::from_static("another"));

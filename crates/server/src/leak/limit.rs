@@ -1,12 +1,8 @@
 //! How much may pass, and for how long.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::Pin, task::Context, time::Duration};
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// What an answer's body may take. By default, anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +29,9 @@ pub enum Cut {
 /// What is left of the caps.
 pub(super) struct Limits {
     left: Option<u64>,
-    end: Option<Pin<Box<Sleep>>>,
+    end: Option<Instant>,
+    /// Made when nothing is there for the first time: most answers are short.
+    alarm: Option<Pin<Box<Sleep>>>,
     quiet: Option<Quiet>,
 }
 
@@ -49,7 +47,8 @@ impl Limits {
         let quiet = |longest| Quiet { longest, sleep: Box::pin(sleep(longest)), is_running: false };
         Self {
             left: caps.largest,
-            end: caps.longest.map(|longest| Box::pin(sleep(longest))),
+            end: caps.longest.map(|longest| Instant::now() + longest),
+            alarm: None,
             quiet: caps.quiet.map(quiet),
         }
     }
@@ -62,19 +61,23 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether there is time left. If so, the task is woken when there is not.
-    pub(super) fn has_time(&mut self, cx: &mut Context<'_>) -> Result<(), Cut> {
-        is_over(self.end.as_mut(), cx)
+    /// Whether there is time left.
+    pub(super) fn has_time(&self) -> Result<(), Cut> {
+        if self.end.is_some_and(|end| Instant::now() >= end) { Err(Cut::TooSlow) } else { Ok(()) }
     }
 
-    /// The same while nothing comes.
+    /// The same while nothing comes. If there is, the task is woken when there is not.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Cut> {
+        if let Some(end) = self.end {
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+            is_over(alarm, cx)?;
+        }
         let Some(quiet) = &mut self.quiet else { return Ok(()) };
         if !quiet.is_running {
             quiet.sleep.as_mut().reset(Instant::now() + quiet.longest);
             quiet.is_running = true;
         }
-        is_over(Some(&mut quiet.sleep), cx)
+        is_over(&mut quiet.sleep, cx)
     }
 
     /// Something came.
@@ -85,9 +88,6 @@ impl Limits {
     }
 }
 
-fn is_over(sleep: Option<&mut Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Result<(), Cut> {
-    match sleep.map(|sleep| sleep.as_mut().poll(cx)) {
-        Some(Poll::Ready(())) => Err(Cut::TooSlow),
-        _ => Ok(()),
-    }
+fn is_over(sleep: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Result<(), Cut> {
+    if sleep.as_mut().poll(cx).is_ready() { Err(Cut::TooSlow) } else { Ok(()) }
 }

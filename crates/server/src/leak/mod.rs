@@ -6,6 +6,8 @@
 mod body;
 mod coding;
 mod decoder;
+#[cfg(test)]
+mod ends;
 mod header;
 mod limit;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use flate2::{
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
 use futures_util::stream::{self, StreamExt};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Frame};
 use keyfob_core::leak::{Needles, REDACTED};
 use tokio::sync::mpsc;
@@ -25,12 +25,12 @@ use tokio::sync::mpsc;
 use super::*;
 
 const TOKEN: &str = "ghp_canaryTOKEN0123456789/abc+Zq";
-const NO_CAPS: Caps = Caps { largest: None, longest: None, quiet: None };
+pub(super) const NO_CAPS: Caps = Caps { largest: None, longest: None, quiet: None };
 
-type Told = Arc<Mutex<Vec<Outcome>>>;
+pub(super) type Told = Arc<Mutex<Vec<Outcome>>>;
 type Sent = Result<Frame<Bytes>, std::io::Error>;
 
-fn needles() -> Arc<Needles> {
+pub(super) fn needles() -> Arc<Needles> {
     Arc::new(Needles::new([&TOKEN.into()]))
 }
 
@@ -40,7 +40,7 @@ fn decoding(codings: &'static str) -> Decoding {
     Decoding::of(&headers).unwrap()
 }
 
-fn guard<B>(body: B, codings: &'static str, caps: Caps) -> (GuardedBody<B>, Told)
+pub(super) fn guard<B>(body: B, codings: &'static str, caps: Caps) -> (GuardedBody<B>, Told)
 where
     B: Body<Data = Bytes, Error = std::io::Error> + Unpin,
 {
@@ -61,14 +61,14 @@ fn in_pieces(data: &[u8], len: usize) -> Vec<Sent> {
     data.chunks(len).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect()
 }
 
-fn told(told: &Told) -> Outcome {
+pub(super) fn told(told: &Told) -> Outcome {
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1, "it is told once");
     told[0]
 }
 
 /// Something that compresses as it is written to.
-fn encode(coding: &str, data: &[u8]) -> Vec<u8> {
+pub(super) fn encode(coding: &str, data: &[u8]) -> Vec<u8> {
     match coding {
         "gzip" | "x-gzip" => gzip(data),
         "deflate" => {
@@ -314,34 +314,13 @@ async fn what_holds_no_credential_passes_without_a_copy() {
     let out = guarded.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!((out.as_ptr(), out.len()), (data.as_ptr(), data.len()));
 
-    let sent = http_body_util::Full::new(data.clone());
+    let sent = Full::new(data.clone());
     let none = Arc::new(Needles::new([]));
     let mut free = GuardedBody::new(sent, &Decoding::NONE, none, NO_CAPS, |_| ()).unwrap();
     assert_eq!(free.size_hint().exact(), Some(data.len() as u64));
     let out = free.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!((out.as_ptr(), out.len()), (data.as_ptr(), data.len()));
     assert!(free.is_end_stream());
-}
-
-#[tokio::test]
-async fn a_body_of_known_end_is_complete_when_its_last_frame_was_taken_and_else_the_caller_is_gone()
-{
-    for (take, end) in [(true, End::Complete), (false, End::CallerGone)] {
-        let told = Told::default();
-        let tell = {
-            let told = Arc::clone(&told);
-            move |outcome| told.lock().unwrap().push(outcome)
-        };
-        let full = http_body_util::Full::new(Bytes::from("all."));
-        let mut guarded =
-            GuardedBody::new(full, &Decoding::NONE, needles(), NO_CAPS, tell).unwrap();
-        if take {
-            guarded.frame().await.unwrap().unwrap();
-        }
-        assert_eq!(guarded.is_end_stream(), take);
-        drop(guarded);
-        assert_eq!(self::told(&told).end, end);
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,7 @@ mod proxy_injected;
 mod proxy_kept;
 mod proxy_key;
 mod proxy_leak;
+mod proxy_leak_echo;
 mod proxy_links;
 mod proxy_places;
 mod proxy_replay;

@@ -1,5 +1,5 @@
-//! A server that sends back all that it got: the caller never sees the credential. A positive control asks the same
-//! server directly, and has to find it each time.
+//! A server that sends back the credential in every encoding: the caller never sees it. A positive control looks at
+//! what was encoded, and has to find it each time.
 
 use std::io::Write;
 
@@ -15,8 +15,10 @@ use crate::{
 
 const REDACTED: &str = "[redacted by keyfob]";
 
+type Way = (&'static str, fn(&str) -> String);
+
 /// Every way in which a text can come back. Each is also the path that asks for it.
-const WAYS: &[(&str, fn(&str) -> String)] = &[
+const WAYS: &[Way] = &[
     ("plain", |text| format!("you sent: {text}!")),
     ("twice", |text| format!("{text}{text} and {text}")),
     ("base64", |text| format!("<{}>", BASE64.encode(text.as_bytes()))),
@@ -33,9 +35,9 @@ const WAYS: &[(&str, fn(&str) -> String)] = &[
     ("hex", |text| HEXLOWER.encode(text.as_bytes())),
     ("hex-upper", |text| HEXUPPER.encode(text.as_bytes())),
 ];
-const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
+pub(crate) const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
 
-fn coded(body: &str, coding: &str) -> Vec<u8> {
+pub(crate) fn coded(body: &str, coding: &str) -> Vec<u8> {
     let bytes = body.as_bytes();
     match coding {
         "gzip" => {

@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 use super::{
     Credential, Payload, SigV4, SignError,
     config::may_be_filled,
-    credential::{basic, encoded, joined, pair},
+    credential::{basic, encoded, joined, of_pair},
     placeholder::{is_own, normalized, placeholders},
+    sigv4,
 };
 use crate::time::Timestamp;
 
@@ -218,16 +219,24 @@ impl Injection {
         matches!(self, Self::SigV4(scope) if scope.needs_body())
     }
 
-    /// The texts that must be in no answer, in any encoding.
+    /// The texts that must be in no answer to a request that was sent with the credential, in any encoding.
     #[must_use]
-    pub fn needles(&self, credential: &Credential) -> Vec<SecretString> {
+    pub fn needles(&self, credential: &Credential, sent: &Parts) -> Vec<SecretString> {
         let mut needles = credential.needles();
-        let encoded = credential.alone().and_then(|alone| match self {
-            Self::BasicUsername => Some(pair(alone, "")),
-            Self::BasicPassword { username } => Some(pair(username, alone)),
-            _ => None,
-        });
-        needles.extend(encoded);
+        match (self, credential.alone()) {
+            (Self::BasicUsername, Some(alone)) => needles.extend(of_pair(alone, "")),
+            (Self::BasicPassword { username }, Some(alone)) => {
+                needles.extend(of_pair(username, alone));
+            }
+            // An echo of the whole request may encode once more what is encoded there.
+            (Self::Query { .. }, Some(alone)) => {
+                let encoded: Vec<_> = utf8_percent_encode(alone, QUERY).collect();
+                needles.extend((encoded != [alone]).then(|| joined(&encoded).as_str().into()));
+            }
+            // For some minutes, whoever has it can send the request once more.
+            (Self::SigV4(_), _) => needles.extend(sigv4::signature(&sent.headers)),
+            _ => (),
+        }
         needles
     }
 

@@ -269,8 +269,9 @@ fn a_secret_that_signs_is_shown_to_nobody() {
 
 #[test]
 fn every_text_that_would_tell_the_credential_is_a_needle() {
+    let sent = parts("https://a.b/", &[]);
     let needles = |injection: &Injection, credential: &Credential| -> Vec<_> {
-        let needles = injection.needles(credential);
+        let needles = injection.needles(credential, &sent);
         needles.iter().map(|needle| needle.expose_secret().to_owned()).collect()
     };
     let any = &Injection::Authorization;
@@ -278,13 +279,55 @@ fn every_text_that_would_tell_the_credential_is_a_needle() {
         (any, text("abc"), &["abc"][..]),
         (any, text("Key abc"), &["Key abc", "abc"]),
         (any, token("Bearer", "abc"), &["abc"]),
-        (any, pair_of("a", "b"), &["a:b", "b"]),
+        (any, pair_of("a", "b"), &["a:b", "YTpi", "b"]),
+        (&header("x-auth", None), pair_of("ann", "b"), &["ann:b", "YW5uOmI", "b"]),
         (&query("key"), text("abc"), &["abc"]),
-        (&Injection::BasicUsername, token("Bearer", "abc"), &["abc", "abc:"]),
-        (&password_of("x"), text("abc"), &["abc", "x:abc"]),
+        (&query("key"), text("a/b é"), &["a/b é", "é", "a%2Fb%20%C3%A9"]),
+        (&Injection::BasicUsername, token("Bearer", "abc"), &["abc", "abc:", "YWJjOg"]),
+        (&password_of("x"), text("abc"), &["abc", "x:abc", "eDphYmM"]),
+        (any, token("Bearer", "0123456789ab=="), &["0123456789ab==", "0123456789ab"]),
+        (any, pair_of("a", "0123456789ab="), {
+            &["a:0123456789ab=", "YTowMTIzNDU2Nzg5YWI9", "0123456789ab=", "0123456789ab"]
+        }),
+        // A text may be made of several.
+        (any, text("session=0123456789ab"), &["session=0123456789ab", "0123456789ab"]),
+        (
+            any,
+            text(r#"Token token="0123456789ab", nonce="3456789""#),
+            &[
+                r#"Token token="0123456789ab", nonce="3456789""#,
+                "0123456789ab",
+                r#"token="0123456789ab", nonce="3456789""#,
+            ],
+        ),
+        (any, text("a=0123456789ab;b=0123456789abc"), {
+            &["a=0123456789ab;b=0123456789abc", "0123456789abc", "0123456789ab"]
+        }),
+        (any, text("Basic YW5uOnB3"), &["Basic YW5uOnB3", "YW5uOnB3", "ann:pw", "pw"]),
+        (any, text("Basic !"), &["Basic !", "!"]),
+        (any, text("0123456789ab"), &["0123456789ab"]),
     ] {
         assert_eq!(needles(injection, &credential), expected);
     }
+    let many: Vec<_> = (0..20).map(|number| format!("{number:012}")).collect();
+    assert_eq!(needles(any, &text(&many.join(":"))).len(), 9);
+}
+
+#[test]
+fn the_signature_of_a_request_is_a_needle_of_that_request() {
+    let signs = Injection::SigV4(SigV4::new("us-east-1", "dynamodb").unwrap());
+    let keys = pair_of("AKIDEXAMPLE", "CANARY");
+    let needles = |url| {
+        let mut sent = parts(url, &[]);
+        apply(&signs, &keys, &mut sent).unwrap();
+        let said = sent.headers[AUTHORIZATION].to_str().unwrap().to_owned();
+        let needles = signs.needles(&keys, &sent);
+        let last = needles.last().unwrap().expose_secret().to_owned();
+        assert!(needles.iter().any(|needle| needle.expose_secret() == "CANARY"));
+        assert!(last.len() == 64 && said.ends_with(&format!("Signature={last}")), "{said}");
+        last
+    };
+    assert_ne!(needles("https://a.b/1"), needles("https://a.b/2"));
 }
 
 proptest! {

@@ -200,6 +200,12 @@ impl SigV4 {
     }
 }
 
+/// The signature that a request was signed with.
+pub(super) fn signature(headers: &HeaderMap) -> Option<SecretString> {
+    let said = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    said.rsplit_once("Signature=").map(|(_, signature)| signature.into())
+}
+
 /// The headers that are signed.
 fn signed<'a>(headers: &'a HeaderMap) -> Result<Vec<(&'a str, &'a str)>, SignError> {
     let is_signed =

@@ -107,7 +107,7 @@ impl Messages {
             }
             Kind::Data => {
                 let mut clean = Vec::new();
-                let count = match self.redactor.pass(bytes, &mut clean) {
+                let count = match self.redactor.pass(bytes, false, &mut clean) {
                     Passed::Same(count) => count,
                     Passed::Other => clean.len(),
                 };

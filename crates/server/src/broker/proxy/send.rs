@@ -89,7 +89,9 @@ impl Sending {
         {
             self.ended("answered", "401, so it is sent once more with a renewed token");
             drop(came);
-            let before = self.texts(&self.route.credential(&ready)?);
+            // A token is looked for wherever it was put.
+            let (anywhere, ()) = Request::new(()).into_parts();
+            let before = self.texts(&self.route.credential(&ready)?, &anywhere);
             let payload = Payload::Whole(bytes);
             let again = Content { headers, payload, upgrade: None, before };
             let came = sending.once(&fresh, again).await?;
@@ -162,13 +164,14 @@ impl Sending {
             }
             Error::Conflict { code: "unusable_secret", message: message.into() }
         })?;
-        Ok((parts, self.texts(&credential)))
+        let texts = self.texts(&credential, &parts);
+        Ok((parts, texts))
     }
 
-    /// The texts of a credential that must not come back.
-    fn texts(&self, credential: &Credential) -> Vec<SecretString> {
+    /// The texts that must not come back to a request that was sent like this with a credential.
+    fn texts(&self, credential: &Credential, sent: &Parts) -> Vec<SecretString> {
         match self.broker.inner.leak_guard {
-            LeakGuard::On => self.route.injection.needles(credential),
+            LeakGuard::On => self.route.injection.needles(credential, sent),
             LeakGuard::Off => Vec::new(),
         }
     }
