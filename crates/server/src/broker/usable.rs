@@ -54,6 +54,11 @@ impl Shared {
 }
 
 impl Usable {
+    /// Whether the secret and all that it stands for are of this account.
+    pub(super) fn is_all_of(&self, account: &AccountId) -> bool {
+        self.is_of_one_account && self.secret.account == *account
+    }
+
     /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. What has
     /// ended is no value.
     pub(super) fn has_value(&self, now: Timestamp) -> bool {

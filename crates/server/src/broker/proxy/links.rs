@@ -6,7 +6,7 @@ use hyper::{
     HeaderMap, StatusCode,
     header::{HeaderName, HeaderValue, LINK, LOCATION},
 };
-use keyfob_core::{policy::decide_request, proxy::Destination};
+use keyfob_core::proxy::Destination;
 use url::Url;
 
 use super::send::Sending;
@@ -52,7 +52,7 @@ impl Sending {
         let mut bare = to.clone();
         bare.set_fragment(None);
         let destination = Destination::parse(bare.as_str(), self.asked.to.method()).ok()?;
-        decide_request(self.asked.wanted.caller.grant(), &self.route.rules, &destination).ok()?;
+        self.route.allow(self.asked.wanted.caller.grant(), &destination).ok()?;
         Some(format!("{}{}{to}", keyfob.trim_end_matches('/'), through.prefix))
     }
 }

@@ -23,16 +23,16 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Response, header::HeaderValue, upgrade::OnUpgrade};
 use keyfob_core::{
     id::ContactId,
-    policy::{Action, Object, RequestDenial, decide_request},
+    policy::{Action, Object},
     proxy::Destination,
     time::Timestamp,
 };
 use keyfob_store::{Event, WriteTx};
 
-pub use self::{answer::Relayed, dry_run::Explained, links::Through};
 pub(super) use self::route::Routes;
+pub use self::{answer::Relayed, dry_run::Explained, links::Through};
 use self::{
-    route::{Key, Route, proxyable},
+    route::{Key, Refusal, Route, proxyable},
     send::{Content, Sending},
 };
 use super::{
@@ -125,7 +125,7 @@ impl Broker {
         let (broker, of) = (self.clone(), asked.wanted.clone());
         let route = self.read(move |tx| {
             let usable = proxyable(&broker, tx, &of)?;
-            Route::read(tx, &of, usable)
+            Route::read(&broker, tx, &of, usable)
         });
         self.decide_request(asked, &route.await?).await?;
         self.clear_anew(asked).await
@@ -134,9 +134,9 @@ impl Broker {
     /// The same for a credential that was not used lately, or has to be renewed first.
     async fn clear_anew(&self, asked: &Asked) -> Result<(Arc<Route>, Ready), Error> {
         let reading = self.inner.routes.begin(self.now()?);
-        let of = asked.clone();
+        let (broker, of) = (self.clone(), asked.clone());
         let cleared = self.acquire(&asked.wanted, proxyable, move |tx, usable, ready, now| {
-            let route = Arc::new(Route::read(tx, &of.wanted, usable)?);
+            let route = Arc::new(Route::read(&broker, tx, &of.wanted, usable)?);
             // It may have changed while a token was renewed.
             of.decide(&route)?;
             Ok(tx.commit(of.sending(&route, now), (route, ready)))
@@ -147,11 +147,17 @@ impl Broker {
     }
 
     async fn decide_request(&self, asked: &Asked, route: &Route) -> Result<(), Error> {
-        let Err(denial) = asked.decide(route) else { return Ok(()) };
-        let reason = Some(format!("{}: {denial}", asked.told));
+        let Err(refusal) = asked.decide(route) else { return Ok(()) };
+        let reason = Some(format!("{}: {refusal}", asked.told));
         let event = asked.event(route, self.now()?);
         self.tell(Event { result: "refused", reason, ..event }).await?;
-        Err(denial.into())
+        Err(match refusal {
+            Refusal::Denied(denial) => denial.into(),
+            Refusal::Consent(why) => {
+                let (wanted, secret) = (&asked.wanted, route.secret().clone());
+                self.ask_person(wanted, secret, why.into(), route.can_connect()).await?
+            }
+        })
     }
 
     /// Tells the audit trail, and waits until it has it if callers wait for that.
@@ -169,9 +175,9 @@ impl Broker {
 }
 
 impl Asked {
-    /// Whether the rules of the key and of the secret let it go where it is to go.
-    fn decide(&self, route: &Route) -> Result<(), RequestDenial> {
-        decide_request(self.wanted.caller.grant(), &route.rules, &self.to)
+    /// Whether key, secret and contact let it go where it is to go.
+    fn decide(&self, route: &Route) -> Result<(), Refusal> {
+        route.allow(self.wanted.caller.grant(), &self.to)
     }
 
     fn event(&self, route: &Route, now: Timestamp) -> Event {
