@@ -72,6 +72,7 @@ mod mint;
 mod proxy;
 mod proxy_destination;
 mod proxy_foreign;
+mod proxy_foreign_kinds;
 mod proxy_injected;
 mod proxy_kept;
 mod proxy_key;

@@ -1,38 +1,33 @@
 //! Where a credential goes whose secret another account has defined. Whoever defines it changes its config as they
 //! like; what a contact of another account has connected goes no further than that contact has agreed to.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
-    app::TestApp,
     authentication::state,
-    authorize::{agree, go_on},
     call::{Call, Caller},
     connect_page::{Browser, proof, shows},
     connection::{connect, path, verified_contact},
     passed_on::{Back, Scene, TOKEN, ask, call},
-    scene::{self, tokens},
     secret,
     upstream::{Speaks, Upstream, answer},
 };
 
-const THEIRS: &str = "kfb-their-token/77aa88bb99cc00dd";
-const NEVER: &str = "409 authorization_required";
-const OUTSIDE: &str = "400 invalid_destination";
+pub(crate) const THEIRS: &str = "kfb-their-token/77aa88bb99cc00dd";
+pub(crate) const NEVER: &str = "409 authorization_required";
+pub(crate) const OUTSIDE: &str = "400 invalid_destination";
 
 /// A secret that one account has defined, and a contact of another one that has connected it.
-struct Foreign {
-    scene: Scene,
+pub(crate) struct Foreign {
+    pub(crate) scene: Scene,
     /// A server of whoever defines the secret.
-    evil: Upstream,
-    other: Caller,
-    contact: String,
+    pub(crate) evil: Upstream,
+    pub(crate) other: Caller,
+    pub(crate) contact: String,
 }
 
 impl Foreign {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(json!({}), "public").await
     }
 
@@ -51,7 +46,7 @@ impl Foreign {
     }
 
     /// Changes the secret, as its own account.
-    fn define(&self, change: Value) -> Call {
+    pub(crate) fn define(&self, change: Value) -> Call {
         secret::update(&self.scene.app.backend(), &self.scene.secret, change)
     }
 
@@ -62,19 +57,19 @@ impl Foreign {
         self.define(json!({"config": config})).await.ok();
     }
 
-    fn connect(&self, secret: &str) -> Call {
+    pub(crate) fn connect(&self, secret: &str) -> Call {
         connect(&self.other, &self.contact, secret, json!({"value": THEIRS}))
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.scene.upstream.port())
     }
 
-    fn evil_host(&self) -> String {
+    pub(crate) fn evil_host(&self) -> String {
         format!("127.0.0.1:{}", self.evil.port())
     }
 
-    fn evil_url(&self) -> String {
+    pub(crate) fn evil_url(&self) -> String {
         format!("http://{}/", self.evil_host())
     }
 
@@ -83,7 +78,7 @@ impl Foreign {
         self.sent_with(&self.scene.secret, method, url).await
     }
 
-    async fn sent_with(&self, secret: &str, method: &str, url: &str) -> String {
+    pub(crate) async fn sent_with(&self, secret: &str, method: &str, url: &str) -> String {
         let body = json!({"url": url, "method": method});
         let in_json = ask(&self.other, &path(&self.contact, secret, "proxy"), &body).await;
         let in_path = format!("/proxy/{}/{secret}/{url}", self.contact);
@@ -112,14 +107,19 @@ impl Foreign {
     }
 }
 
-fn came(back: &Back) -> String {
+pub(crate) fn came(back: &Back) -> String {
     match back.status.as_u16() {
         200 => "200".to_owned(),
         status => format!("{status} {}", back.json()["error"].as_str().unwrap()),
     }
 }
 
-async fn explained(caller: &Caller, contact: &str, secret: &str, url: &str) -> (bool, String) {
+pub(crate) async fn explained(
+    caller: &Caller,
+    contact: &str,
+    secret: &str,
+    url: &str,
+) -> (bool, String) {
     let to = format!("{}?dry_run=1", path(contact, secret, "proxy"));
     let told = ask(caller, &to, &json!({"url": url})).await.json();
     let reason = told["reason"].as_str().unwrap_or_default().to_owned();
@@ -302,114 +302,6 @@ async fn where_it_is_not_known_what_was_agreed_to_nothing_is_sent() {
     own.app.database().execute("UPDATE connection SET terms = NULL");
     foreign.define(json!({"config": {}})).await.ok();
     assert_eq!(foreign.verified().await["status"], "authenticated");
-}
-
-/// A reference is of its own account, and still leads to what another one defines.
-#[tokio::test]
-async fn a_reference_to_what_another_account_has_defined_leads_nowhere_else() {
-    let foreign = Foreign::new().await;
-    let refer = async |to: &str| {
-        let body = json!({"kind": "personal", "type": "reference", "config": {"reference": to}});
-        secret::create(&foreign.other, body).await
-    };
-    let near = refer(&foreign.scene.secret).await;
-    let far = refer(&near).await;
-    let (url, evil) = (foreign.scene.url("/"), foreign.evil_url());
-    for reference in [&near, &far] {
-        foreign.connect(reference).await.ok();
-        assert_eq!(foreign.sent_with(reference, "GET", &url).await, "200");
-    }
-    let both = json!([foreign.host(), foreign.evil_host()]);
-    foreign.define(json!({"config": {"hosts": both}})).await.ok();
-    for reference in [&near, &far] {
-        assert_eq!(foreign.sent_with(reference, "GET", &evil).await, NEVER);
-        assert_eq!(foreign.sent_with(reference, "GET", &url).await, "200");
-    }
-    // A reference that leads to another secret now is another definition too.
-    let body = json!({"kind": "personal", "type": "bearer", "visibility": "public", "config": {"hosts": [foreign.evil_host()]}});
-    let elsewhere = secret::create(&foreign.scene.app.backend(), body).await;
-    secret::update(&foreign.other, &near, json!({"config": {"reference": elsewhere}})).await.ok();
-    for reference in [&near, &far] {
-        assert_eq!(foreign.sent_with(reference, "GET", &evil).await, NEVER);
-    }
-    assert!(foreign.evil.requests().is_empty());
-    // One whose end is of its own account leads where that says.
-    let body = json!({"kind": "personal", "type": "bearer", "config": {"hosts": [foreign.host()]}});
-    let own = secret::create(&foreign.other, body).await;
-    let to_own = refer(&own).await;
-    foreign.connect(&to_own).await.ok();
-    assert_eq!(foreign.sent_with(&to_own, "GET", &evil).await, OUTSIDE);
-    secret::update(&foreign.other, &own, json!({"config": {"hosts": both}})).await.ok();
-    assert_eq!(foreign.sent_with(&to_own, "GET", &evil).await, "200");
-}
-
-/// What a template says is filled in by whoever defines the secret.
-#[tokio::test]
-async fn a_template_with_other_parameters_is_another_definition() {
-    let app = TestApp::new().await;
-    let (backend, other) = (app.backend(), app.other_account().await);
-    let contact = verified_contact(&other).await;
-    let filled = |domain: &str, token: &str| json!({"template": "zendesk", "parameters": {"subdomain": domain}, "clientId": token});
-    let body = json!({"kind": "personal", "type": "template", "visibility": "public", "config": filled("acme", "a")});
-    let secret = secret::create(&backend, body).await;
-    let body = json!({"accessToken": THEIRS});
-    connect(&other, &contact, &secret, body).await.ok();
-    let allowed = async |domain: &str| {
-        let url = format!("https://{domain}.zendesk.com/api/v2/users/me.json");
-        explained(&other, &contact, &secret, &url).await
-    };
-    assert_eq!(allowed("acme").await, (true, String::new()));
-    // What is not about destinations is not asked about.
-    secret::update(&backend, &secret, json!({"config": filled("acme", "b")})).await.ok();
-    assert_eq!(allowed("acme").await, (true, String::new()));
-    secret::update(&backend, &secret, json!({"config": filled("evil", "a")})).await.ok();
-    let (is_allowed, why) = allowed("evil").await;
-    assert!(!is_allowed && why.contains("not for this destination"), "{why}");
-    assert!(!allowed("acme").await.0);
-}
-
-/// Between the page and the provider's answer there is time for a change, too.
-#[tokio::test]
-async fn a_grant_goes_where_the_page_said_although_the_definer_was_quick() {
-    let scene = scene::Scene::new().await;
-    let other = scene.app.other_account().await;
-    let contact = verified_contact(&other).await;
-    let (here, there) = ("https://api.example.com/", "https://evil.example/");
-    let hosts = |hosts: &[&str]| scene.configure(&json!({"hosts": hosts}));
-    hosts(&["api.example.com"]).await.ok();
-    secret::update(&scene.app.backend(), &scene.secret, json!({"visibility": "public"})).await.ok();
-    let asked = other.post(path(&contact, &scene.secret, "authenticate"), json!({})).await.ok();
-    let mut browser = Browser::new(&scene.app);
-    let url = go_on(&mut browser, &format!("/connect/{}", state(&asked["url"]))).await;
-    hosts(&["api.example.com", "evil.example"]).await.ok();
-    scene.app.clock.advance_seconds(1);
-    shows(&browser.open(&agree(&url).await).await, 200, &["Mail is connected"]);
-    let allowed = async |url: &str| explained(&other, &contact, &scene.secret, url).await.0;
-    assert!(allowed(here).await && !allowed(there).await);
-    // A renewal changes nothing of it.
-    scene.outlive_but(Duration::from_secs(1));
-    other.post(path(&contact, &scene.secret, "refresh"), json!({})).await.ok();
-    assert!(allowed(here).await && !allowed(there).await);
-}
-
-/// A grant that is handed over once more is not stored once more, and is agreed to all the same.
-#[tokio::test]
-async fn a_grant_that_is_imported_again_goes_where_the_secret_goes_now() {
-    let scene = scene::Scene::new().await;
-    let other = scene.app.other_account().await;
-    let contact = verified_contact(&other).await;
-    let (here, there) = ("https://api.example.com/", "https://other.example/");
-    let hosts = |hosts: &[&str]| scene.configure(&json!({"hosts": hosts}));
-    hosts(&["api.example.com"]).await.ok();
-    secret::update(&scene.app.backend(), &scene.secret, json!({"visibility": "public"})).await.ok();
-    let grant = tokens(&scene.provider.issue_grant("app", scene::LIFE).unwrap());
-    let import = || connect(&other, &contact, &scene.secret, grant.clone());
-    import().await.ok();
-    hosts(&["api.example.com", "other.example"]).await.ok();
-    let allowed = async |url: &str| explained(&other, &contact, &scene.secret, url).await.0;
-    assert!(allowed(here).await && !allowed(there).await);
-    import().await.ok();
-    assert!(allowed(here).await && allowed(there).await);
 }
 
 /// What is sealed beside the value opens there only.

@@ -30,6 +30,8 @@ use super::super::{
 };
 use crate::error::Error;
 
+const LED: &str = "the value is of one account, and where it goes is for another one to say, whose secret the reference stands for: name the \"hosts\" that it is for in the reference's own config";
+
 /// The routes that were taken lately.
 pub(in crate::broker) type Routes = Recent<Key, Arc<Route>>;
 
@@ -95,6 +97,9 @@ impl Route {
             }
             None => None,
         };
+        if usable.is_led_by_another {
+            return Err(Error::Conflict { code: "unusable_secret", message: LED.into() });
+        }
         let rules = usable.config.rules()?;
         let injection = usable.config.injection(usable.secret_type)?;
         let consent = match &connection {
