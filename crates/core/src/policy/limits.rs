@@ -119,12 +119,12 @@ impl Limits {
     pub fn reach(&self, other: &Self) -> bool {
         let has_host = |hosts: &[HostPattern], host: &_| hosts.iter().any(|own| own.covers(host));
         let has_path = |paths: &[PathPrefix], path: &_| paths.iter().any(|own| own.covers(path));
-        within(self.contacts.as_deref(), other.contacts.as_deref(), |own, it| own.contains(it))
-            && within(self.secrets(), other.secrets(), |own, it| own.contains(it))
-            && within(self.totp(), other.totp(), |own, it| own.contains(it))
-            && within(self.actions.as_deref(), other.actions.as_deref(), |own, it| own.contains(it))
+        within(self.contacts.as_deref(), other.contacts.as_deref(), <[_]>::contains)
+            && within(self.secrets(), other.secrets(), <[_]>::contains)
+            && within(self.totp(), other.totp(), <[_]>::contains)
+            && within(self.actions.as_deref(), other.actions.as_deref(), <[_]>::contains)
             && within(self.hosts.as_deref(), other.hosts.as_deref(), has_host)
-            && within(self.methods.as_deref(), other.methods.as_deref(), |own, it| own.contains(it))
+            && within(self.methods.as_deref(), other.methods.as_deref(), <[_]>::contains)
             && within(self.paths.as_deref(), other.paths.as_deref(), has_path)
     }
 
@@ -180,18 +180,17 @@ impl Limits {
         // A token that was handed out, or a config that sends it along, goes wherever its holder wants.
         let has_destinations = self.has_destinations();
         match action {
+            // What is defined holds for every contact.
             A::AccountCreate
             | A::AccountUpdate
             | A::AccountDelete
             | A::ContactExport
-            | A::EventList => has_contacts || has_credentials,
-            A::ContactCreate => has_contacts,
+            | A::EventList
+            | A::SecretCreate => has_contacts || has_credentials,
+            A::ContactCreate | A::SecretDelete => has_contacts,
             // Everything that the contact has goes with it.
             A::ContactDelete | A::TotpCreate => has_credentials,
-            // What is defined holds for every contact.
-            A::SecretCreate => has_contacts || has_credentials,
             A::SecretUpdate => has_contacts || has_destinations,
-            A::SecretDelete => has_contacts,
             A::ConnectionMint | A::SecretMint => has_destinations,
             _ => false,
         }
