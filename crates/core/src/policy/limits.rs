@@ -206,35 +206,35 @@ fn within<T>(own: Option<&[T]>, other: Option<&[T]>, has: impl Fn(&[T], &T) -> b
 pub(super) mod tests {
     use super::*;
 
-    fn contacts<const N: usize>(numbers: [u8; N]) -> Option<Vec<ContactId>> {
-        Some(numbers.map(|n| ContactId::from_bits([n; 16])).into())
+    fn contacts<const N: usize>(numbers: [u8; N]) -> Vec<ContactId> {
+        numbers.map(|n| ContactId::from_bits([n; 16])).into()
     }
 
-    fn secrets<const N: usize>(numbers: [u8; N]) -> Option<Vec<SecretId>> {
-        Some(numbers.map(|n| SecretId::from_bits([n; 16])).into())
+    fn secrets<const N: usize>(numbers: [u8; N]) -> Vec<SecretId> {
+        numbers.map(|n| SecretId::from_bits([n; 16])).into()
     }
 
-    fn hosts(texts: &[&str]) -> Option<Vec<HostPattern>> {
-        Some(texts.iter().map(|text| text.parse().unwrap()).collect())
+    fn hosts(texts: &[&str]) -> Vec<HostPattern> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    pub(in super::super) fn totp(texts: &[&str]) -> Option<Vec<TotpName>> {
-        Some(texts.iter().map(|text| TotpName::parse(text)).collect())
+    pub(in super::super) fn totp(texts: &[&str]) -> Vec<TotpName> {
+        texts.iter().map(|text| TotpName::parse(text)).collect()
     }
 
-    fn paths(texts: &[&str]) -> Option<Vec<PathPrefix>> {
-        Some(texts.iter().map(|text| text.parse().unwrap()).collect())
+    fn paths(texts: &[&str]) -> Vec<PathPrefix> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     pub(in super::super) fn all() -> Limits {
         Limits {
-            contacts: contacts([1, 2]),
-            secrets: secrets([3]),
-            totp: totp(&["GitHub - \"ops\"", "0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"]),
+            contacts: Some(contacts([1, 2])),
+            secrets: Some(secrets([3])),
+            totp: Some(totp(&["GitHub - \"ops\"", "0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"])),
             actions: Some(vec![Action::TotpCode, Action::ConnectionMint]),
-            hosts: hosts(&["api.example.com", "*.example.com:8443"]),
+            hosts: Some(hosts(&["api.example.com", "*.example.com:8443"])),
             methods: Some(vec![Method::Get, Method::Post]),
-            paths: paths(&["/v1/", "/v2/chat"]),
+            paths: Some(paths(&["/v1/", "/v2/chat"])),
             rate: Some(60),
             quota: Some(1_000),
         }
@@ -246,29 +246,29 @@ pub(super) mod tests {
         type Change = fn(&mut Limits);
         let changes: &[(Change, bool)] = &[
             (|_| {}, true),
-            (|it| it.contacts = contacts([2]), true),
-            (|it| it.contacts = contacts([2, 3]), false),
+            (|it| it.contacts = Some(contacts([2])), true),
+            (|it| it.contacts = Some(contacts([2, 3])), false),
             (|it| it.contacts = None, false),
-            (|it| it.secrets = secrets([4]), false),
+            (|it| it.secrets = Some(secrets([4])), false),
             (|it| it.secrets = None, true),
-            (|it| it.totp = totp(&["GitHub - \"ops\""]), true),
-            (|it| it.totp = totp(&["github - \"ops\""]), false),
+            (|it| it.totp = Some(totp(&["GitHub - \"ops\""])), true),
+            (|it| it.totp = Some(totp(&["github - \"ops\""])), false),
             (|it| it.totp = None, true),
             (|it| (it.secrets, it.totp) = (None, None), false),
             (|it| it.actions = Some(vec![Action::TotpCode]), true),
             (|it| it.actions = Some(vec![Action::TotpCode, Action::TotpList]), false),
             (|it| it.actions = None, false),
-            (|it| it.hosts = hosts(&["a.b.example.com:8443"]), true),
-            (|it| it.hosts = hosts(&["example.com:8443"]), false),
-            (|it| it.hosts = hosts(&["b.example.com"]), false),
+            (|it| it.hosts = Some(hosts(&["a.b.example.com:8443"])), true),
+            (|it| it.hosts = Some(hosts(&["example.com:8443"])), false),
+            (|it| it.hosts = Some(hosts(&["b.example.com"])), false),
             (|it| it.hosts = None, false),
             (|it| it.methods = Some(vec![Method::Post]), true),
             (|it| it.methods = Some(vec![Method::Delete]), false),
             (|it| it.methods = None, false),
-            (|it| it.paths = paths(&["/v1/models", "/v2/chat/x"]), true),
-            (|it| it.paths = paths(&["/v1"]), false),
-            (|it| it.paths = paths(&["/v2/chats"]), false),
-            (|it| it.paths = paths(&["/"]), false),
+            (|it| it.paths = Some(paths(&["/v1/models", "/v2/chat/x"])), true),
+            (|it| it.paths = Some(paths(&["/v1"])), false),
+            (|it| it.paths = Some(paths(&["/v2/chats"])), false),
+            (|it| it.paths = Some(paths(&["/"])), false),
             (|it| it.paths = None, false),
             (|it| it.rate = Some(59), true),
             (|it| it.rate = Some(61), false),
@@ -278,10 +278,10 @@ pub(super) mod tests {
             (|it| it.quota = None, false),
         ];
         for (number, (change, is_narrower)) in changes.iter().enumerate() {
-            let mut changed = all();
-            change(&mut changed);
-            assert_eq!(all().cover(&changed), *is_narrower, "{number}");
-            assert!(Limits::NONE.cover(&changed));
+            let mut other = all();
+            change(&mut other);
+            assert_eq!(all().cover(&other), *is_narrower, "{number}");
+            assert!(Limits::NONE.cover(&other));
         }
         assert!(!all().cover(&Limits::NONE));
         assert!(Limits::NONE.cover(&Limits::NONE));
@@ -289,8 +289,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_key_for_secrets_covers_none_that_also_reads_codes() {
-        let only_secrets = Limits { secrets: secrets([3]), ..Limits::NONE };
-        let both = Limits { totp: totp(&["x"]), ..only_secrets.clone() };
+        let only_secrets = Limits { secrets: Some(secrets([3])), ..Limits::NONE };
+        let both = Limits { totp: Some(totp(&["x"])), ..only_secrets.clone() };
         assert!(!only_secrets.cover(&both));
         assert!(both.cover(&only_secrets));
     }

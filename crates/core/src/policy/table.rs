@@ -249,9 +249,8 @@ fn limits_together_allow_what_each_of_them_allows() {
         for n in [MINE, OTHER] {
             let each = [&contacts, &methods].map(|it| grant(Role::Owner, it.clone()));
             let named = Limits { contacts: None, methods: None, ..all.clone() };
-            let each = each.into_iter().chain([grant(Role::Owner, named)]);
-            let by_each =
-                each.map(|grant| act(&grant, action, on, n).is_ok()).fold(true, |a, b| a && b);
+            let mut each = each.into_iter().chain([grant(Role::Owner, named)]);
+            let by_each = each.all(|grant| act(&grant, action, on, n).is_ok());
             let together = act(&grant(Role::Owner, all.clone()), action, on, n);
             assert_eq!(together.is_ok(), by_each, "{action:?} {n}");
         }
