@@ -151,6 +151,7 @@ impl Filler {
             id: ConnectionId::generate(now, &self.random),
             value_type: SecretType::Bearer,
             value: self.key.seal("connection", &row, "value", token.as_bytes(), &self.random),
+            terms: None,
             expires_at: None,
             scopes: None,
             broken: None,

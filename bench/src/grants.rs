@@ -101,6 +101,7 @@ fn store_one(tx: &mut WriteTx<'_>, filler: &Filler, new: &New) -> Result<(), Sto
             id: ConnectionId::generate(now, &filler.random),
             value_type: SecretType::OAuth,
             value,
+            terms: None,
             expires_at: None,
             scopes: None,
             broken: None,

@@ -27,6 +27,9 @@ pub struct Limits {
     /// Methods of HTTP that requests have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
+    /// Beginnings of the paths that requests go to: `/v1/` for all below it, `/v1/chat` for that one and all below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
     /// Uses in any minute, at the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
@@ -103,6 +106,9 @@ pub struct UpdateKey {
     /// Methods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub methods: Option<Option<Vec<String>>>,
+    /// Beginnings of paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Option<Vec<String>>>,
     /// Uses in any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Option<u32>>,

@@ -165,7 +165,8 @@ impl Where {
         // Nor asks anybody.
         let egress = Egress::new(Allow::default(), clock.clone()).map_err(anyhow::Error::new)?;
         let surroundings = Surroundings { clock, random, metrics, public_url, egress };
-        let broker = Broker::new(vault, surroundings, (Audit::Durable, LeakGuard::On), Limits::default());
+        let broker =
+            Broker::new(vault, surroundings, (Audit::Durable, LeakGuard::On), Limits::default());
         if matches!(missing, Missing::Make) {
             // A new vault gets its first account here; its first owner key would help nobody now.
             if broker.make_first_account().await?.is_some() {

@@ -38,6 +38,10 @@ pub(crate) struct LimitArgs {
     /// Requests only with this method, such as GET; may be repeated
     #[arg(long = "method", value_name = "METHOD")]
     methods: Vec<String>,
+    /// Requests only to paths that begin so: `/v1/` is all below it, `/v1/chat` that one and all below it; may be
+    /// repeated
+    #[arg(long = "path", value_name = "PATH")]
+    paths: Vec<String>,
     /// So many uses in any minute, on all nodes together
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
@@ -56,6 +60,7 @@ impl LimitArgs {
             actions: given(self.actions),
             hosts: given(self.hosts),
             methods: given(self.methods),
+            paths: given(self.paths),
             rate: self.rate,
             quota: self.quota,
         }
@@ -74,6 +79,7 @@ pub(crate) fn in_words(limits: &Limits) -> String {
         count(&limits.actions, "actions"),
         count(&limits.hosts, "hosts"),
         count(&limits.methods, "methods"),
+        count(&limits.paths, "paths"),
         limits.rate.map(|rate| format!("{rate}/min")),
         limits.quota.map(|quota| format!("{quota}/day")),
     ];

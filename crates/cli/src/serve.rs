@@ -119,7 +119,9 @@ fn is_local(url: &Url) -> bool {
 
 async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>), Failure> {
     if config.leak_guard == LeakGuard::Off {
-        tracing::warn!("answers are not searched for credentials (KEYFOB_LEAK_GUARD=off): whoever may send requests may read them");
+        tracing::warn!(
+            "answers are not searched for credentials (KEYFOB_LEAK_GUARD=off): whoever may send requests may read them"
+        );
     }
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let metrics = Arc::new(Metrics::default());
@@ -128,7 +130,10 @@ async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>)
         .context("setting up the way out to the network")?;
     let metrics_too = Arc::clone(&metrics);
     let surroundings = Surroundings { clock, random, metrics: metrics_too, public_url, egress };
-    Ok((Broker::new(vault, surroundings, (config.audit, config.leak_guard), config.limits), metrics))
+    Ok((
+        Broker::new(vault, surroundings, (config.audit, config.leak_guard), config.limits),
+        metrics,
+    ))
 }
 
 fn bind_to(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {

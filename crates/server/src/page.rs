@@ -28,6 +28,9 @@ pub(crate) struct Connect {
     pub(crate) contact: Option<String>,
     pub(crate) description: String,
     pub(crate) hosts: Vec<String>,
+    /// The methods and the paths that it is kept to there, if it is.
+    pub(crate) methods: Option<String>,
+    pub(crate) paths: Option<String>,
     /// The day on which it was connected last.
     pub(crate) connected_since: Option<String>,
     pub(crate) form: Form,

@@ -28,6 +28,8 @@ pub struct Connection {
     pub value_type: SecretType,
     /// The value, sealed.
     pub value: Sealed,
+    /// What it was connected for: where the value may go. Sealed; `None` if that is not known.
+    pub terms: Option<Sealed>,
     /// When the value ends, if it says so.
     pub expires_at: Option<Timestamp>,
     /// What it allows, separated by blanks, if it says so.
@@ -63,7 +65,7 @@ macro_rules! columns {
     () => {
         "connection.id, connection.account_id, connection.contact_id, connection.secret_id,
          connection.type, connection.value, connection.expires_at, connection.scopes,
-         connection.broken, connection.created_at, connection.updated_at"
+         connection.broken, connection.created_at, connection.updated_at, connection.terms"
     };
 }
 
@@ -81,6 +83,7 @@ fn read(row: &Row<'_>) -> Result<Connection, StoreError> {
         broken: row.get(8)?,
         created_at: row.time(9)?,
         updated_at: row.time(10)?,
+        terms: row.get::<Option<Vec<u8>>>(11)?.map(Sealed::from_stored),
     })
 }
 
@@ -91,14 +94,14 @@ fn read_named(row: &Row<'_>) -> Result<Named, StoreError> {
         let (row, column) = (connection.secret.to_string(), column.to_owned());
         StoreError::Corrupt { table: "secret", column, row }
     };
-    let secret_type = SecretType::parse(&row.get::<String>(13)?);
-    let kind = Kind::parse(&row.get::<String>(15)?);
-    let visibility = Visibility::parse(&row.get::<String>(16)?);
+    let secret_type = SecretType::parse(&row.get::<String>(14)?);
+    let kind = Kind::parse(&row.get::<String>(16)?);
+    let visibility = Visibility::parse(&row.get::<String>(17)?);
     Ok(Named {
-        name: row.get(11)?,
-        description: row.get(12)?,
+        name: row.get(12)?,
+        description: row.get(13)?,
         secret_type: secret_type.ok_or_else(|| damaged("type"))?,
-        secret_account: AccountId::from_stored(&row.get::<String>(14)?),
+        secret_account: AccountId::from_stored(&row.get::<String>(15)?),
         kind: kind.ok_or_else(|| damaged("kind"))?,
         visibility: visibility.ok_or_else(|| damaged("visibility"))?,
         connection,
@@ -224,7 +227,7 @@ pub fn list_all(
     );
     let (contact, secret) = after.and_then(|after| after.split_once(' ')).unwrap_or_default();
     let params: [&dyn Bind; 4] = [&account.as_str(), &contact, &secret, &i64::from(limit)];
-    tx.page(list, &params, (11, str::to_owned), read)
+    tx.page(list, &params, (12, str::to_owned), read)
 }
 
 /// Stores what a contact connects a secret with, in place of what it had. Of one that is there the id and
@@ -233,12 +236,12 @@ pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), Store
     let upsert = sql!(
         connection,
         "INSERT INTO connection (account_id, contact_id, secret_id, id, type, value, expires_at,
-                                 scopes, broken, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                 scopes, broken, created_at, updated_at, terms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (account_id, contact_id, secret_id) DO UPDATE
          SET type = excluded.type, value = excluded.value, expires_at = excluded.expires_at,
              scopes = excluded.scopes, broken = excluded.broken,
-             updated_at = excluded.updated_at"
+             updated_at = excluded.updated_at, terms = excluded.terms"
     );
     tx.execute(
         upsert,
@@ -254,9 +257,28 @@ pub fn upsert(tx: &mut WriteTx<'_>, connection: &Connection) -> Result<(), Store
             &connection.broken,
             &connection.created_at.as_millis(),
             &connection.updated_at.as_millis(),
+            &connection.terms.as_ref().map(Sealed::as_bytes),
         ],
     )
     .map(drop)
+}
+
+/// Has what the contact has connected hold under other terms: it was connected anew with the same value.
+pub fn set_terms(
+    tx: &mut WriteTx<'_>,
+    account: &AccountId,
+    contact: &ContactId,
+    secret: &SecretId,
+    terms: &Sealed,
+) -> Result<(), StoreError> {
+    let set = sql!(
+        connection,
+        "UPDATE connection SET terms = $4
+         WHERE account_id = $1 AND contact_id = $2 AND secret_id = $3"
+    );
+    let params: [&dyn Bind; 4] =
+        [&account.as_str(), &contact.as_str(), &secret.as_str(), &terms.as_bytes()];
+    tx.execute(set, &params).map(drop)
 }
 
 /// Sees to it that nobody changes what the contact has connected, all of it or one secret, until the unit
@@ -277,7 +299,7 @@ pub fn hold(
     tx.execute(hold, &[&account.as_str(), &contact.as_str(), &secret]).map(drop)
 }
 
-/// Puts a renewed value, and what goes with it, in the place of `old`. `false` if the connection does not
+/// Puts a renewed value, and what goes with it, in the place of `old`; its terms stay. `false` if the connection does not
 /// hold that any more: of any number of concurrent calls for one old value exactly one gets `true`.
 pub fn swap(tx: &mut WriteTx<'_>, renewed: &Connection, old: &Sealed) -> Result<bool, StoreError> {
     let swap = sql!(

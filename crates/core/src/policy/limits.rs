@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::Action;
 use crate::{
     id::{ContactId, SecretId, TotpId},
-    proxy::{HostPattern, Method},
+    proxy::{Destination, HostPattern, Method, PathPrefix},
 };
 
 /// What a key is limited to, within its role. Each limit only takes something away; `None` takes nothing.
@@ -29,6 +27,8 @@ pub struct Limits {
     pub hosts: Option<Vec<HostPattern>>,
     /// Requests only with these methods.
     pub methods: Option<Vec<Method>>,
+    /// Requests only to paths that begin so.
+    pub paths: Option<Vec<PathPrefix>>,
     /// Uses in any minute, at the most.
     pub rate: Option<u32>,
     /// Uses on a day of UTC, at the most.
@@ -88,6 +88,7 @@ impl Limits {
         actions: None,
         hosts: None,
         methods: None,
+        paths: None,
         rate: None,
         quota: None,
     };
@@ -116,14 +117,15 @@ impl Limits {
     /// Whether all that `other` reaches, however often, is reached by these limits too.
     #[must_use]
     pub fn reach(&self, other: &Self) -> bool {
-        let is_in =
-            |hosts: &[HostPattern], host: &HostPattern| hosts.iter().any(|own| own.covers(host));
-        within(self.contacts.as_deref(), other.contacts.as_deref(), |own, it| own.contains(it))
-            && within(self.secrets(), other.secrets(), |own, it| own.contains(it))
-            && within(self.totp(), other.totp(), |own, it| own.contains(it))
-            && within(self.actions.as_deref(), other.actions.as_deref(), |own, it| own.contains(it))
-            && within(self.hosts.as_deref(), other.hosts.as_deref(), is_in)
-            && within(self.methods.as_deref(), other.methods.as_deref(), |own, it| own.contains(it))
+        let has_host = |hosts: &[HostPattern], host: &_| hosts.iter().any(|own| own.covers(host));
+        let has_path = |paths: &[PathPrefix], path: &_| paths.iter().any(|own| own.covers(path));
+        within(self.contacts.as_deref(), other.contacts.as_deref(), <[_]>::contains)
+            && within(self.secrets(), other.secrets(), <[_]>::contains)
+            && within(self.totp(), other.totp(), <[_]>::contains)
+            && within(self.actions.as_deref(), other.actions.as_deref(), <[_]>::contains)
+            && within(self.hosts.as_deref(), other.hosts.as_deref(), has_host)
+            && within(self.methods.as_deref(), other.methods.as_deref(), <[_]>::contains)
+            && within(self.paths.as_deref(), other.paths.as_deref(), has_path)
     }
 
     /// The secrets that it reaches; `None` is all.
@@ -142,6 +144,19 @@ impl Limits {
     #[must_use]
     pub fn has_contact(&self, contact: &ContactId) -> bool {
         self.contacts.as_ref().is_none_or(|contacts| contacts.contains(contact))
+    }
+
+    /// Whether it lets requests go there.
+    pub(super) fn has_destination(&self, to: &Destination) -> bool {
+        self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| host.matches(to)))
+            && self.methods.as_ref().is_none_or(|methods| methods.contains(&to.method()))
+            && self.paths.as_ref().is_none_or(|paths| PathPrefix::any_holds(paths, to.path()))
+    }
+
+    /// Whether it says anything of where requests go.
+    #[must_use]
+    pub const fn has_destinations(&self) -> bool {
+        self.hosts.is_some() || self.methods.is_some() || self.paths.is_some()
     }
 
     pub(super) fn has_secret(&self, secret: &SecretId) -> bool {
@@ -163,20 +178,19 @@ impl Limits {
         let has_contacts = self.contacts.is_some();
         let has_credentials = self.secrets.is_some() || self.totp.is_some();
         // A token that was handed out, or a config that sends it along, goes wherever its holder wants.
-        let has_destinations = self.hosts.is_some() || self.methods.is_some();
+        let has_destinations = self.has_destinations();
         match action {
+            // What is defined holds for every contact.
             A::AccountCreate
             | A::AccountUpdate
             | A::AccountDelete
             | A::ContactExport
-            | A::EventList => has_contacts || has_credentials,
-            A::ContactCreate => has_contacts,
+            | A::EventList
+            | A::SecretCreate => has_contacts || has_credentials,
+            A::ContactCreate | A::SecretDelete => has_contacts,
             // Everything that the contact has goes with it.
             A::ContactDelete | A::TotpCreate => has_credentials,
-            // What is defined holds for every contact.
-            A::SecretCreate => has_contacts || has_credentials,
             A::SecretUpdate => has_contacts || has_destinations,
-            A::SecretDelete => has_contacts,
             A::ConnectionMint | A::SecretMint => has_destinations,
             _ => false,
         }
@@ -188,154 +202,41 @@ fn within<T>(own: Option<&[T]>, other: Option<&[T]>, has: impl Fn(&[T], &T) -> b
     own.is_none_or(|own| other.is_some_and(|other| other.iter().all(|it| has(own, it))))
 }
 
-/// Limits as they are stored. A limit that this version does not know is not passed over: what a newer one
-/// forbids stays forbidden.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    contacts: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secrets: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    totp: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actions: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hosts: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    methods: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quota: Option<u32>,
-}
-
-impl Limits {
-    /// The limits as they are stored: a JSON object; `None` if there are none.
-    #[must_use]
-    pub fn to_stored(&self) -> Option<String> {
-        if self.is_empty() {
-            return None;
-        }
-        let stored = Stored {
-            contacts: self.contacts.as_deref().map(texts),
-            secrets: self.secrets.as_deref().map(texts),
-            totp: self.totp.as_deref().map(texts),
-            actions: self
-                .actions
-                .as_ref()
-                .map(|all| all.iter().map(|it| it.as_str().into()).collect()),
-            hosts: self.hosts.as_deref().map(texts),
-            methods: self
-                .methods
-                .as_ref()
-                .map(|all| all.iter().map(|it| it.as_str().into()).collect()),
-            rate: self.rate,
-            quota: self.quota,
-        };
-        serde_json::to_string(&stored).ok()
-    }
-
-    /// The limits in what is stored; `None` if those are none.
-    #[must_use]
-    pub fn from_stored(text: &str) -> Option<Self> {
-        let stored: Stored = serde_json::from_str(text).ok()?;
-        stored.limits().ok()
-    }
-}
-
-/// A name that is stored and that nothing is called.
-struct Unreadable;
-
-impl Stored {
-    fn limits(self) -> Result<Limits, Unreadable> {
-        Ok(Limits {
-            contacts: read(self.contacts, |text| ContactId::parse(text).ok())?,
-            secrets: read(self.secrets, |text| SecretId::parse(text).ok())?,
-            totp: read(self.totp, |text| Some(TotpName::parse(text)))?,
-            actions: read(self.actions, Action::parse)?,
-            hosts: read(self.hosts, |text| text.parse().ok())?,
-            methods: read(self.methods, Method::parse)?,
-            rate: self.rate,
-            quota: self.quota,
-        })
-    }
-}
-
-fn texts(all: &[impl ToString]) -> Vec<String> {
-    all.iter().map(ToString::to_string).collect()
-}
-
-fn read<T>(
-    texts: Option<Vec<String>>,
-    one: impl Fn(&str) -> Option<T>,
-) -> Result<Option<Vec<T>>, Unreadable> {
-    let all = |texts: Vec<String>| texts.iter().map(|text| one(text).ok_or(Unreadable)).collect();
-    texts.map(all).transpose()
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn contacts<const N: usize>(numbers: [u8; N]) -> Option<Vec<ContactId>> {
-        Some(numbers.map(|n| ContactId::from_bits([n; 16])).into())
+    fn contacts<const N: usize>(numbers: [u8; N]) -> Vec<ContactId> {
+        numbers.map(|n| ContactId::from_bits([n; 16])).into()
     }
 
-    fn secrets<const N: usize>(numbers: [u8; N]) -> Option<Vec<SecretId>> {
-        Some(numbers.map(|n| SecretId::from_bits([n; 16])).into())
+    fn secrets<const N: usize>(numbers: [u8; N]) -> Vec<SecretId> {
+        numbers.map(|n| SecretId::from_bits([n; 16])).into()
     }
 
-    fn hosts(texts: &[&str]) -> Option<Vec<HostPattern>> {
-        Some(texts.iter().map(|text| text.parse().unwrap()).collect())
+    fn hosts(texts: &[&str]) -> Vec<HostPattern> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn totp(texts: &[&str]) -> Option<Vec<TotpName>> {
-        Some(texts.iter().map(|text| TotpName::parse(text)).collect())
+    pub(in super::super) fn totp(texts: &[&str]) -> Vec<TotpName> {
+        texts.iter().map(|text| TotpName::parse(text)).collect()
     }
 
-    fn all() -> Limits {
+    fn paths(texts: &[&str]) -> Vec<PathPrefix> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    pub(in super::super) fn all() -> Limits {
         Limits {
-            contacts: contacts([1, 2]),
-            secrets: secrets([3]),
-            totp: totp(&["GitHub - \"ops\"", "0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"]),
+            contacts: Some(contacts([1, 2])),
+            secrets: Some(secrets([3])),
+            totp: Some(totp(&["GitHub - \"ops\"", "0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"])),
             actions: Some(vec![Action::TotpCode, Action::ConnectionMint]),
-            hosts: hosts(&["api.example.com", "*.example.com:8443"]),
+            hosts: Some(hosts(&["api.example.com", "*.example.com:8443"])),
             methods: Some(vec![Method::Get, Method::Post]),
+            paths: Some(paths(&["/v1/", "/v2/chat"])),
             rate: Some(60),
             quota: Some(1_000),
-        }
-    }
-
-    #[test]
-    fn limits_read_back_as_they_were_stored() {
-        let names = totp(&["0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"]).unwrap();
-        assert!(matches!(&names[..], [TotpName::Id(_)]));
-        for limits in [all(), Limits { rate: Some(1), ..Limits::NONE }] {
-            let stored = limits.to_stored().unwrap();
-            assert_eq!(Limits::from_stored(&stored), Some(limits));
-        }
-        assert_eq!(Limits::NONE.to_stored(), None);
-    }
-
-    #[test]
-    fn what_is_stored_wrongly_is_no_limit() {
-        for text in [
-            "",
-            "null",
-            "[]",
-            r#"{"contacts":"con_1"}"#,
-            r#"{"contacts":["con_1"]}"#,
-            r#"{"secrets":["x"]}"#,
-            r#"{"actions":["fly"]}"#,
-            r#"{"actions":["totp"]}"#,
-            r#"{"hosts":["*"]}"#,
-            r#"{"methods":["get"]}"#,
-            r#"{"rate":-1}"#,
-            r#"{"moon":["full"]}"#,
-        ] {
-            assert_eq!(Limits::from_stored(text), None, "{text}");
         }
     }
 
@@ -345,25 +246,30 @@ mod tests {
         type Change = fn(&mut Limits);
         let changes: &[(Change, bool)] = &[
             (|_| {}, true),
-            (|it| it.contacts = contacts([2]), true),
-            (|it| it.contacts = contacts([2, 3]), false),
+            (|it| it.contacts = Some(contacts([2])), true),
+            (|it| it.contacts = Some(contacts([2, 3])), false),
             (|it| it.contacts = None, false),
-            (|it| it.secrets = secrets([4]), false),
+            (|it| it.secrets = Some(secrets([4])), false),
             (|it| it.secrets = None, true),
-            (|it| it.totp = totp(&["GitHub - \"ops\""]), true),
-            (|it| it.totp = totp(&["github - \"ops\""]), false),
+            (|it| it.totp = Some(totp(&["GitHub - \"ops\""])), true),
+            (|it| it.totp = Some(totp(&["github - \"ops\""])), false),
             (|it| it.totp = None, true),
             (|it| (it.secrets, it.totp) = (None, None), false),
             (|it| it.actions = Some(vec![Action::TotpCode]), true),
             (|it| it.actions = Some(vec![Action::TotpCode, Action::TotpList]), false),
             (|it| it.actions = None, false),
-            (|it| it.hosts = hosts(&["a.b.example.com:8443"]), true),
-            (|it| it.hosts = hosts(&["example.com:8443"]), false),
-            (|it| it.hosts = hosts(&["b.example.com"]), false),
+            (|it| it.hosts = Some(hosts(&["a.b.example.com:8443"])), true),
+            (|it| it.hosts = Some(hosts(&["example.com:8443"])), false),
+            (|it| it.hosts = Some(hosts(&["b.example.com"])), false),
             (|it| it.hosts = None, false),
             (|it| it.methods = Some(vec![Method::Post]), true),
             (|it| it.methods = Some(vec![Method::Delete]), false),
             (|it| it.methods = None, false),
+            (|it| it.paths = Some(paths(&["/v1/models", "/v2/chat/x"])), true),
+            (|it| it.paths = Some(paths(&["/v1"])), false),
+            (|it| it.paths = Some(paths(&["/v2/chats"])), false),
+            (|it| it.paths = Some(paths(&["/"])), false),
+            (|it| it.paths = None, false),
             (|it| it.rate = Some(59), true),
             (|it| it.rate = Some(61), false),
             (|it| it.rate = None, false),
@@ -372,10 +278,10 @@ mod tests {
             (|it| it.quota = None, false),
         ];
         for (number, (change, is_narrower)) in changes.iter().enumerate() {
-            let mut changed = all();
-            change(&mut changed);
-            assert_eq!(all().cover(&changed), *is_narrower, "{number}");
-            assert!(Limits::NONE.cover(&changed));
+            let mut other = all();
+            change(&mut other);
+            assert_eq!(all().cover(&other), *is_narrower, "{number}");
+            assert!(Limits::NONE.cover(&other));
         }
         assert!(!all().cover(&Limits::NONE));
         assert!(Limits::NONE.cover(&Limits::NONE));
@@ -383,8 +289,8 @@ mod tests {
 
     #[test]
     fn a_key_for_secrets_covers_none_that_also_reads_codes() {
-        let only_secrets = Limits { secrets: secrets([3]), ..Limits::NONE };
-        let both = Limits { totp: totp(&["x"]), ..only_secrets.clone() };
+        let only_secrets = Limits { secrets: Some(secrets([3])), ..Limits::NONE };
+        let both = Limits { totp: Some(totp(&["x"])), ..only_secrets.clone() };
         assert!(!only_secrets.cover(&both));
         assert!(both.cover(&only_secrets));
     }

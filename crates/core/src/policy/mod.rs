@@ -11,6 +11,7 @@ mod limits;
 mod naming;
 mod request;
 mod sharing;
+mod stored;
 #[cfg(test)]
 mod table;
 mod usage;

@@ -15,12 +15,9 @@ pub enum RequestDenial {
 }
 
 /// Decides whether a credential whose secret has these rules may be sent to `to` for `grant`: both have to allow
-/// the host and the method, and the secret the path.
+/// the host, the method and the path.
 pub fn decide_request(grant: &Grant, rules: &Rules, to: &Destination) -> Result<(), RequestDenial> {
-    let limits = grant.limits();
-    let is_host = limits.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|it| it.matches(to)));
-    let is_method = limits.methods.as_ref().is_none_or(|methods| methods.contains(&to.method()));
-    if !is_host || !is_method {
+    if !grant.limits().has_destination(to) {
         return Err(Denial::Hidden.into());
     }
     Ok(rules.allow(to)?)
@@ -48,6 +45,8 @@ mod tests {
             ..open.clone()
         };
         let to_host = |host: &str| Limits { hosts: Some(hosts(&[host])), ..Limits::NONE };
+        let below =
+            |path: &str| Limits { paths: Some(vec![path.parse().unwrap()]), ..Limits::NONE };
         let reading = Limits { methods: Some(vec![Method::Get]), ..Limits::NONE };
         let (api, other) = ("https://api.example.com/v1/x", "https://other.test/v1/x");
         for (limits, rules, url, method, expected) in [
@@ -67,6 +66,13 @@ mod tests {
             (reading.clone(), &open, api, Method::Get, "sent"),
             (reading.clone(), &open, api, Method::Head, "hidden"),
             (reading, &open, api, Method::Post, "hidden"),
+            (below("/v1/"), &open, api, Method::Post, "sent"),
+            (below("/v1/x"), &narrow, api, Method::Get, "sent"),
+            (below("/v1/y"), &narrow, api, Method::Get, "hidden"),
+            (below("/v1/"), &open, "https://api.example.com/v1", Method::Post, "hidden"),
+            (below("/v1/"), &open, "https://api.example.com/v1/..%2fx", Method::Post, "hidden"),
+            (below("/"), &open, "https://api.example.com/v1/..%2fx", Method::Post, "sent"),
+            (below("/v2"), &narrow, "https://api.example.com/v2", Method::Get, "outside"),
         ] {
             let grant = Grant::new(AccountId::from_bits([1; 16]), Role::Agent);
             let grant = grant.limited(Arc::new(limits.clone()));

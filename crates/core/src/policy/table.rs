@@ -42,7 +42,7 @@ enum On {
 type Row = (Action, [bool; 3], On, [Is; 4]);
 
 /// Each action: whether an agent, a backend and an owner key may do it, to what, and what becomes of it under a
-/// limit to contacts, to secrets, to one-time-password entries, and to hosts or methods.
+/// limit to contacts, to secrets, to one-time-password entries, and to hosts, methods or paths.
 const TABLE: &[Row] = {
     use Action as A;
     const ALL: [bool; 3] = [true, true, true];
@@ -217,6 +217,24 @@ fn how_often_a_key_is_used_decides_nothing_here() {
     }
 }
 
+/// Hosts, methods and paths each say where requests go, so that each takes away the same.
+#[test]
+fn every_limit_of_destinations_takes_away_the_same() {
+    let none = || Limits::NONE;
+    let all = [
+        Limits { hosts: Some(vec!["api.example.com".parse().unwrap()]), ..none() },
+        Limits { methods: Some(vec![crate::proxy::Method::Get]), ..none() },
+        Limits { paths: Some(vec!["/v1/".parse().unwrap()]), ..none() },
+    ];
+    for &(action, allowed, on, [.., under]) in TABLE {
+        for limits in &all {
+            let done = act(&grant(Role::Owner, limits.clone()), action, on, MINE);
+            let is_done = allowed[2] && under == Done;
+            assert_eq!(done.is_ok(), is_done, "{action:?} {limits:?}");
+        }
+    }
+}
+
 /// Whatever two limits are put together, the key may do what both allow, and no more.
 #[test]
 fn limits_together_allow_what_each_of_them_allows() {
@@ -231,9 +249,8 @@ fn limits_together_allow_what_each_of_them_allows() {
         for n in [MINE, OTHER] {
             let each = [&contacts, &methods].map(|it| grant(Role::Owner, it.clone()));
             let named = Limits { contacts: None, methods: None, ..all.clone() };
-            let each = each.into_iter().chain([grant(Role::Owner, named)]);
-            let by_each =
-                each.map(|grant| act(&grant, action, on, n).is_ok()).fold(true, |a, b| a && b);
+            let mut each = each.into_iter().chain([grant(Role::Owner, named)]);
+            let by_each = each.all(|grant| act(&grant, action, on, n).is_ok());
             let together = act(&grant(Role::Owner, all.clone()), action, on, n);
             assert_eq!(together.is_ok(), by_each, "{action:?} {n}");
         }

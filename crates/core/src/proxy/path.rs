@@ -49,13 +49,20 @@ impl FromStr for PathPrefix {
 
 impl PathPrefix {
     /// Whether `path` is this one or below it. It must not be [ambiguous](is_ambiguous).
-    pub(super) fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str) -> bool {
         let rest = path.strip_prefix(self.0.as_str());
         rest.is_some_and(|rest| rest.is_empty() || self.0.ends_with('/') || rest.starts_with('/'))
     }
 
+    /// Whether `path` is one of these or below one, whichever way a server reads it.
+    pub(crate) fn any_holds(all: &[Self], path: &str) -> bool {
+        // Every path is below "/", whatever it means.
+        all.iter().any(Self::is_all)
+            || !is_ambiguous(path) && all.iter().any(|prefix| prefix.matches(path))
+    }
+
     /// Whether it is `/`, below which every path is.
-    pub(super) fn is_all(&self) -> bool {
+    fn is_all(&self) -> bool {
         self.0 == "/"
     }
 

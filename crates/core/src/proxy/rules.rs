@@ -83,15 +83,11 @@ impl Rules {
             return Err(Outside::Method { method: to.method(), methods });
         }
         let Some(paths) = &self.paths else { return Ok(()) };
-        // Every path is below "/", whatever it means.
-        if paths.iter().any(PathPrefix::is_all) {
+        if PathPrefix::any_holds(paths, to.path()) {
             return Ok(());
         }
         if is_ambiguous(to.path()) {
             return Err(Outside::AmbiguousPath);
-        }
-        if paths.iter().any(|prefix| prefix.matches(to.path())) {
-            return Ok(());
         }
         Err(Outside::Path { paths: told(paths) })
     }

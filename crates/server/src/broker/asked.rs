@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Broker, Config,
+    config::Terms,
     grant::keeper,
     provider::{self, Incomplete, Provider},
 };
@@ -27,8 +28,8 @@ use crate::error::{Damaged, Error};
 
 /// The table, and the noun in seals.
 const AUTHENTICATION: &str = "authentication";
-/// The largest request, in bytes of JSON: a few URLs and a registered client.
-const LARGEST: usize = 32 * 1024;
+/// The largest request, in bytes of JSON: a few URLs, a registered client, and what a config says of destinations.
+const LARGEST: usize = 96 * 1024;
 
 /// What the answer to a request needs.
 #[derive(Clone, Deserialize)]
@@ -51,6 +52,9 @@ pub(super) struct Request {
     pub(super) proof: SecretString,
     /// What the person types for it elsewhere.
     pub(super) device: Option<Device>,
+    /// Where the secret let its credential go when the person went on: what they have agreed to.
+    #[serde(default)]
+    pub(super) terms: Terms,
 }
 
 /// A code that a person types at the provider (RFC 8628, section 3.2).
@@ -113,6 +117,7 @@ struct Text<'a> {
     method: Option<&'a str>,
     proof: &'a str,
     device: &'a Option<Device>,
+    terms: &'a Terms,
 }
 
 #[derive(Serialize)]
@@ -122,7 +127,7 @@ struct RegisteredText<'a> {
 }
 
 impl Request {
-    pub(super) fn new(provider: &Provider, proof: SecretString) -> Self {
+    pub(super) fn new(provider: &Provider, proof: SecretString, terms: Terms) -> Self {
         let client = provider.registered.as_ref();
         let client = client.map(|GrantClient { id, secret }| Registered {
             id: id.clone(),
@@ -139,6 +144,7 @@ impl Request {
             method: provider.method.map(|method| method.as_str().to_owned()),
             proof,
             device: None,
+            terms,
         }
     }
 
@@ -188,6 +194,7 @@ impl Request {
             method: self.method.as_deref(),
             proof: self.proof.expose_secret(),
             device: &self.device,
+            terms: &self.terms,
         };
         // All the room at once: a vector that grows leaves old copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST));

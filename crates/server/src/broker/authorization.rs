@@ -28,6 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     Broker, Config, Origin, Returned, Trouble, Visit,
     asked::Request,
+    config::Terms,
     grant::keeper,
     link::{self, Open, shown},
     provider::{self, Incomplete},
@@ -93,7 +94,8 @@ impl Broker {
         let assumed = provider::assumed_lifetime(&config);
         let grant = Grant::obtained(tokens, self.now()?, assumed);
         let grant = request.mark(grant);
-        self.store_at_return(visit, (secret, grant), None).await
+        let obtained = Obtained { asked_for: secret, grant, terms: request.terms };
+        self.store_at_return(visit, obtained, None).await
     }
 
     /// Takes the request, which is over with this answer, whatever it says.
@@ -219,7 +221,7 @@ impl Broker {
     pub(super) async fn store_at_return(
         &self,
         visit: Visit,
-        (asked_for, grant): (Secret, Grant),
+        obtained: Obtained,
         answered: Option<TicketHash>,
     ) -> Result<Returned, Error> {
         let (now, broker) = (self.now()?, self.clone());
@@ -232,15 +234,18 @@ impl Broker {
             let open = match held {
                 Ok(open) => open,
                 Err(error @ Error::Link(_)) => {
-                    let event = broker.drop_grant(tx, &visit, (&asked_for, &grant), &error, now)?;
+                    let event = broker.drop_grant(tx, &visit, &obtained, &error, now)?;
                     return Ok(tx.commit(event, Err(error)));
                 }
                 Err(error) => return Err(error),
             };
             let Open { contact, usable, caller, .. } = &open;
+            let Obtained { grant, terms, .. } = &obtained;
             match contact {
-                Some(contact) => broker.store_grant(tx, caller, contact, usable, &grant, now)?,
-                None => broker.store_shared_grant(tx, usable, &grant, now)?,
+                Some(contact) => {
+                    broker.store_grant(tx, caller, contact, usable, (grant, terms), now)?
+                }
+                None => broker.store_shared_grant(tx, usable, grant, now)?,
             };
             let ended = link::end(tx, &visit, &open, Outcome::Connected, now)?;
             Ok(tx.commit(open.event(now), Ok(Returned::ended(ended))))
@@ -256,7 +261,7 @@ impl Broker {
         &self,
         tx: &mut WriteTx<'_>,
         visit: &Visit,
-        (asked_for, grant): (&Secret, &Grant),
+        Obtained { asked_for, grant, .. }: &Obtained,
         error: &Error,
         now: Timestamp,
     ) -> Result<Event, Error> {
@@ -282,6 +287,16 @@ impl Broker {
         }
         Ok(refused(&link, &visit.origin, error, now))
     }
+}
+
+/// A grant that was obtained at a link.
+#[derive(Clone)]
+pub(super) struct Obtained {
+    /// The secret, as it was when the provider was asked.
+    pub(super) asked_for: Secret,
+    pub(super) grant: Grant,
+    /// What the person has agreed to.
+    pub(super) terms: Terms,
 }
 
 /// Why there are no tokens.

@@ -101,7 +101,7 @@ impl Broker {
                 resource: provider.resource.as_deref(),
             },
         );
-        let request = Request::new(provider, verifier.expose().into());
+        let request = Request::new(provider, verifier.expose().into(), usable.config.terms());
         self.keep_request(visit, &state.hash(), request, None).await?;
         Ok(Begun::Onward(url))
     }

@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     Broker, Caller, SecretRef,
+    config::Terms,
     credential::{self, Again, Handed},
     usable::{Usable, find_usable},
     verify::Status,
@@ -70,9 +71,10 @@ impl Broker {
                 event.result = "repeated";
             }
             match again {
-                Some(Again::Same) => {}
+                Some(Again::Same) => broker.agree_anew(tx, &caller, &contact, &usable)?,
                 Some(Again::Moved(grant)) => {
-                    broker.store_grant(tx, &caller, &contact, &usable, &grant, now)?;
+                    let terms = usable.config.terms();
+                    broker.store_grant(tx, &caller, &contact, &usable, (&grant, &terms), now)?;
                 }
                 None => {
                     broker.store_connection(tx, &caller, &contact, &usable, &handed, now)?;
@@ -102,6 +104,21 @@ impl Broker {
         Ok(works.and_then(|there| there.grant).and_then(|there| credential::again(there, &given)))
     }
 
+    /// Has what the contact connects once more go where the secret lets it now.
+    fn agree_anew(
+        &self,
+        tx: &mut WriteTx<'_>,
+        caller: &Caller,
+        contact: &Contact,
+        usable: &Usable,
+    ) -> Result<(), Error> {
+        let holder = holder(caller, contact, usable);
+        if let Some(terms) = self.seal_terms(tx, &holder, &usable.config.terms())? {
+            connection::set_terms(tx, &holder.account, &contact.id, &holder.secret, &terms)?;
+        }
+        Ok(())
+    }
+
     /// Stores what was handed over for a secret that may be used. Contact and secret are held.
     pub(super) fn store_connection(
         &self,
@@ -115,7 +132,8 @@ impl Broker {
         let Usable { secret, secret_type, config, .. } = usable;
         if *secret_type == SecretType::OAuth {
             let grant = credential::grant(handed, config, now)?;
-            return self.store_grant(tx, caller, contact, usable, &grant, now);
+            let terms = config.terms();
+            return self.store_grant(tx, caller, contact, usable, (&grant, &terms), now);
         }
         let value = credential::stored(handed, *secret_type, config, now)?;
         let row = connection_row(&contact.id, &secret.id);
@@ -123,13 +141,15 @@ impl Broker {
         let random = &*self.inner.random;
         let value = value.expose_secret().as_bytes();
         let value = key.seal(CONNECTION, &row, "value", value, random);
-        let connection = self.connection(caller, contact, usable, value, now);
+        let holder = holder(caller, contact, usable);
+        let terms = self.seal_terms(tx, &holder, &config.terms())?;
+        let connection = self.connection(caller, contact, usable, (value, terms), now);
         connection::upsert(tx, &connection)?;
-        refresh::end(tx, &holder(caller, contact, usable))?;
+        refresh::end(tx, &holder)?;
         Ok(secret.id.clone())
     }
 
-    /// Stores a grant of a contact's, in place of what there was. That is not revoked at its provider: to
+    /// Stores a grant of a contact's, and what it was obtained under, in place of what there was. That is not revoked at its provider: to
     /// many providers the old grant and the new one are the same, and both would end. Contact and secret are
     /// held.
     pub(super) fn store_grant(
@@ -138,15 +158,16 @@ impl Broker {
         caller: &Caller,
         contact: &Contact,
         usable: &Usable,
-        grant: &Grant,
+        (grant, terms): (&Grant, &Terms),
         now: Timestamp,
     ) -> Result<SecretId, Error> {
         let holder = holder(caller, contact, usable);
         let value = self.seal_grant(tx, &holder, grant)?;
+        let terms = self.seal_terms(tx, &holder, terms)?;
         let connection = Connection {
             expires_at: grant.ends_at(),
             scopes: grant.scope.clone(),
-            ..self.connection(caller, contact, usable, value, now)
+            ..self.connection(caller, contact, usable, (value, terms), now)
         };
         connection::upsert(tx, &connection)?;
         self.plan_refresh(tx, &holder, grant, &usable.config, now)?;
@@ -158,7 +179,7 @@ impl Broker {
         caller: &Caller,
         contact: &Contact,
         usable: &Usable,
-        value: Sealed,
+        (value, terms): (Sealed, Option<Sealed>),
         now: Timestamp,
     ) -> Connection {
         Connection {
@@ -168,6 +189,7 @@ impl Broker {
             id: ConnectionId::generate(now, &*self.inner.random),
             value_type: usable.secret_type,
             value,
+            terms,
             expires_at: None,
             scopes: None,
             broken: None,

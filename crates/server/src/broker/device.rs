@@ -26,6 +26,7 @@ use super::{
     Broker, Config, Trouble, Visit,
     asked::{Device, Request},
     authentication::USABLE_FOR,
+    authorization::Obtained,
     link, provider,
     provider::{Incomplete, Provider, Unable},
     usable::Usable,
@@ -114,7 +115,7 @@ impl Broker {
             let reason = "the provider's code ends before the provider may be asked about it";
             return Err(Unable::Provider(Trouble::Unreachable, reason.into()));
         }
-        let mut request = Request::new(provider, code.device_code);
+        let mut request = Request::new(provider, code.device_code, usable.config.terms());
         request.device = Some(device);
         let state = Ticket::generate(&*self.inner.random).hash();
         self.keep_request(visit, &state, request, Some(poll_at)).await?;
@@ -293,7 +294,8 @@ impl Broker {
         let assumed = provider::assumed_lifetime(&turn.config);
         let grant = turn.request.mark(Grant::obtained(tokens, self.now()?, assumed));
         // In one unit, which is run until the database takes it: the code is used up.
-        self.store_at_return(visit.clone(), (turn.secret, grant), Some(turn.state)).await.map(drop)
+        let obtained = Obtained { asked_for: turn.secret, grant, terms: turn.request.terms };
+        self.store_at_return(visit.clone(), obtained, Some(turn.state)).await.map(drop)
     }
 
     async fn settle_denied(&self, visit: &Visit) -> Result<(), Error> {

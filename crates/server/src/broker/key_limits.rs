@@ -4,7 +4,7 @@
 use keyfob_core::{
     id::{ContactId, SecretId},
     policy::{Action, InvalidAction, Limits, Role, TotpName},
-    proxy::{HostPattern, Method},
+    proxy::{HostPattern, Method, PathPrefix},
 };
 
 use super::Given;
@@ -34,6 +34,8 @@ pub struct LimitsChange {
     pub hosts: Given<Vec<String>>,
     /// Methods of HTTP.
     pub methods: Given<Vec<String>>,
+    /// Beginnings of paths: `/v1/` for all below it.
+    pub paths: Given<Vec<String>>,
     /// Uses in a minute.
     pub rate: Given<u32>,
     /// Uses on a day of UTC.
@@ -47,6 +49,7 @@ impl LimitsChange {
         let contact = |text: &str| ContactId::parse(text).map_err(|_| "is not the id of a contact");
         let secret = |text: &str| SecretId::parse(text).map_err(|_| "is not the id of a secret");
         let host = |text: &str| text.parse::<HostPattern>().map_err(|error| error.to_string());
+        let path = |text: &str| text.parse::<PathPrefix>().map_err(|error| error.to_string());
         let mints = says_mint(&self.actions);
         let limits = Limits {
             contacts: names("contacts", self.contacts, before.contacts, contact)?,
@@ -55,11 +58,12 @@ impl LimitsChange {
             actions: actions(self.actions, role, before.actions)?,
             hosts: names("hosts", self.hosts, before.hosts, host)?,
             methods: names("methods", self.methods, before.methods, method)?,
+            paths: names("paths", self.paths, before.paths, path)?,
             rate: uses("rate", self.rate, before.rate)?,
             quota: uses("quota", self.quota, before.quota)?,
         };
-        if mints && (limits.hosts.is_some() || limits.methods.is_some()) {
-            let text = "\"actions\" names one that hands a token out, which nothing could keep to \"hosts\" and \"methods\": leave one or the other out";
+        if mints && limits.has_destinations() {
+            let text = "\"actions\" names one that hands a token out, which nothing could keep to \"hosts\", \"methods\" and \"paths\": leave one or the other out";
             return Err(Error::invalid("invalid_actions", text));
         }
         Ok(limits)
@@ -181,6 +185,7 @@ fn code(field: &str) -> &'static str {
         "actions" => "invalid_actions",
         "hosts" => "invalid_hosts",
         "methods" => "invalid_methods",
+        "paths" => "invalid_paths",
         "rate" => "invalid_rate",
         _ => "invalid_quota",
     }

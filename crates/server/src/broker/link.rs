@@ -24,6 +24,7 @@ use url::Url;
 use super::{
     Broker, Caller, Ended, Origin, SecretRef,
     authentication::is_allowed,
+    config::Terms,
     connection::told,
     credential::{self, Handed},
     provider,
@@ -64,6 +65,11 @@ pub struct Shown {
     pub scopes: Option<String>,
     /// The hosts that it may be sent to.
     pub hosts: Vec<String>,
+    /// The methods that it may be used with; `None` is all.
+    pub methods: Option<Vec<String>>,
+    /// The beginnings of the paths that it may be sent to; `None` is all.
+    pub paths: Option<Vec<String>>,
+    pub(super) terms: Terms,
     /// Since when the contact has connected it, if it has: what is handed over takes its place.
     pub connected_since: Option<Timestamp>,
     /// Until when the link can be used.
@@ -83,8 +89,8 @@ impl Shown {
 
     /// A fingerprint of all that the person agrees to. It hides nothing: the person has seen it.
     fn fingerprint(&self) -> String {
-        let Self { account, contact, name, description, secret_type, algorithm, hosts, .. } = self;
-        let Self { provider, scopes, .. } = self;
+        let Self { account, contact, name, description, secret_type, algorithm, .. } = self;
+        let Self { provider, scopes, terms, .. } = self;
         let texts = [
             Some(account.as_str()),
             contact.as_deref(),
@@ -96,11 +102,13 @@ impl Shown {
             scopes.as_deref(),
         ];
         let mut hash = Sha256::new();
-        for text in texts.into_iter().chain(hosts.iter().map(|host| Some(host.as_str()))) {
+        for text in texts {
             // With its length in front, so that no two texts run together.
             hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
             hash.update(text.unwrap_or_default());
         }
+        // The hosts, and what else says where it goes.
+        hash.update(terms.to_bytes());
         HEXLOWER.encode(&hash.finalize())
     }
 }
@@ -360,7 +368,10 @@ pub(super) fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
         algorithm: usable.config.text("algorithm").map(str::to_owned),
         provider: provider::name(usable),
         scopes: usable.config.text("scope").map(str::to_owned),
-        hosts: usable.config.hosts(),
+        hosts: usable.config.texts("hosts").unwrap_or_default(),
+        methods: usable.config.texts("methods"),
+        paths: usable.config.texts("paths"),
+        terms: usable.config.terms(),
         connected_since: connected.map(|connection| connection.updated_at),
         until: authentication.expires_at,
         return_url,

@@ -15,6 +15,7 @@ mod config;
 mod config_rule;
 mod connection;
 mod connection_list;
+mod consent;
 mod contact;
 mod creation;
 mod credential;

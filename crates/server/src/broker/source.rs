@@ -133,7 +133,7 @@ impl Broker {
     }
 
     /// The error that says what a person has to do, with the link at which they can.
-    async fn ask_person(
+    pub(super) async fn ask_person(
         &self,
         wanted: &Wanted,
         secret: SecretId,

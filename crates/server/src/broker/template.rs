@@ -170,7 +170,11 @@ mod tests {
             let mut secret = json!({"template": template.name, "parameters": parameters});
             let (secret_type, resolved) = resolve(&config(secret.clone())).unwrap();
             assert_eq!(secret_type, template.secret_type, "{}", template.name);
-            assert!(!resolved.hosts().is_empty(), "{}", template.name);
+            assert!(
+                resolved.texts("hosts").is_some_and(|hosts| !hosts.is_empty()),
+                "{}",
+                template.name
+            );
             assert!(!format!("{:?}", resolved.masked()).contains("(("), "{}", template.name);
             secret["clientSecret"] = json!("x");
             resolve(&config(secret)).unwrap();
@@ -242,7 +246,10 @@ mod tests {
             said(json!({"template": "githb"})),
             "\"config.template\" is no template of the catalogue; like it are github, github-git, github-token"
         );
-        assert!(said(json!({"template": "slak"})).ends_with("like it are slack, slack-user, slack-token"));
+        assert!(
+            said(json!({"template": "slak"}))
+                .ends_with("like it are slack, slack-user, slack-token")
+        );
         assert!(said(json!({"template": "qqqq"})).ends_with("catalogue"));
         for (template, parameters, expected) in [
             (

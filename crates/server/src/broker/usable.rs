@@ -31,6 +31,8 @@ pub(super) struct Usable {
     pub(super) shared: Option<Shared>,
     /// Whether all that it stands for is of one account.
     pub(super) is_of_one_account: bool,
+    /// Whether another account alone says where the one value is sent.
+    pub(super) is_led_by_another: bool,
 }
 
 /// The one value of a shared secret.
@@ -54,6 +56,11 @@ impl Shared {
 }
 
 impl Usable {
+    /// Whether the secret and all that it stands for are of this account.
+    pub(super) fn is_all_of(&self, account: &AccountId) -> bool {
+        self.is_of_one_account && self.secret.account == *account
+    }
+
     /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. What has
     /// ended is no value.
     pub(super) fn has_value(&self, now: Timestamp) -> bool {
@@ -100,17 +107,26 @@ impl Broker {
         let mut config = self.open_config(tx, &permit, secret.config.as_ref())?.unwrap_or_default();
         let mut shared = None;
         let (mut seen, mut is_of_one_account) = (vec![secret.id.clone()], true);
-        let mut limits = Vec::new();
+        let (mut limits, mut say) = (Vec::new(), Say::default());
         let mut current = secret.clone();
         loop {
             // Neither side of a reference lends what is each contact's own.
             if shared.is_none() && secret.kind == Kind::Shared && current.kind == Kind::Shared {
                 shared = Shared::of(&current, &permit);
             }
+            say.hear(shared.as_ref(), &current, &config);
             if current.secret_type != SecretType::Reference {
                 let (secret_type, config) = base(current.secret_type, config)?;
                 let config = limits.iter().fold(config, Config::within);
-                return Ok(Usable { secret, secret_type, config, shared, is_of_one_account });
+                let is_led_by_another = say.is_anothers();
+                return Ok(Usable {
+                    secret,
+                    secret_type,
+                    config,
+                    shared,
+                    is_of_one_account,
+                    is_led_by_another,
+                });
             }
             // A reference may be for less than what it stands for, and never for more.
             limits.push(config.limits());
@@ -124,6 +140,28 @@ impl Broker {
             seen.push(target.id.clone());
             (current, permit) = (target, its_permit);
         }
+    }
+}
+
+/// Who has a say in where the one value of a shared secret goes.
+#[derive(Default)]
+struct Say {
+    /// The account of the value names hosts itself.
+    is_own: bool,
+    /// Another account's secret is stood for.
+    is_of_another: bool,
+}
+
+impl Say {
+    /// What the next secret of a chain adds, of which this is the config.
+    fn hear(&mut self, value: Option<&Shared>, next: &Secret, config: &Config) {
+        let Some(value) = value else { return };
+        self.is_of_another |= next.account != *value.permit.account();
+        self.is_own |= !self.is_of_another && config.texts("hosts").is_some();
+    }
+
+    const fn is_anothers(&self) -> bool {
+        self.is_of_another && !self.is_own
     }
 }
 

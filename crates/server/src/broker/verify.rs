@@ -18,6 +18,7 @@ use super::{
     Broker, Caller, SecretRef,
     authentication::NewLink,
     connection::{NOT_OF_CONTACT, find_contact, status},
+    consent::Consent,
     credential::{self, Unusable},
     grant::{Held, shared_holder},
     provider,
@@ -242,6 +243,10 @@ impl Broker {
         if connection.value_type != usable.secret_type {
             let text = "the secret's type has changed since the contact connected it";
             return Ok(Found::of(verified.but(Status::Unauthenticated, text)));
+        }
+        let consent = self.consent(tx, (caller, action), usable, &connection)?;
+        if let (Consent::Over(why), true) = (consent, usable.config.goes_anywhere()) {
+            return Ok(Found::of(verified.but(Status::Unauthenticated, why)));
         }
         if usable.secret_type == SecretType::OAuth {
             let Connection { account, contact, secret, .. } = connection;

@@ -152,6 +152,9 @@ async fn check_connections(
     each(store, checked, list, |checked, connection| {
         let row = connection_row(&connection.contact, &connection.secret);
         checked.sealed(key, ("connection", &row, "value"), &connection.value);
+        if let Some(terms) = &connection.terms {
+            checked.sealed(key, ("connection", &row, "terms"), terms);
+        }
     })
     .await
 }

@@ -278,14 +278,16 @@ fn handed(
 }
 
 fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) -> Connect {
-    let Shown { account, contact, name, description, secret_type, algorithm, hosts, .. } = shown;
+    let Shown { account, contact, name, description, secret_type, algorithm, .. } = shown;
     let return_url = shown.return_url.and_then(|url| Url::parse(&url).ok());
     Connect {
         name: or(name, "a credential"),
         account: or(account, SOMEBODY),
         contact,
         description,
-        hosts: hosts.into_iter().map(host).collect(),
+        hosts: shown.hosts.into_iter().map(host).collect(),
+        methods: shown.methods.map(|methods| methods.join(", ")),
+        paths: shown.paths.map(|paths| paths.join(", ")),
         connected_since: shown.connected_since.map(day),
         form: match shown.provider {
             Some(provider) => Form::at(provider, shown.scopes.as_deref()),

@@ -61,6 +61,7 @@ fn limits(fields: &mut Fields<'_>) -> Result<LimitsChange, Error> {
         actions: fields.texts("actions")?,
         hosts: fields.texts("hosts")?,
         methods: fields.texts("methods")?,
+        paths: fields.texts("paths")?,
         rate: fields.number("rate")?,
         quota: fields.number("quota")?,
     })
@@ -69,7 +70,8 @@ fn limits(fields: &mut Fields<'_>) -> Result<LimitsChange, Error> {
 /// What a create of the command line says.
 pub(crate) fn plan(wanted: wire::CreateKey) -> Result<KeyPlan, Error> {
     let wire::CreateKey { role: of, name, expires_at, limits } = wanted;
-    let wire::Limits { contacts, secrets, totp, actions, hosts, methods, rate, quota } = limits;
+    let wire::Limits { contacts, secrets, totp, actions, hosts, methods, paths, rate, quota } =
+        limits;
     Ok(KeyPlan {
         role: role(&of)?,
         name,
@@ -81,6 +83,7 @@ pub(crate) fn plan(wanted: wire::CreateKey) -> Result<KeyPlan, Error> {
             actions: given(actions),
             hosts: given(hosts),
             methods: given(methods),
+            paths: given(paths),
             rate: given(rate),
             quota: given(quota),
         },
@@ -198,6 +201,7 @@ pub(crate) fn shape(key: Key) -> wire::Key {
             .methods
             .as_ref()
             .map(|all| all.iter().copied().map(Method::as_str).map(Into::into).collect()),
+        paths: texts(key.limits.paths.as_deref()),
         rate: key.limits.rate,
         quota: key.limits.quota,
     };

@@ -125,8 +125,8 @@ async fn what_contacts_have_connected_and_what_is_queued_to_be_revoked_opens_whe
     delete_with_grants(&app, &contact).await;
     let findings = findings(&mut app).await;
     let values = findings.iter().find(|finding| finding.what == "sealed values").unwrap();
-    // Two values that are connected, two and one config that are queued, two configs of secrets.
-    assert_eq!(values.result.as_deref(), Ok("7 sealed values open"));
+    // Two values that are connected, each with its terms, two and one config that are queued, two configs of secrets.
+    assert_eq!(values.result.as_deref(), Ok("9 sealed values open"));
 }
 
 #[tokio::test]
@@ -136,13 +136,17 @@ async fn a_damaged_connection_is_named_by_contact_and_secret() {
     let database = app.database();
     database.execute(&format!("UPDATE connection SET type = 'x' WHERE secret_id = '{first}'"));
     // A value at another's place is as good as a damaged one.
-    let from = format!("(SELECT value FROM connection WHERE secret_id = '{first}')");
-    let copy = format!("UPDATE connection SET value = {from} WHERE secret_id = '{second}'");
-    database.execute(&copy);
+    for column in ["value", "terms"] {
+        let from = format!("(SELECT {column} FROM connection WHERE secret_id = '{first}')");
+        let copy = format!("UPDATE connection SET {column} = {from} WHERE secret_id = '{second}'");
+        database.execute(&copy);
+    }
     let text = wrong(&findings(&mut app).await, "sealed values");
-    assert!(text.starts_with("1 sealed values open, 2 rows or values do not"), "{text}");
-    let named = format!("connection row {contact} {second}, column value");
-    assert!(text.contains(&named) && text.contains("column type is damaged"), "{text}");
+    assert!(text.starts_with("1 sealed values open, 3 rows or values do not"), "{text}");
+    for column in ["value", "terms"] {
+        let named = format!("connection row {contact} {second}, column {column}");
+        assert!(text.contains(&named) && text.contains("column type is damaged"), "{text}");
+    }
 }
 
 #[tokio::test]

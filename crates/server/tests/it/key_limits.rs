@@ -342,8 +342,12 @@ async fn an_agent_mints_if_its_key_says_so_and_gains_nothing_else() {
         revoke.await.error(403, "not_authorized");
         caller.get("/api/v1/secret/list").await.error(403, "not_authorized");
     }
-    // A token goes wherever its holder wants, so none leaves where hosts or methods are limited.
-    for limits in [json!({"hosts": ["api.example.com"]}), json!({"methods": ["GET"]})] {
+    // A token goes wherever its holder wants, so none leaves where hosts, methods or paths are limited.
+    for limits in [
+        json!({"hosts": ["api.example.com"]}),
+        json!({"methods": ["GET"]}),
+        json!({"paths": ["/v1/"]}),
+    ] {
         let (_, caller) = limited(&app, "backend", limits).await;
         mint(&caller).await.error(403, "not_authorized");
         let change = json!({"config": {"validateUrl": "https://elsewhere.test"}});
@@ -417,7 +421,7 @@ async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
     let app = TestApp::new().await;
     let backend = app.backend();
     let [one, two] = [verified_contact(&backend).await, verified_contact(&backend).await];
-    let own = json!({"contacts": [one], "hosts": ["*.example.com"], "methods": ["GET", "POST"], "rate": 1000, "quota": 10_000});
+    let own = json!({"contacts": [one], "hosts": ["*.example.com"], "methods": ["GET", "POST"], "paths": ["/v1/"], "rate": 1000, "quota": 10_000});
     let (key, owner) = limited(&app, "owner", own.clone()).await;
     let with = |changes: Value| {
         let mut body = own.clone();
@@ -429,6 +433,7 @@ async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
         json!({}),
         json!({"hosts": ["a.b.example.com", "*.c.example.com"]}),
         json!({"methods": ["GET"], "rate": 1, "quota": 1}),
+        json!({"paths": ["/v1/chat", "/v1/models/"]}),
         json!({"actions": ["totp.code"], "secrets": [NO_SECRET]}),
     ] {
         owner.post(CREATE, with(narrower)).await.ok();
@@ -443,6 +448,9 @@ async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
         json!({"hosts": ["example.com"]}),
         json!({"hosts": ["*.example.com", "*.other.test"]}),
         json!({"methods": ["GET", "DELETE"]}),
+        json!({"paths": null}),
+        json!({"paths": ["/v1"]}),
+        json!({"paths": ["/v1/", "/v2/"]}),
         json!({"rate": 1001}),
         json!({"rate": null}),
         json!({"quota": null}),
@@ -541,14 +549,14 @@ async fn limits_are_shown_as_they_hold_and_wrong_ones_are_refused_one_by_one() {
     let limits = json!({
         "contacts": [contact, contact], "secrets": [secret], "totp": ["GitHub – ops", NO_ENTRY],
         "actions": ["connection.proxy", "verify"], "hosts": ["API.example.com:443", "*.example.com:8443"],
-        "methods": ["get", "POST"], "rate": 60, "quota": 1000,
+        "methods": ["get", "POST"], "paths": ["/v1/", "/é", "/v1/"], "rate": 60, "quota": 1000,
     });
     let (key, _) = limited(&app, "agent", limits).await;
     let shown = json!({
         "contacts": [contact], "secrets": [secret], "totp": ["GitHub – ops", NO_ENTRY],
         "actions": ["secret.verify", "connection.verify", "connection.proxy"],
         "hosts": ["api.example.com", "*.example.com:8443"], "methods": ["GET", "POST"],
-        "rate": 60, "quota": 1000,
+        "paths": ["/v1/", "/%C3%A9"], "rate": 60, "quota": 1000,
     });
     let fetched = app.owner().get(path(&key.id, "fetch")).await.ok();
     let list = app.owner().get(LIST).await.ok();
@@ -588,6 +596,10 @@ async fn limits_are_shown_as_they_hold_and_wrong_ones_are_refused_one_by_one() {
         ),
         (json!({"hosts": ["*"]}), "invalid_hosts", "\"hosts[0]\""),
         (json!({"methods": ["CONNECT"]}), "invalid_methods", "must be one of [GET, POST"),
+        (json!({"paths": ["v1"]}), "invalid_paths", "\"paths[0]\" must be the beginning of a path"),
+        (json!({"paths": ["/v1/", "/v1/../"]}), "invalid_paths", "\"paths[1]\""),
+        (json!({"paths": []}), "invalid_paths", "must not be empty"),
+        (json!({"actions": ["mint"], "paths": ["/"]}), "invalid_actions", "hands a token out"),
         (json!({"rate": 0}), "invalid_rate", "from 1 to"),
         (json!({"rate": -1}), "bad_request", "\"rate\" must be a whole number"),
         (json!({"quota": 1.5}), "bad_request", "\"quota\" must be a whole number"),

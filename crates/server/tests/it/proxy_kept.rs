@@ -111,13 +111,19 @@ async fn who_uses_anothers_secret_sends_a_value_of_its_own_where_that_may_go() {
         assert!(!scene.got().headers.contains_key("x-runas-user-id"));
     }
     assert_eq!(scene.shows_own(&own).await, bearer(TOKEN));
-    // Whose it is says where it goes, from the next request on.
+    // Whose it is takes away from the next request on, and gives nothing that the contact has not agreed to.
     secret::update(&other, &scene.secret, json!({"config": {"hosts": ["a.example"]}}))
         .await
         .error(404, "not_found");
     change(json!({"config": {"hosts": ["elsewhere.example"]}})).await.ok();
     let refused = scene.shows(&other, &theirs, &scene.secret).await;
     assert_eq!(refused, "400 invalid_destination");
+    let wider = json!([scene.hosts()[0], "elsewhere.example"]);
+    change(json!({"config": {"hosts": wider}})).await.ok();
+    assert_eq!(scene.shows(&other, &theirs, &scene.secret).await, bearer(SECOND));
+    let body = json!({"url": "https://elsewhere.example/"});
+    let back = ask(&other, &path(&theirs, &scene.secret, "proxy"), &body).await;
+    back.error(409, "authorization_required");
     change(json!({"config": {"hosts": scene.hosts()}, "visibility": "private"})).await.ok();
     assert_eq!(scene.shows(&other, &theirs, &scene.secret).await, "404 not_found");
     assert_eq!(scene.shows_own(&own).await, bearer(TOKEN));

@@ -92,6 +92,49 @@ async fn a_key_that_is_limited_to_hosts_and_methods_reaches_no_others() {
     assert_eq!((scene.upstream.requests().len(), other.connections()), (2, 0));
 }
 
+/// A secret that goes everywhere below a host goes with a key below what the key says.
+#[tokio::test]
+async fn a_key_that_is_limited_to_paths_reaches_no_others() {
+    let scene = Scene::new().await;
+    let paths = json!({"paths": ["/v1/chat", "/v2/"]});
+    let (_, agent) = limited(&scene.app, "agent", paths).await;
+    for (to, is_sent) in [
+        ("/v1/chat", true),
+        ("/v1/chat/completions?x=/../y", true),
+        ("/v2/x/../y", true),
+        ("/v1/chats", false),
+        ("/v1", false),
+        ("/", false),
+        ("/v2", false),
+        ("/v2/../admin", false),
+        ("/v2/%2e%2e/admin", false),
+        ("/v2/..%2fadmin", false),
+        ("/v2/..;/admin", false),
+        ("/v2/%252e%252e/admin", false),
+        ("//v2/x", false),
+    ] {
+        let before = scene.upstream.requests().len();
+        for back in scene.both_ways(&agent, "GET", to).await {
+            if is_sent {
+                assert_eq!(back.status, 200, "{to}: {}", back.text());
+            } else {
+                back.error(404, "not_found");
+            }
+        }
+        let sent = scene.upstream.requests().len() - before;
+        assert_eq!(sent, if is_sent { 2 } else { 0 }, "{to}");
+    }
+    // The secret says less: then that counts, and it is said.
+    let config = json!({"config": {"hosts": [scene.host()], "paths": ["/v2/own"]}});
+    secret::update(&scene.app.backend(), &scene.secret, config).await.ok();
+    for back in scene.both_ways(&agent, "GET", "/v2/x").await {
+        back.error(400, "invalid_destination");
+    }
+    for back in scene.both_ways(&agent, "GET", "/v2/own").await {
+        assert_eq!(back.status, 200);
+    }
+}
+
 /// W31: what a key is bound to confines what it sends.
 #[tokio::test]
 async fn a_key_of_one_contact_or_one_secret_sends_with_no_other() {
@@ -160,7 +203,7 @@ async fn a_key_with_every_limit_has_the_credential_put_in() {
     let end = (scene.app.clock.seconds() + 60) * 1000;
     let limits = json!({
         "contacts": [scene.contact], "secrets": [scene.secret], "actions": ["connection.proxy"],
-        "hosts": [scene.host()], "methods": ["GET"], "rate": 100, "quota": 1000, "expiresAt": end,
+        "hosts": [scene.host()], "methods": ["GET"], "paths": ["/"], "rate": 100, "quota": 1000, "expiresAt": end,
     });
     for role in ["agent", "backend", "owner"] {
         let (_, caller) = limited(&scene.app, role, limits.clone()).await;

@@ -22,6 +22,7 @@ fn full(contact: u32, secret: u32) -> Connection {
     Connection {
         value_type: SecretType::OAuth,
         value: sealed(9),
+        terms: Some(sealed(10)),
         expires_at: Some(at(77)),
         scopes: Some("mail calendar".into()),
         broken: Some("the provider refused it".into()),
@@ -104,6 +105,40 @@ on_both!(connecting_anew_keeps_the_id_and_the_first_day, async |bench| {
     upsert(bench, sample(1, 2)).await.unwrap();
     assert_eq!(find(bench, 1, 2).await, Some(sample(1, 2)));
 });
+
+on_both!(terms_are_replaced_alone_and_of_no_other_connection, async |bench| {
+    some_connections(bench).await;
+    upsert(bench, full(1, 5)).await.unwrap();
+    let set = |account, secret| {
+        bench.change(move |tx| {
+            let account = account_id(account);
+            connection::set_terms(tx, &account, &contact_id(1), &secret_id(secret), &sealed(11))
+        })
+    };
+    set(2, 5).await.unwrap();
+    assert_eq!(find(bench, 1, 5).await, Some(full(1, 5)));
+    set(1, 5).await.unwrap();
+    set(1, 1).await.unwrap();
+    let terms = Some(sealed(11));
+    assert_eq!(find(bench, 1, 5).await, Some(Connection { terms: terms.clone(), ..full(1, 5) }));
+    assert_eq!(find(bench, 1, 1).await, Some(Connection { terms, ..sample(1, 1) }));
+    assert_eq!(find(bench, 1, 2).await, Some(sample(1, 2)));
+    // Where nothing is connected there is nothing to hold under terms.
+    set(1, 9).await.unwrap();
+    assert_eq!(find(bench, 1, 9).await, None);
+});
+
+on_both!(
+    a_renewed_value_holds_under_the_terms_that_the_old_one_was_connected_under,
+    async |bench| {
+        some_connections(bench).await;
+        upsert(bench, full(1, 5)).await.unwrap();
+        let renewed = Connection { value: sealed(12), terms: Some(sealed(13)), ..full(1, 5) };
+        let swap = bench.change(move |tx| connection::swap(tx, &renewed, &sealed(9)));
+        assert!(swap.await.unwrap());
+        assert_eq!(find(bench, 1, 5).await, Some(Connection { value: sealed(12), ..full(1, 5) }));
+    }
+);
 
 on_both!(of_many_connects_at_once_the_last_value_stays_under_the_first_id, async |bench| {
     some_connections(bench).await;

@@ -78,6 +78,12 @@ on_both!(events_are_listed_by_time_page_by_page_in_their_account, async |bench| 
     let end = list(bench, 1, Some(second[0].id.clone()), 3).await;
     assert_eq!(objects(&end), [""; 0]);
     assert_eq!(list(bench, 3, None, 3).await, []);
+    let newest = |before: Option<EventId>, limit| {
+        bench.look(move |tx| event::list_newest(tx, &account_id(1), before.as_ref(), limit))
+    };
+    let first = newest(None, 3).await.rows;
+    assert_eq!(objects(&first), ["d", "c", "b"]);
+    assert_eq!(objects(&newest(Some(first[2].id.clone()), 3).await.rows), ["a"]);
 });
 
 on_both!(a_unit_without_an_event_leaves_none, async |bench| {

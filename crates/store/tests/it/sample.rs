@@ -173,6 +173,7 @@ pub(crate) fn connection(contact: u32, secret: u32) -> Connection {
         id: connection_id(number),
         value_type: SecretType::Bearer,
         value: sealed(7),
+        terms: None,
         expires_at: None,
         scopes: None,
         broken: None,

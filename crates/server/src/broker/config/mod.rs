@@ -4,6 +4,7 @@
 mod bound;
 mod mask;
 mod route;
+mod terms;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub(super) use self::{
     bound::BOUND,
     mask::short,
     route::{LISTS, covers, hosts, injection, methods, paths},
+    terms::Terms,
 };
 use super::{config_rule, template};
 use crate::error::Error;
@@ -112,11 +114,10 @@ impl Config {
         self.0.get(name).and_then(Value::as_object)
     }
 
-    /// The hosts that the credential may be sent to.
-    pub(super) fn hosts(&self) -> Vec<String> {
-        let hosts = self.0.get("hosts").and_then(Value::as_array);
-        let texts = hosts.into_iter().flatten().filter_map(Value::as_str);
-        texts.map(str::to_owned).collect()
+    /// The texts in the list under this name.
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let texts = self.0.get(name)?.as_array()?.iter().filter_map(Value::as_str);
+        Some(texts.map(str::to_owned).collect())
     }
 
     /// The client's secrets, in the order in which they are tried.

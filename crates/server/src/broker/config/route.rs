@@ -25,6 +25,11 @@ impl Config {
         })
     }
 
+    /// Whether it lets the credential be sent at all.
+    pub(in crate::broker) fn goes_anywhere(&self) -> bool {
+        self.rules().is_ok_and(|rules| !rules.hosts.is_empty())
+    }
+
     /// Where in a request the credential goes, for a secret whose value is of this type.
     pub(in crate::broker) fn injection(&self, secret_type: SecretType) -> Result<Injection, Error> {
         let is_pair = secret_type == SecretType::Basic;

@@ -70,7 +70,7 @@ impl Sending {
             if let Source::Person { why, .. } = broker.source(tx, &of, &usable, now)? {
                 return Err(Error::AuthorizationRequired { message: why, url: None });
             }
-            Ok(Arc::new(Route::read(tx, &of, usable)?))
+            Ok(Arc::new(Route::read(&broker, tx, &of, usable)?))
         });
         let route = read.await?;
         self.broker.inner.routes.keep(Key::of(wanted), Arc::clone(&route), reading);

@@ -7,7 +7,7 @@ use hyper::{
 };
 use keyfob_core::{
     id::{ContactId, SecretId},
-    policy::{Object, decide_request},
+    policy::Object,
     proxy::{Credential, Injected, Payload as SignedPayload, Place, Unfit},
     secret::SecretType,
 };
@@ -18,7 +18,7 @@ use super::{
         source::{Source, Wanted},
     },
     Outgoing, Payload, method,
-    route::{Route, proxyable},
+    route::{Refusal, Route, proxyable},
     wanted,
 };
 use crate::error::Error;
@@ -64,8 +64,11 @@ impl Broker {
             url: url.to_string(),
             headers: HeaderMap::new(),
         };
-        if let Err(denial) = decide_request(caller.grant(), &route.rules, &outgoing.destination) {
-            explained.reason = Some(denial.to_string());
+        if let Err(refusal) = route.allow(caller.grant(), &outgoing.destination) {
+            explained.reason = Some(match refusal {
+                Refusal::Denied(denial) => denial.to_string(),
+                Refusal::Consent(why) => to_act(why),
+            });
             return Ok(explained);
         }
         match self.show(&route, outgoing)? {
@@ -87,10 +90,10 @@ impl Broker {
             let standing = match broker.source(tx, &of, &usable, now)? {
                 Source::Ready(_) => (true, None),
                 Source::Due(..) => (true, Some("its token would be renewed first".into())),
-                Source::Person { why, .. } => (false, Some(format!("a person has to act: {why}"))),
+                Source::Person { why, .. } => (false, Some(to_act(&why))),
                 Source::Late => (false, Some("its provider has given no new token yet".into())),
             };
-            Ok((Route::read(tx, &of, usable)?, standing))
+            Ok((Route::read(&broker, tx, &of, usable)?, standing))
         })
         .await
     }
@@ -118,6 +121,10 @@ impl Broker {
         };
         Ok(Ok(hidden(parts, &places)))
     }
+}
+
+fn to_act(why: &str) -> String {
+    format!("a person has to act: {why}")
 }
 
 /// Something of the same kind that is nobody's.

@@ -12,7 +12,6 @@ use hyper::{
 };
 use keyfob_core::{
     leak::{Needles, redact},
-    policy::decide_request,
     proxy::Destination,
 };
 use url::Url;
@@ -98,7 +97,7 @@ impl Sending {
         let mut bare = to.clone();
         bare.set_fragment(None);
         let destination = Destination::parse(bare.as_str(), self.asked.to.method()).ok()?;
-        decide_request(self.asked.wanted.caller.grant(), &self.route.rules, &destination).ok()?;
+        self.route.allow(self.asked.wanted.caller.grant(), &destination).ok()?;
         Some(format!("{}{}{to}", keyfob.trim_end_matches('/'), through.prefix))
     }
 }

@@ -27,19 +27,19 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Response, header::HeaderValue, upgrade::OnUpgrade};
 use keyfob_core::{
     id::ContactId,
-    policy::{Action, Object, RequestDenial, decide_request},
+    policy::{Action, Object},
     proxy::{Destination, has_own},
     time::Timestamp,
 };
 use keyfob_store::{Event, WriteTx};
 
 pub use self::{answer::Relayed, dry_run::Explained, links::Through};
-pub(super) use self::{places::Places, route::Routes};
 use self::{
     places::Place,
-    route::{Key, Route, proxyable},
+    route::{Key, Refusal, Route, proxyable},
     send::{Content, Sending},
 };
+pub(super) use self::{places::Places, route::Routes};
 use super::{
     Broker, Caller, SecretRef,
     connection::told,
@@ -135,7 +135,7 @@ impl Broker {
         let (broker, of) = (self.clone(), asked.wanted.clone());
         let route = self.read(move |tx| {
             let usable = proxyable(&broker, tx, &of)?;
-            Route::read(tx, &of, usable)
+            Route::read(&broker, tx, &of, usable)
         });
         self.decide_request(asked, &route.await?).await?;
         self.clear_anew(asked).await
@@ -144,9 +144,9 @@ impl Broker {
     /// The same for a credential that was not used lately, or has to be renewed first.
     async fn clear_anew(&self, asked: &Asked) -> Result<(Arc<Route>, Ready), Error> {
         let reading = self.inner.routes.begin(self.now()?);
-        let of = asked.clone();
+        let (broker, of) = (self.clone(), asked.clone());
         let cleared = self.acquire(&asked.wanted, proxyable, move |tx, usable, ready, now| {
-            let route = Arc::new(Route::read(tx, &of.wanted, usable)?);
+            let route = Arc::new(Route::read(&broker, tx, &of.wanted, usable)?);
             // It may have changed while a token was renewed.
             of.decide(&route)?;
             Ok(tx.commit(of.sending(&route, now), (route, ready)))
@@ -157,11 +157,17 @@ impl Broker {
     }
 
     async fn decide_request(&self, asked: &Asked, route: &Route) -> Result<(), Error> {
-        let Err(denial) = asked.decide(route) else { return Ok(()) };
-        let reason = Some(format!("{}: {denial}", asked.told));
+        let Err(refusal) = asked.decide(route) else { return Ok(()) };
+        let reason = Some(format!("{}: {refusal}", asked.told));
         let event = asked.event(route, self.now()?);
         self.tell(Event { result: "refused", reason, ..event }).await?;
-        Err(denial.into())
+        Err(match refusal {
+            Refusal::Denied(denial) => denial.into(),
+            Refusal::Consent(why) => {
+                let (wanted, secret) = (&asked.wanted, route.secret().clone());
+                self.ask_person(wanted, secret, why.into(), route.can_connect()).await?
+            }
+        })
     }
 
     /// Tells the audit trail, and waits until it has it if callers wait for that.
@@ -179,9 +185,9 @@ impl Broker {
 }
 
 impl Asked {
-    /// Whether the rules of the key and of the secret let it go where it is to go.
-    fn decide(&self, route: &Route) -> Result<(), RequestDenial> {
-        decide_request(self.wanted.caller.grant(), &route.rules, &self.to)
+    /// Whether key, secret and contact let it go where it is to go.
+    fn decide(&self, route: &Route) -> Result<(), Refusal> {
+        route.allow(self.wanted.caller.grant(), &self.to)
     }
 
     /// Whether it is sent without the credential, with what the caller has in its place.
@@ -206,7 +212,11 @@ impl Asked {
 
 fn too_many() -> Error {
     let message = "too many requests are under way with this account's credentials: wait until some have ended";
-    Error::WaitTooLong { code: "too_many_at_once", message: message.into(), after: Duration::from_secs(1) }
+    Error::WaitTooLong {
+        code: "too_many_at_once",
+        message: message.into(),
+        after: Duration::from_secs(1),
+    }
 }
 
 fn wanted(caller: &Caller, contact: Option<&ContactId>, at: &SecretRef) -> Wanted {

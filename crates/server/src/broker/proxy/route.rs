@@ -8,8 +8,8 @@ use keyfob_core::{
     crypto::Sealed,
     id::{AccountId, ContactId, SecretId},
     oauth::Grant,
-    policy::{Object, Permit},
-    proxy::{Credential, Injection, Rules},
+    policy::{Grant as Rights, Object, Permit, RequestDenial, decide_request},
+    proxy::{Credential, Destination, Injection, Rules},
     secret::{Kind, SecretType},
     time::Timestamp,
 };
@@ -21,6 +21,7 @@ use keyfob_store::{
 use super::super::{
     Broker, SecretRef,
     connection::find_contact,
+    consent::Consent,
     credential,
     grant::GRANT,
     recent::Recent,
@@ -28,6 +29,8 @@ use super::super::{
     usable::{Shared, Usable},
 };
 use crate::error::Error;
+
+const LED: &str = "the value is of one account, and where it goes is for another one to say, whose secret the reference stands for: name the \"hosts\" that it is for in the reference's own config";
 
 /// The routes that were taken lately.
 pub(in crate::broker) type Routes = Recent<Key, Arc<Route>>;
@@ -47,11 +50,33 @@ impl Key {
     }
 }
 
+/// Why a request is not sent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The rules of the key or of the secret are against it.
+    #[error(transparent)]
+    Denied(#[from] RequestDenial),
+    /// The contact has not agreed to it; why that matters.
+    #[error("{0}")]
+    Consent(&'static str),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied(denial) => denial.into(),
+            Refusal::Consent(why) => Self::AuthorizationRequired { message: why.into(), url: None },
+        }
+    }
+}
+
 /// What is known of a credential.
 pub(in crate::broker) struct Route {
     usable: Usable,
     /// Where it may go.
-    pub(super) rules: Rules,
+    rules: Rules,
+    /// Where its contact lets it go.
+    consent: Consent,
     /// Where in a request it goes.
     pub(super) injection: Injection,
     /// What the contact has connected, if it is a contact's.
@@ -61,6 +86,7 @@ pub(in crate::broker) struct Route {
 impl Route {
     /// How requests are sent with what a secret comes to.
     pub(super) fn read(
+        broker: &Broker,
         tx: &mut ReadTx<'_>,
         wanted: &Wanted,
         usable: Usable,
@@ -71,9 +97,29 @@ impl Route {
             }
             None => None,
         };
+        if usable.is_led_by_another {
+            return Err(Error::Conflict { code: "unusable_secret", message: LED.into() });
+        }
         let rules = usable.config.rules()?;
         let injection = usable.config.injection(usable.secret_type)?;
-        Ok(Self { usable, rules, injection, connection })
+        let consent = match &connection {
+            Some(connection) => {
+                broker.consent(tx, (&wanted.caller, wanted.action), &usable, connection)?
+            }
+            None => Consent::Own,
+        };
+        Ok(Self { usable, rules, consent, injection, connection })
+    }
+
+    /// Whether it may be sent there for somebody with these rights.
+    pub(super) fn allow(&self, rights: &Rights, to: &Destination) -> Result<(), Refusal> {
+        decide_request(rights, &self.rules, to)?;
+        self.consent.allow(to).map_err(Refusal::Consent)
+    }
+
+    /// Whether somebody can connect its secret at a link.
+    pub(super) fn can_connect(&self) -> bool {
+        credential::is_connected(&self.usable)
     }
 
     pub(super) fn secret(&self) -> &SecretId {
@@ -93,8 +139,9 @@ impl Route {
     pub(super) fn credential(&self, ready: &Ready) -> Result<Credential, Error> {
         let scheme = self.usable.config.text("schema");
         let credential = credential::used(&ready.text, self.secret_type(), scheme);
-        credential.map_err(|why| {
-            Error::Conflict { code: "unusable_secret", message: why.into_text().into() }
+        credential.map_err(|why| Error::Conflict {
+            code: "unusable_secret",
+            message: why.into_text().into(),
         })
     }
 

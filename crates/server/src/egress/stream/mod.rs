@@ -22,9 +22,9 @@ use rustls::ClientConfig;
 use tokio::time::timeout;
 
 pub use self::{
-    pool::KEPT,
     arriving::{Arriving, BrokenOff},
     body::{BodyError, StreamBody},
+    pool::KEPT,
 };
 use self::{
     body::Progress,
