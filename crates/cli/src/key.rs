@@ -165,7 +165,8 @@ impl Where {
         // Nor asks anybody.
         let egress = Egress::new(Allow::default(), clock.clone()).map_err(anyhow::Error::new)?;
         let surroundings = Surroundings { clock, random, metrics, public_url, egress };
-        let broker = Broker::new(vault, surroundings, (Audit::Durable, LeakGuard::On), Limits::default());
+        let broker =
+            Broker::new(vault, surroundings, (Audit::Durable, LeakGuard::On), Limits::default());
         if matches!(missing, Missing::Make) {
             // A new vault gets its first account here; its first owner key would help nobody now.
             if broker.make_first_account().await?.is_some() {
@@ -213,6 +214,7 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
 fn row(key: &Key, now: i64) -> Vec<String> {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {}", output::time(at)),
+        (None, _) if key.unreadable => "unreadable".into(),
         (None, Some(at)) if at <= now => format!("expired {}", output::time(at)),
         (None, Some(at)) => format!("until {}", output::time(at)),
         (None, None) => "live".into(),

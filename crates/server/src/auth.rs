@@ -30,7 +30,10 @@ impl FromRequestParts<Broker> for Caller {
             None => credentials(&parts.headers)?,
         };
         let run_as = run_as(&parts.headers)?;
-        broker.authenticate(&credentials, run_as.as_ref(), origin).await
+        let caller = broker.authenticate(&credentials, run_as.as_ref(), origin).await?;
+        // Whoever reads the body looks at it again.
+        parts.extensions.insert(caller.clone());
+        Ok(caller)
     }
 }
 
@@ -47,7 +50,8 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Error> {
 
 /// The header that holds the caller's key, if a request that is to be passed on says no other.
 pub(crate) fn key_header(uri: &Uri, headers: &HeaderMap) -> Option<HeaderName> {
-    let has_other = headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
+    let has_other =
+        headers.contains_key("sb-api-key-id") || headers.contains_key(header::AUTHORIZATION);
     if has_other || !uri.path().starts_with(PROXY) {
         return None;
     }

@@ -54,12 +54,17 @@ pub(super) struct NewLink {
     pub(super) return_url: Option<String>,
 }
 
+/// What making a link is: for a contact, or for the one value of a shared secret.
+pub(super) const fn link_action(contact: Option<&ContactId>) -> Action {
+    match contact {
+        Some(_) => Action::ConnectionAuthenticate,
+        None => Action::SecretAuthenticate,
+    }
+}
+
 impl NewLink {
     pub(super) const fn action(&self) -> Action {
-        match self.contact {
-            Some(_) => Action::ConnectionAuthenticate,
-            None => Action::SecretAuthenticate,
-        }
+        link_action(self.contact.as_ref())
     }
 }
 

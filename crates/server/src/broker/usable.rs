@@ -31,6 +31,8 @@ pub(super) struct Usable {
     pub(super) shared: Option<Shared>,
     /// Whether all that it stands for is of one account.
     pub(super) is_of_one_account: bool,
+    /// What is at the end of its references, if it is one.
+    pub(super) stands_for: Option<SecretId>,
 }
 
 /// The one value of a shared secret.
@@ -54,6 +56,11 @@ impl Shared {
 }
 
 impl Usable {
+    /// What an event tells of it beyond which secret was named: whose credential was used instead.
+    pub(super) fn told(&self) -> Option<String> {
+        self.stands_for.as_ref().map(|id| format!("stands for {id}"))
+    }
+
     /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. What has
     /// ended is no value.
     pub(super) fn has_value(&self, now: Timestamp) -> bool {
@@ -110,7 +117,15 @@ impl Broker {
             if current.secret_type != SecretType::Reference {
                 let (secret_type, config) = base(current.secret_type, config)?;
                 let config = limits.iter().fold(config, Config::within);
-                return Ok(Usable { secret, secret_type, config, shared, is_of_one_account });
+                let stands_for = (current.id != secret.id).then_some(current.id);
+                return Ok(Usable {
+                    secret,
+                    secret_type,
+                    config,
+                    shared,
+                    is_of_one_account,
+                    stands_for,
+                });
             }
             // A reference may be for less than what it stands for, and never for more.
             limits.push(config.limits());

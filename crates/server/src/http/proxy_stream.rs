@@ -43,7 +43,7 @@ pub(crate) async fn pass(
     let (Parts { uri, headers, .. }, body) = request.into_parts();
     let own = key_header(&uri, &headers);
     let headers = forwardable(&headers, own.as_slice()).map_err(misleading)?;
-    let payload = payload(body).await?;
+    let payload = payload(body, &broker, &caller).await?;
     let through = Some(Through { prefix, takes_key_along: own.is_some() });
     let outgoing = Outgoing { destination, headers, payload, upgrade, through };
     let answer = broker.proxy(&caller, contact.as_ref(), &secret, outgoing).await?;
@@ -51,12 +51,14 @@ pub(crate) async fn pass(
 }
 
 /// A small body that says its length is here as a whole: it can be sent again where a token has to be renewed.
-async fn payload(body: Body) -> Result<Payload, Error> {
+async fn payload(body: Body, broker: &Broker, caller: &Caller) -> Result<Payload, Error> {
     if body.is_end_stream() {
         return Ok(Payload::Whole(bytes::Bytes::new()));
     }
     match body.size_hint().exact() {
-        Some(length) if length <= SMALL => Ok(Payload::Whole(body::whole(body).await?)),
+        Some(length) if length <= SMALL => {
+            Ok(Payload::Whole(body::whole(body, broker, caller).await?))
+        }
         _ => Ok(Payload::Stream(body)),
     }
 }

@@ -27,7 +27,8 @@ impl Frames {
                 self.left = length;
                 self.header.clear();
             } else {
-                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - taken);
+                let here =
+                    usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - taken);
                 taken += here;
                 self.left -= here as u64;
             }

@@ -28,7 +28,9 @@ impl Sending {
     pub(super) fn lead_back(&self, headers: &mut HeaderMap, status: StatusCode) {
         let Some(through) = &self.asked.through else { return };
         let (url, public) = (self.asked.to.url(), &self.broker.inner.public_url);
-        if let Some(given) = headers.get(LOCATION).and_then(|given| url.join(given.to_str().ok()?).ok()) {
+        if let Some(given) =
+            headers.get(LOCATION).and_then(|given| url.join(given.to_str().ok()?).ok())
+        {
             let back = self.back(&given, through, public.path());
             let is_followed = status.is_redirection() && through.takes_key_along;
             let name = if back.is_none() && is_followed { UPSTREAM_LOCATION } else { LOCATION };
@@ -40,7 +42,9 @@ impl Sending {
         headers.remove(LINK);
         for value in values {
             let link = value.to_str().ok().map(|value| {
-                rewritten(value, |target| self.back(&url.join(target).ok()?, through, public.as_str()))
+                rewritten(value, |target| {
+                    self.back(&url.join(target).ok()?, through, public.as_str())
+                })
             });
             let link = link.and_then(|link| HeaderValue::try_from(link).ok());
             headers.append(LINK, link.unwrap_or(value));

@@ -29,8 +29,8 @@ use keyfob_core::{
 };
 use keyfob_store::{Event, WriteTx};
 
-pub use self::{answer::Relayed, dry_run::Explained, links::Through};
 pub(super) use self::route::Routes;
+pub use self::{answer::Relayed, dry_run::Explained, links::Through};
 use self::{
     route::{Key, Route, proxyable},
     send::{Content, Sending},
@@ -183,7 +183,8 @@ impl Asked {
     }
 
     fn sending(&self, route: &Route, now: Timestamp) -> Event {
-        let reason = Some(self.told.to_string());
+        let stands_for = route.usable().told().map_or_else(String::new, |told| format!("; {told}"));
+        let reason = Some(format!("{}{stands_for}", self.told));
         Event { result: "sending", reason, ..self.event(route, now) }
     }
 }

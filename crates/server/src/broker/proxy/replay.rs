@@ -44,8 +44,8 @@ impl Sending {
         let seen = self.route.value(wanted)?;
         self.broker.keep_alive(&holder, Need::Forced(seen)).await;
         let fresh = self.broker.peek(wanted, proxyable).await?;
-        let is_newer = fresh
-            .is_some_and(|fresh| fresh.text.expose_secret() != refused.text.expose_secret());
+        let is_newer =
+            fresh.is_some_and(|fresh| fresh.text.expose_secret() != refused.text.expose_secret());
         if !is_newer {
             return Ok(None);
         }

@@ -93,8 +93,9 @@ impl Route {
     pub(super) fn credential(&self, ready: &Ready) -> Result<Credential, Error> {
         let scheme = self.usable.config.text("schema");
         let credential = credential::used(&ready.text, self.secret_type(), scheme);
-        credential.map_err(|why| {
-            Error::Conflict { code: "unusable_secret", message: why.into_text().into() }
+        credential.map_err(|why| Error::Conflict {
+            code: "unusable_secret",
+            message: why.into_text().into(),
         })
     }
 

@@ -158,7 +158,12 @@ impl Sending {
             self.ended("failed", "the server changed the protocol, which nobody asked for");
             return Err(Error::Upstream { code: "upstream_failed", may_have_it: true });
         };
-        upgrade::tie(Arc::clone(self), caller, hyper::upgrade::on(&mut response), Arc::clone(&needles));
+        upgrade::tie(
+            Arc::clone(self),
+            caller,
+            hyper::upgrade::on(&mut response),
+            Arc::clone(&needles),
+        );
         Ok(answer::switched(self, &response, protocol, &needles))
     }
 

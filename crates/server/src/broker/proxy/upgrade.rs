@@ -31,7 +31,12 @@ enum Ended {
 }
 
 /// Carries what both sides send to the other one, until one of them ends it.
-pub(super) fn tie(sending: Arc<Sending>, caller: OnUpgrade, server: OnUpgrade, needles: Arc<Needles>) {
+pub(super) fn tie(
+    sending: Arc<Sending>,
+    caller: OnUpgrade,
+    server: OnUpgrade,
+    needles: Arc<Needles>,
+) {
     tokio::spawn(async move {
         let tied = async {
             let both = tokio::try_join!(caller, server).map_err(io::Error::other)?;
@@ -46,10 +51,7 @@ pub(super) fn tie(sending: Arc<Sending>, caller: OnUpgrade, server: OnUpgrade, n
     });
 }
 
-async fn carry(
-    (caller, server): (Upgraded, Upgraded),
-    needles: Arc<Needles>,
-) -> Result<(), Ended> {
+async fn carry((caller, server): (Upgraded, Upgraded), needles: Arc<Needles>) -> Result<(), Ended> {
     let (mut caller_reads, mut caller_writes) = tokio::io::split(TokioIo::new(caller));
     let (mut server_reads, mut server_writes) = tokio::io::split(TokioIo::new(server));
     let up = async {
