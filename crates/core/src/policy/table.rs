@@ -45,7 +45,7 @@ type Row = (Action, [bool; 3], On, [Is; 4]);
 const COLUMNS: [usize; 5] = [0, 1, 2, 3, 3];
 
 /// Each action: whether an agent, a backend and an owner key may do it, to what, and what becomes of it under a
-/// limit to contacts, to secrets, to one-time-password entries, and to hosts or to methods.
+/// limit to contacts, to secrets, to one-time-password entries, and to hosts or methods.
 const TABLE: &[Row] = {
     use Action as A;
     const ALL: [bool; 3] = [true, true, true];
@@ -225,14 +225,6 @@ fn a_key_that_is_counted_does_all_but_make_keys_which_would_be_counted_by_themse
     }
 }
 
-#[test]
-fn limits_that_cannot_be_read_leave_nothing() {
-    for &(action, _, on, _) in TABLE {
-        let grant = grant(Role::Owner, Limits::nothing());
-        assert_eq!(act(&grant, action, on, MINE), Err(Denial::Never), "{action:?}");
-    }
-}
-
 /// Whatever two limits are put together, the key may do what both allow, and no more.
 #[test]
 fn limits_together_allow_what_each_of_them_allows() {
@@ -267,6 +259,14 @@ fn an_entry_of_no_contact_is_not_there_for_a_key_of_contacts() {
     assert!(of(labels).is_ok());
     let by_id = Limits { totp: Some(vec![TotpName::Id(id.clone())]), ..Limits::NONE };
     assert!(of(by_id).is_ok());
+}
+
+#[test]
+fn limits_that_cannot_be_read_leave_nothing() {
+    for &(action, _, on, _) in TABLE {
+        let grant = grant(Role::Owner, Limits::nothing());
+        assert_eq!(act(&grant, action, on, MINE), Err(Denial::Never), "{action:?}");
+    }
 }
 
 #[test]

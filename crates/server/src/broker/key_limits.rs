@@ -50,17 +50,14 @@ impl LimitsChange {
     /// The limits of a key of this role that had `before`.
     pub(super) fn over(self, role: Role, before: &Limits) -> Result<Limits, Error> {
         let before = before.clone();
-        let contact =
-            |text: &str| ContactId::parse(text.trim()).map_err(|_| "is not the id of a contact");
-        let secret =
-            |text: &str| SecretId::parse(text.trim()).map_err(|_| "is not the id of a secret");
-        let host =
-            |text: &str| text.trim().parse::<HostPattern>().map_err(|error| error.to_string());
+        let contact = |text: &str| ContactId::parse(text).map_err(|_| "is not the id of a contact");
+        let secret = |text: &str| SecretId::parse(text).map_err(|_| "is not the id of a secret");
+        let host = |text: &str| text.parse::<HostPattern>().map_err(|error| error.to_string());
         let mints = says_mint(&self.actions);
         let limits = Limits {
             contacts: names("contacts", self.contacts, before.contacts, contact)?,
             secrets: names("secrets", self.secrets, before.secrets, secret)?,
-            totp: names("totp", self.totp, before.totp, totp_name)?,
+            totp: names_to_the_letter("totp", self.totp, before.totp, totp_name)?,
             actions: actions(self.actions, role, before.actions)?,
             hosts: names("hosts", self.hosts, before.hosts, host)?,
             methods: names("methods", self.methods, before.methods, method)?,
@@ -98,21 +95,30 @@ fn says_mint(actions: &Given<Vec<String>>) -> bool {
     matches!(actions, Given::Value(names) if names.iter().any(is_mint))
 }
 
-/// A label is taken as it is: what entries are called may begin or end with a blank.
 fn totp_name(text: &str) -> Result<TotpName, &'static str> {
     text::check("label", text, 1).map_err(|_| "is neither an id nor a label")?;
     Ok(TotpName::parse(text))
 }
 
 fn method(text: &str) -> Result<Method, String> {
-    Method::parse(&text.trim().to_ascii_uppercase()).ok_or_else(|| {
+    Method::parse(&text.to_ascii_uppercase()).ok_or_else(|| {
         let all: Vec<_> = Method::ALL.into_iter().map(Method::as_str).collect();
         format!("must be one of [{}]", all.join(", "))
     })
 }
 
-/// The names of one limit, each once. `read` says what is wrong with one.
+/// The names of one limit, each once, without the blanks around them. `read` says what is wrong with one.
 fn names<T: PartialEq, E: std::fmt::Display>(
+    field: &'static str,
+    given: Given<Vec<String>>,
+    before: Option<Vec<T>>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<Vec<T>>, Error> {
+    names_to_the_letter(field, given, before, |text| read(text.trim()))
+}
+
+/// The same with their blanks: a label may begin or end with one.
+fn names_to_the_letter<T: PartialEq, E: std::fmt::Display>(
     field: &'static str,
     given: Given<Vec<String>>,
     before: Option<Vec<T>>,
@@ -141,7 +147,6 @@ fn actions(
     before: Option<Vec<Action>>,
 ) -> Result<Option<Vec<Action>>, Error> {
     let read = |text: &str| {
-        let text = text.trim();
         Action::named(text, role).map_err(|invalid| match invalid {
             InvalidAction::Unknown => format!("names no action{}", suggestion(text)),
             InvalidAction::BeyondRole => {
