@@ -198,8 +198,10 @@ impl Broker {
             return Err(too_many());
         }
         authentication::insert(tx, &new)?;
+        let usable = self.usable(tx, caller, action, &SecretRef::Id(new.secret.clone()))?;
         let mut event = caller.event(now, action, "secret", new.secret.to_shared());
         event.contact_id = new.contact.as_ref().map(ContactId::to_shared);
+        event.reason = usable.told();
         Ok(tx.commit(event, ticket))
     }
 

@@ -283,7 +283,9 @@ impl Open {
             None => self.caller.event(now, Action::SecretConnect, "secret", secret.to_shared()),
         };
         let asked = self.authentication.key.as_ref();
-        Event { reason: asked.map(|key| format!("link asked for by {key}")), ..event }
+        let asked = asked.map(|key| format!("link asked for by {key}"));
+        let told: Vec<_> = asked.into_iter().chain(self.usable.told()).collect();
+        Event { reason: Some(told.join("; ")).filter(|told| !told.is_empty()), ..event }
     }
 }
 

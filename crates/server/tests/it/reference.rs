@@ -1,10 +1,13 @@
 //! Secrets of type `reference`: what they stand for, and how they go wrong.
 
+use keyfob_core::policy::Role;
 use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
+    authentication::state,
     call::Caller,
+    connect_page::{Browser, shows},
     connection::{connect, personal, verified_contact, verify},
     guard::CANARY,
     passed_on::{Scene, ask},
@@ -121,6 +124,23 @@ async fn events_tell_which_secret_a_reference_stood_for() {
     let minted: Vec<_> = minted.map(|event| (event.object.1, event.reason)).collect();
     let told = format!("stands for {jwt}");
     assert_eq!(minted, [(jwt.clone(), None), (second, Some(told))]);
+    // A link that comes of looking whether it can be used, and what is done there.
+    let target = personal(&backend, "plain").await;
+    let to_target = reference(&backend, "personal", &target).await;
+    let link = verify(&app.agent(), &scene.contact, &to_target).await["action"]["url"].clone();
+    let link = format!("/connect/{}", state(&link));
+    shows(&Browser::new(app).submit(&link, &[("value", CANARY)]).await, 200, &["is connected"]);
+    let events = app.events().await.into_iter().filter(|event| event.object.1 == to_target);
+    let events: Vec<_> = events.map(|event| (event.action, event.reason)).collect();
+    let (told, key) = (format!("stands for {target}"), &app.key_of(Role::Agent).id);
+    let [created, authenticated, connected] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&*created.0, &created.1), ("secret.create", &None));
+    assert_eq!(
+        (&*authenticated.0, &authenticated.1),
+        ("connection.authenticate", &Some(told.clone()))
+    );
+    let told = format!("link asked for by {key}; {told}");
+    assert_eq!((&*connected.0, &connected.1), ("connection.connect", &Some(told)));
     let hosts = json!([format!("127.0.0.1:{}", scene.upstream.port())]);
     let bearer = json!({"type": "bearer", "value": CANARY, "config": {"hosts": hosts}});
     let bearer = secret::create(&backend, bearer).await;
