@@ -241,8 +241,7 @@ fn limits_together_allow_what_each_of_them_allows() {
             let each = [&contacts, &hosts, &methods].map(|it| grant(Role::Owner, it.clone()));
             let named = Limits { contacts: None, hosts: None, methods: None, ..all.clone() };
             let each = each.into_iter().chain([grant(Role::Owner, named)]);
-            let by_each =
-                each.map(|grant| act(&grant, action, on, n).is_ok()).fold(true, |a, b| a && b);
+            let by_each = each.map(|grant| act(&grant, action, on, n)).all(|done| done.is_ok());
             let together = act(&grant(Role::Owner, all.clone()), action, on, n);
             assert_eq!(together.is_ok(), by_each, "{action:?} {n}");
         }
