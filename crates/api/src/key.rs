@@ -133,6 +133,9 @@ pub struct Key {
     pub expires_at: Option<i64>,
     /// When it was revoked, in unix milliseconds.
     pub revoked_at: Option<i64>,
+    /// Whether its limits are damaged, or of a newer version: it is refused, and can only be revoked. Left out if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
     /// What it is limited to.
     #[serde(flatten)]
     pub limits: Limits,

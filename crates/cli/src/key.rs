@@ -214,6 +214,7 @@ fn show_list(keys: &[Key], json: bool) -> Result<(), Failure> {
 fn row(key: &Key, now: i64) -> Vec<String> {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {}", output::time(at)),
+        (None, _) if key.unreadable => "unreadable".into(),
         (None, Some(at)) if at <= now => format!("expired {}", output::time(at)),
         (None, Some(at)) => format!("until {}", output::time(at)),
         (None, None) => "live".into(),

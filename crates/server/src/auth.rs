@@ -33,7 +33,10 @@ impl FromRequestParts<Broker> for Caller {
             None => credentials(&parts.headers)?,
         };
         let run_as = run_as(&parts.headers)?;
-        broker.authenticate(&credentials, run_as.as_ref(), origin).await
+        let caller = broker.authenticate(&credentials, run_as.as_ref(), origin).await?;
+        // Whoever reads the body looks at it again.
+        parts.extensions.insert(caller.clone());
+        Ok(caller)
     }
 }
 

@@ -39,6 +39,9 @@ pub enum Error {
     /// The credentials are not those of a live key. Deliberately says no more.
     #[error("invalid credentials")]
     InvalidCredentials,
+    /// The key was given something else while the request came.
+    #[error("the key was changed meanwhile")]
+    KeyChanged,
     /// The key may never do this.
     #[error("not permitted")]
     Forbidden,
@@ -353,6 +356,11 @@ impl Error {
             Self::NoCredentials | Self::InvalidCredentials => {
                 (S::UNAUTHORIZED, "not_authenticated", "Not authenticated".into())
             }
+            Self::KeyChanged => (
+                S::UNAUTHORIZED,
+                if dialect == Dialect::V2 { "invalid_credentials" } else { "not_authenticated" },
+                "This key was changed while the request came: send it again".into(),
+            ),
             Self::Forbidden => {
                 (S::FORBIDDEN, "not_authorized", "Not authorized: this key may not do that".into())
             }

@@ -27,6 +27,9 @@ pub struct Key {
     pub role: Role,
     /// What it is limited to within that.
     pub limits: Arc<Limits>,
+    /// Whether those are the limits that it was given. One whose limits are damaged, or of a newer version, has some
+    /// that leave it nothing, and can be revoked.
+    pub is_readable: bool,
     /// What is remembered of its secret.
     pub hash: KeyHash,
     /// When it was made.
@@ -41,21 +44,24 @@ impl Key {
     /// Whether it authenticates at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+        self.is_readable && self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 }
 
 fn read(row: &Row<'_>) -> Result<Key, StoreError> {
     let id: String = row.get(1)?;
     let damaged = |column| row.damaged(column);
-    let limits = row.get::<Option<String>>(8)?;
-    let limits = limits.map(|limits| Limits::from_stored(&limits).ok_or_else(|| damaged("limits")));
+    let limits = match row.get::<Option<String>>(8)? {
+        Some(limits) => Limits::from_stored(&limits),
+        None => Some(Limits::NONE),
+    };
     Ok(Key {
         account: AccountId::from_stored(&row.get::<String>(0)?),
         id: KeyId::from_stored(&id),
         name: row.get(2)?,
         role: Role::parse(&row.get::<String>(3)?).ok_or_else(|| damaged("role"))?,
-        limits: Arc::new(limits.transpose()?.unwrap_or_default()),
+        is_readable: limits.is_some(),
+        limits: Arc::new(limits.unwrap_or_else(Limits::nothing)),
         hash: KeyHash::from_stored(&row.get::<Vec<u8>>(4)?)
             .ok_or_else(|| damaged("secret_hash"))?,
         created_at: row.time(5)?,

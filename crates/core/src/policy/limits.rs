@@ -93,6 +93,25 @@ impl Limits {
         quota: None,
     };
 
+    /// Limits that leave nothing: those of a key whose own cannot be read.
+    #[must_use]
+    pub fn nothing() -> Self {
+        let (contacts, secrets) = (Some(Vec::new()), Some(Vec::new()));
+        let (totp, actions) = (Some(Vec::new()), Some(Vec::new()));
+        Self { contacts, secrets, totp, actions, ..Self::NONE }
+    }
+
+    /// These limits where their key acts as a child account. An id is of one account, and means the same anywhere; a
+    /// label is what its own account calls an entry, and what a child calls so is another one.
+    #[must_use]
+    pub fn in_child(&self) -> Self {
+        let mut limits = self.clone();
+        if let Some(names) = &mut limits.totp {
+            names.retain(|name| matches!(name, TotpName::Id(_)));
+        }
+        limits
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -180,6 +199,8 @@ impl Limits {
         // A token that was handed out, or a config that sends it along, goes wherever its holder wants.
         let has_destinations = self.has_destinations();
         match action {
+            // Each would be counted by itself: together they may be used more often.
+            A::AccountCreate | A::KeyCreate if self.is_counted() => true,
             // What is defined holds for every contact.
             A::AccountCreate
             | A::AccountUpdate
@@ -293,6 +314,16 @@ pub(super) mod tests {
         let both = Limits { totp: Some(totp(&["x"])), ..only_secrets.clone() };
         assert!(!only_secrets.cover(&both));
         assert!(both.cover(&only_secrets));
+    }
+
+    #[test]
+    fn a_label_names_nothing_in_a_child_and_an_id_what_it_names_anywhere() {
+        let child = all().in_child();
+        assert_eq!(child.totp, Some(totp(&["0196c1a5-4ee5-7b7f-8b2e-3d8f1f0c1a2b"])));
+        assert_eq!(Limits { totp: all().totp, ..child }, all());
+        let labels = Limits { totp: Some(totp(&["GitHub"])), ..Limits::NONE };
+        assert_eq!(labels.in_child().totp(), Some(&[][..]), "it reaches no entry at all");
+        assert_eq!(Limits::NONE.in_child(), Limits::NONE);
     }
 
     #[test]

@@ -41,6 +41,9 @@ enum On {
 
 type Row = (Action, [bool; 3], On, [Is; 4]);
 
+/// Which column of the table each of [`limits`] is in: what keeps requests to some destinations is one column.
+const COLUMNS: [usize; 5] = [0, 1, 2, 3, 3];
+
 /// Each action: whether an agent, a backend and an owner key may do it, to what, and what becomes of it under a
 /// limit to contacts, to secrets, to one-time-password entries, and to hosts, methods or paths.
 const TABLE: &[Row] = {
@@ -111,13 +114,14 @@ fn grant(role: Role, limits: Limits) -> Grant {
     Grant::new(AccountId::from_bits([9; 16]), role).limited(Arc::new(limits))
 }
 
-/// Limits that name the objects with this number, one for each column of the table.
-fn limits(n: u8) -> [Limits; 4] {
+/// Limits that name the objects with this number, for the columns of the table.
+fn limits(n: u8) -> [Limits; 5] {
     let none = || Limits::NONE;
     [
         Limits { contacts: Some(vec![contact(n)]), ..none() },
         Limits { secrets: Some(vec![secret(n)]), ..none() },
         Limits { totp: Some(vec![TotpName::Label(format!("entry {n}"))]), ..none() },
+        Limits { hosts: Some(vec!["api.example.com".parse().unwrap()]), ..none() },
         Limits { methods: Some(vec![crate::proxy::Method::Get]), ..none() },
     ]
 }
@@ -175,8 +179,8 @@ fn each_role_may_do_what_the_table_says_and_nothing_else() {
 fn each_limit_takes_away_what_the_table_says_from_every_role() {
     for &(action, allowed, on, under) in TABLE {
         for (role, allowed) in Role::ALL.into_iter().zip(allowed) {
-            for (limits, expected) in limits(MINE).into_iter().zip(under) {
-                let grant = grant(role, limits);
+            for (limits, column) in limits(MINE).into_iter().zip(COLUMNS) {
+                let (grant, expected) = (grant(role, limits), under[column]);
                 let done = [MINE, OTHER].map(|n| act(&grant, action, on, n));
                 let expected = match expected {
                     _ if !allowed => [Err(Denial::Never); 2],
@@ -207,12 +211,16 @@ fn an_action_that_is_not_among_those_of_the_key_is_never_done() {
 }
 
 #[test]
-fn how_often_a_key_is_used_decides_nothing_here() {
+fn a_key_that_is_counted_does_all_but_make_keys_which_would_be_counted_by_themselves() {
+    let rate = || Limits { rate: Some(1), ..Limits::NONE };
+    let quota = || Limits { quota: Some(1), ..Limits::NONE };
     for &(action, allowed, on, _) in TABLE {
         for (role, allowed) in Role::ALL.into_iter().zip(allowed) {
-            let limits = Limits { rate: Some(1), quota: Some(1), ..Limits::NONE };
-            let done = act(&grant(role, limits), action, on, MINE);
-            assert_eq!(done.is_ok(), allowed, "{role:?} {action:?}");
+            for limits in [rate(), quota()] {
+                let done = act(&grant(role, limits), action, on, MINE);
+                let makes_keys = matches!(action, Action::KeyCreate | Action::AccountCreate);
+                assert_eq!(done.is_ok(), allowed && !makes_keys, "{role:?} {action:?}");
+            }
         }
     }
 }
@@ -239,18 +247,19 @@ fn every_limit_of_destinations_takes_away_the_same() {
 #[test]
 fn limits_together_allow_what_each_of_them_allows() {
     for &(action, _, on, _) in TABLE {
-        let [contacts, secrets, totp, methods] = limits(MINE);
+        let [contacts, secrets, totp, hosts, methods] = limits(MINE);
         let all = Limits {
             contacts: contacts.contacts.clone(),
             secrets: secrets.secrets.clone(),
             totp: totp.totp.clone(),
+            hosts: hosts.hosts.clone(),
             ..methods.clone()
         };
         for n in [MINE, OTHER] {
-            let each = [&contacts, &methods].map(|it| grant(Role::Owner, it.clone()));
-            let named = Limits { contacts: None, methods: None, ..all.clone() };
-            let mut each = each.into_iter().chain([grant(Role::Owner, named)]);
-            let by_each = each.all(|grant| act(&grant, action, on, n).is_ok());
+            let each = [&contacts, &hosts, &methods].map(|it| grant(Role::Owner, it.clone()));
+            let named = Limits { contacts: None, hosts: None, methods: None, ..all.clone() };
+            let each = each.into_iter().chain([grant(Role::Owner, named)]);
+            let by_each = each.map(|grant| act(&grant, action, on, n)).all(|done| done.is_ok());
             let together = act(&grant(Role::Owner, all.clone()), action, on, n);
             assert_eq!(together.is_ok(), by_each, "{action:?} {n}");
         }
@@ -259,7 +268,7 @@ fn limits_together_allow_what_each_of_them_allows() {
 
 #[test]
 fn an_entry_of_no_contact_is_not_there_for_a_key_of_contacts() {
-    let [contacts, _, labels, _] = limits(MINE);
+    let [contacts, _, labels, ..] = limits(MINE);
     let id = TotpId::from_stored("totp 1");
     let entry = Entry { id: &id, label: "entry 1", contact: None };
     let of = |limits| decide(&grant(Role::Agent, limits), Action::TotpCode, Object::Totp(entry));
@@ -267,6 +276,14 @@ fn an_entry_of_no_contact_is_not_there_for_a_key_of_contacts() {
     assert!(of(labels).is_ok());
     let by_id = Limits { totp: Some(vec![TotpName::Id(id.clone())]), ..Limits::NONE };
     assert!(of(by_id).is_ok());
+}
+
+#[test]
+fn limits_that_cannot_be_read_leave_nothing() {
+    for &(action, _, on, _) in TABLE {
+        let grant = grant(Role::Owner, Limits::nothing());
+        assert_eq!(act(&grant, action, on, MINE), Err(Denial::Never), "{action:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! it is the sixty seconds before each use. Uses are remembered by the second, each second as if all its uses
 //! had been at its last one; so no minute ever sees more than the rate, and a place becomes free at most a second
 //! late. A use that is refused counts for nothing: whoever keeps asking does not make himself wait longer.
+//!
+//! Nodes count in the time of the one whose clock is furthest ahead: a use never counts as earlier than the newest
+//! one. Otherwise each of two clocks that are minutes apart would have a rate of its own.
 
 use super::Limits;
 use crate::time::Timestamp;
@@ -12,8 +15,9 @@ use crate::time::Timestamp;
 const MINUTE: i64 = 60_000;
 /// So long a use counts for the quota, from the beginning of a day of UTC.
 const DAY: i64 = 86_400_000;
-/// So far the clocks of nodes may differ.
-const SKEW: i64 = 5_000;
+/// So far the clocks of nodes may differ. What is further ahead comes from a clock that was wrong, which must not
+/// lock a key until that time has come.
+const SKEW: i64 = 3_600_000;
 /// The bytes of one second's uses as they are stored.
 const SECOND: usize = 12;
 
@@ -64,19 +68,19 @@ impl Usage {
     /// Counts one use at `now`, unless the limits do not allow it. Also what was refused may change something: that
     /// it was told of.
     pub fn count(&mut self, limits: &Limits, now: Timestamp) -> Result<(), Refusal> {
-        let now = now.as_millis();
-        // Kept for longer than they count: another node may be behind. And a clock that was far ahead must not
-        // lock a key for as long.
-        self.seconds.retain(|it| (now - MINUTE - SKEW..=now + MINUTE).contains(&it.last));
-        let today = now.div_euclid(DAY);
+        let (now, latest) = (now.as_millis(), now.as_millis() + SKEW);
+        self.seconds.retain(|it| it.last <= latest);
+        let now = self.seconds.iter().map(|it| it.last).fold(now, i64::max);
+        self.seconds.retain(|it| it.last > now - MINUTE);
+        let (today, last_day) = (now.div_euclid(DAY), latest.div_euclid(DAY));
         // Around midnight another node may be a day ahead.
-        if !(today..=today + 1).contains(&self.day) {
+        if !(today..=last_day).contains(&self.day) {
             (self.day, self.today) = (today, 0);
         }
         if limits.quota.is_some_and(|quota| self.today >= quota) {
             return Err(self.refuse_day());
         }
-        if let Some(until) = limits.rate.and_then(|rate| self.full_until(rate, now)) {
+        if let Some(until) = limits.rate.and_then(|rate| self.full_until(rate)) {
             return Err(self.refuse_minute(until, now));
         }
         self.today = self.today.saturating_add(1);
@@ -91,13 +95,12 @@ impl Usage {
         Ok(())
     }
 
-    /// When a minute has room again that has seen `rate` uses; `None` if it has.
-    fn full_until(&mut self, rate: u32, now: i64) -> Option<i64> {
+    /// When the last minute, which is all that is kept, has room again for `rate` uses; `None` if it has.
+    fn full_until(&mut self, rate: u32) -> Option<i64> {
         self.seconds.sort_unstable_by_key(|it| it.last);
-        let counted = || self.seconds.iter().filter(|it| it.last > now - MINUTE);
-        let mut left: u64 = counted().map(|it| u64::from(it.uses)).sum();
+        let mut left: u64 = self.seconds.iter().map(|it| u64::from(it.uses)).sum();
         let mut until = None;
-        for second in counted() {
+        for second in &self.seconds {
             if left < u64::from(rate) {
                 break;
             }
@@ -248,27 +251,100 @@ mod tests {
         assert_eq!(blank.with_stored_minute(&stored[1..]), None);
     }
 
+    #[test]
+    fn a_use_of_a_node_that_is_behind_counts_with_those_of_the_one_ahead() {
+        for behind in [70_000, 10 * MINUTE, SKEW] {
+            let (mut usage, limits) = (Usage::default(), limits(Some(5), Some(100)));
+            for _ in 0..3 {
+                use_at(&mut usage, &limits, behind).unwrap();
+            }
+            for _ in 0..2 {
+                use_at(&mut usage, &limits, 0).unwrap();
+            }
+            assert!(use_at(&mut usage, &limits, 0).is_err());
+            assert!(use_at(&mut usage, &limits, behind + 100).is_err());
+            // As time goes on, there is room again on either.
+            use_at(&mut usage, &limits, behind + MINUTE).unwrap();
+            use_at(&mut usage, &limits, MINUTE).unwrap();
+        }
+        // Across midnight, too.
+        let (mut usage, limits) = (Usage::default(), limits(None, Some(2)));
+        use_at(&mut usage, &limits, DAY + 60 * 1_000).unwrap();
+        use_at(&mut usage, &limits, DAY - 9 * MINUTE).unwrap();
+        assert!(use_at(&mut usage, &limits, DAY - 8 * MINUTE).is_err());
+        assert!(use_at(&mut usage, &limits, DAY + 2 * MINUTE).is_err());
+    }
+
+    /// Uses at a time that goes on, by nodes whose clocks are so far apart; when, by that time and by the clock
+    /// that is furthest ahead, each was counted.
+    fn taken(limits: &Limits, nodes: &[i64], steps: &[(i64, usize)]) -> Vec<[i64; 2]> {
+        let (mut usage, mut now, mut ahead, mut taken) = (Usage::default(), 0, 0, Vec::new());
+        for (pause, node) in steps {
+            now += pause;
+            let at = now + nodes[node % nodes.len()];
+            if use_at(&mut usage, limits, at).is_ok() {
+                ahead = at.max(ahead);
+                taken.push([now, ahead]);
+            }
+        }
+        taken
+    }
+
+    fn most_in(span: i64, times: &[i64]) -> usize {
+        let within = |end: i64| times.iter().filter(move |at| (end - span + 1..=end).contains(*at));
+        times.iter().map(|end| within(*end).count()).max().unwrap_or_default()
+    }
+
     proptest! {
-        /// However uses come, on nodes whose clocks differ by up to two seconds.
+        /// However uses come, on nodes whose clocks are up to an hour apart.
         #[test]
-        fn no_minute_sees_more_than_the_rate_and_no_place_is_lost(
+        fn no_minute_sees_more_than_the_rate_by_the_clock_that_is_furthest_ahead(
             rate in 1_u32..20,
-            steps in prop::collection::vec((0_i64..4_000, -1_000_i64..1_000), 1..400),
+            nodes in prop::collection::vec(0_i64..SKEW, 1..4),
+            steps in prop::collection::vec((0_i64..4_000, 0_usize..4), 1..400),
+        ) {
+            let taken = taken(&limits(Some(rate), None), &nodes, &steps);
+            let (rate, first) = (rate as usize, taken[0][0]);
+            let [by_now, by_ahead] = [0, 1].map(|of| taken.iter().map(|it| it[of]).collect::<Vec<_>>());
+            prop_assert!(most_in(MINUTE, &by_ahead) <= rate);
+            // By a clock that is right the time that they are apart comes on top, once, and no more on average.
+            let minutes = (by_now[by_now.len() - 1] - first) / MINUTE + 1;
+            prop_assert!(taken.len() <= rate * (usize::try_from(minutes).unwrap() + nodes.len() + 1));
+        }
+
+        #[test]
+        fn no_day_sees_more_than_the_quota_on_clocks_that_are_minutes_apart(
+            quota in 1_u32..20,
+            nodes in prop::collection::vec(0_i64..SKEW, 1..4),
+            steps in prop::collection::vec((0_i64..60_000, 0_usize..4), 1..400),
+        ) {
+            // The longest of these take less than seven hours, so that midnight comes once.
+            let before = DAY - 3 * SKEW;
+            let nodes: Vec<_> = nodes.into_iter().map(|it| it + before).collect();
+            let taken = taken(&limits(None, Some(quota)), &nodes, &steps);
+            prop_assert!(taken.len() <= 2 * quota as usize);
+            let day = |[_, ahead]: &[i64; 2]| ahead.div_euclid(DAY);
+            prop_assert!(taken.iter().filter(|it| day(it) == 0).count() <= quota as usize);
+        }
+
+        #[test]
+        fn no_place_is_lost_on_one_clock(
+            rate in 1_u32..20,
+            pauses in prop::collection::vec(0_i64..4_000, 1..400),
         ) {
             let (mut usage, limits) = (Usage::default(), limits(Some(rate), None));
             let (mut now, mut taken) = (0, Vec::<i64>::new());
-            for (pause, skew) in steps {
+            for pause in pauses {
                 now += pause;
-                let at = now + skew;
-                let within = |span: i64| taken.iter().filter(|it| (at - span + 1..=at + MINUTE).contains(*it)).count();
-                match use_at(&mut usage, &limits, at) {
+                let within = |span: i64| taken.iter().filter(|it| **it > now - span).count();
+                match use_at(&mut usage, &limits, now) {
                     Ok(()) => {
                         prop_assert!(within(MINUTE) < rate as usize);
-                        taken.push(at);
+                        taken.push(now);
                     }
                     Err(refusal) => {
                         prop_assert!(within(MINUTE + 1_000) >= rate as usize);
-                        prop_assert!(refusal.until.as_millis() > START + at);
+                        prop_assert!(refusal.until.as_millis() > START + now);
                     }
                 }
             }

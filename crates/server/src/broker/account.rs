@@ -35,7 +35,8 @@ impl Broker {
             let name = key::FIRST.into();
             let made = Made { role: Role::Owner, name, expires_at: None, limits: Limits::NONE };
             let key = broker.insert_key(tx, &id, &made, now)?;
-            tx.also(operator.event(now, Action::KeyCreate, "key", key.id.to_shared()));
+            let first = operator.event(now, Action::KeyCreate, "key", key.id.to_shared());
+            tx.also(Event { reason: Some(made.told()), ..first });
             let event = operator.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, Some(key)))
         })
@@ -73,8 +74,8 @@ impl Broker {
             let limits = caller.grant().limits().clone();
             let made = Made { role: Role::Owner, name: key::FIRST.into(), expires_at, limits };
             let key = broker.insert_key(tx, &id, &made, now)?;
-            let made = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
-            tx.also(Event { account: id.clone(), ..made });
+            let first = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
+            tx.also(Event { account: id.clone(), reason: Some(made.told()), ..first });
             let event = caller.event(now, Action::AccountCreate, "account", id.to_shared());
             Ok(tx.commit(event, (id, key)))
         })

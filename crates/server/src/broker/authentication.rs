@@ -54,12 +54,17 @@ pub(super) struct NewLink {
     pub(super) return_url: Option<String>,
 }
 
+/// What making a link is: for a contact, or for the one value of a shared secret.
+pub(super) const fn link_action(contact: Option<&ContactId>) -> Action {
+    match contact {
+        Some(_) => Action::ConnectionAuthenticate,
+        None => Action::SecretAuthenticate,
+    }
+}
+
 impl NewLink {
     pub(super) const fn action(&self) -> Action {
-        match self.contact {
-            Some(_) => Action::ConnectionAuthenticate,
-            None => Action::SecretAuthenticate,
-        }
+        link_action(self.contact.as_ref())
     }
 }
 
@@ -193,8 +198,10 @@ impl Broker {
             return Err(too_many());
         }
         authentication::insert(tx, &new)?;
+        let usable = self.usable(tx, caller, action, &SecretRef::Id(new.secret.clone()))?;
         let mut event = caller.event(now, action, "secret", new.secret.to_shared());
         event.contact_id = new.contact.as_ref().map(ContactId::to_shared);
+        event.reason = usable.told();
         Ok(tx.commit(event, ticket))
     }
 

@@ -63,7 +63,7 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 pub struct Caller(Arc<Identity>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Identity {
     grant: Grant,
     actor: Actor,
@@ -84,6 +84,11 @@ impl Caller {
     /// Someone at a link that was made for them: their grant is what the link is for.
     pub(super) fn person(grant: Grant, actor: Actor, origin: Origin) -> Self {
         Self(Arc::new(Identity { grant, actor, origin, key: None }))
+    }
+
+    /// The same caller with what it is given now, or as another account.
+    fn with(&self, grant: Grant) -> Self {
+        Self(Arc::new(Identity { grant, ..Identity::clone(&self.0) }))
     }
 
     /// The id of the request it came with.
@@ -160,9 +165,17 @@ pub(super) struct Known {
     pub(super) full: Full,
 }
 
+/// What a key is given in an account: its own, or a child of that.
+pub(super) fn grant_of(key: &Key, account: AccountId) -> Grant {
+    let is_own = account == key.account;
+    let limits = if is_own { Arc::clone(&key.limits) } else { Arc::new(key.limits.in_child()) };
+    Grant::new(account, key.role).until(key.expires_at).limited(limits)
+}
+
 impl Broker {
     /// Recognises the sender of a request, and counts it if the key may be used so often only. One error for all
-    /// that can be wrong with the credentials: those that are refused count for nobody.
+    /// that can be wrong with the credentials: those that are refused count for nobody. Whom it acts as is looked up
+    /// after that: also who tries whether somebody is there is counted.
     pub async fn authenticate(
         &self,
         credentials: &Credentials,
@@ -174,13 +187,9 @@ impl Broker {
         if !matches || !known.key.is_live(self.now()?) {
             return Err(Error::InvalidCredentials);
         }
-        let Key { account, id, role, expires_at, limits, .. } = &known.key;
-        let account = match run_as {
-            None => account.clone(),
-            Some(child) => self.child(account, *role, child).await?,
-        };
+        let Key { account, id, role, limits, .. } = &known.key;
         let caller = Caller(Arc::new(Identity {
-            grant: Grant::new(account, *role).until(*expires_at).limited(Arc::clone(limits)),
+            grant: grant_of(&known.key, account.clone()),
             actor: known.actor.clone(),
             origin,
             key: Some(id.clone()),
@@ -188,7 +197,9 @@ impl Broker {
         if limits.is_counted() {
             self.count_use(&caller, &known).await?;
         }
-        Ok(caller)
+        let Some(child) = run_as else { return Ok(caller) };
+        let child = self.child(account, *role, child).await?;
+        Ok(caller.with(grant_of(&known.key, child)))
     }
 
     /// The account that a key of `parent` acts as: a direct child. An agent's key is for its own
@@ -212,27 +223,24 @@ impl Broker {
         Ok(found.await?.ok_or(Error::InvalidCredentials)?.id)
     }
 
-    /// Refuses a caller whose key has ended since it was recognised.
-    pub(super) async fn reauthenticate(&self, caller: &Caller) -> Result<(), Error> {
-        self.recognise_anew(caller).await.map(drop)
-    }
-
-    /// The same caller with what its key may do by now, if that has not ended. It is not counted.
-    pub(super) async fn recognise_anew(&self, caller: &Caller) -> Result<Caller, Error> {
-        let Identity { grant, actor, origin, key } = &*caller.0;
-        let Some(id) = key else { return Ok(caller.clone()) };
+    /// The caller with what its key is given by now, which what follows is to be decided with: it may be another one
+    /// than when it was recognised. One whose key has ended is refused.
+    pub(super) async fn reauthenticate(&self, caller: &Caller) -> Result<Caller, Error> {
+        let Some(id) = caller.key() else {
+            return Ok(caller.clone());
+        };
         let known = self.known(id).await?.ok_or(Error::InvalidCredentials)?;
         if !known.key.is_live(self.now()?) {
             return Err(Error::InvalidCredentials);
         }
-        let Key { role, expires_at, limits, .. } = &known.key;
-        let grant = Grant::new(grant.account().clone(), *role);
-        Ok(Caller(Arc::new(Identity {
-            grant: grant.until(*expires_at).limited(Arc::clone(limits)),
-            actor: actor.clone(),
-            origin: origin.clone(),
-            key: key.clone(),
-        })))
+        let grant = grant_of(&known.key, caller.account().clone());
+        Ok(if grant == *caller.grant() { caller.clone() } else { caller.with(grant) })
+    }
+
+    /// Refuses a caller whose key has ended, or is given something else, since it was recognised.
+    pub(crate) async fn expect_unchanged(&self, caller: &Caller) -> Result<(), Error> {
+        let now = self.reauthenticate(caller).await?;
+        (now.grant() == caller.grant()).then_some(()).ok_or(Error::KeyChanged)
     }
 
     async fn known(&self, id: &KeyId) -> Result<Option<Arc<Known>>, Error> {
@@ -244,6 +252,9 @@ impl Broker {
         let (reading, wanted) = (callers.begin(now), id.clone());
         let found = self.read(move |tx| Ok(key::find_any(tx, &wanted)?)).await?;
         let Some(key) = found else { return Ok(None) };
+        if !key.is_readable {
+            tracing::error!(key = %key.id, "the limits of a key cannot be read: it is refused");
+        }
         let name = key.name.as_str().into();
         let actor = Actor { kind: "key", id: key.id.to_shared(), name };
         let known = Arc::new(Known { key, actor, full: Full::default() });

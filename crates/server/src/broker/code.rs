@@ -117,8 +117,9 @@ impl Broker {
                 }
             };
             self.wait(starts_at).await;
-            // A key that was revoked meanwhile gets nothing any more.
-            self.reauthenticate(&request.caller).await?;
+            // A key that was revoked meanwhile gets nothing any more, and one that was changed what it may have now.
+            request.caller = self.reauthenticate(&request.caller).await?;
+            request.caller.may(Action::TotpCode)?;
         }
     }
 

@@ -55,8 +55,8 @@ impl Broker {
         contact: &ContactId,
         slice: Slice<ConnectionId>,
     ) -> Result<Page<ContactSecret, ConnectionId>, Error> {
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::ConnectionList, Object::Account)?;
-        self.reauthenticate(caller).await?;
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
             let contact = find_contact(tx, &asking, Action::ConnectionList, &contact)?.id;
@@ -106,8 +106,8 @@ impl Broker {
         contact: &ContactId,
         slice: Slice<SecretId>,
     ) -> Result<Page<ContactSecret, SecretId>, Error> {
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::ConnectionList, Object::Account)?;
-        self.reauthenticate(caller).await?;
         let (now, asking, contact) = (self.now()?, caller.clone(), contact.clone());
         let page = self.read(move |tx| {
             let contact = find_contact(tx, &asking, Action::ConnectionList, &contact)?.id;

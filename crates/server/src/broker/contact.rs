@@ -211,9 +211,9 @@ impl Broker {
         slice: Slice<ContactId>,
         filter: MetaFilter,
     ) -> Result<Page<Contact, ContactId>, Error> {
+        // A long list is read in many parts, and a key may end, or be changed, in between.
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(action, Object::Account)?;
-        // A long list is read in many parts, and a key may end in between.
-        self.reauthenticate(caller).await?;
         let asking = caller.clone();
         let limit = if filter.is_empty() { slice.take } else { SCANNED };
         let page = self.read(move |tx| {

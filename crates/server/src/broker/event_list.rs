@@ -112,9 +112,9 @@ impl Broker {
         slice: Slice<EventId>,
         filter: EventFilter,
     ) -> Result<Page<Stored, EventId>, Error> {
+        // A long list is read in many parts, and a key may end, or be changed, in between.
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::EventList, Object::Account)?;
-        // A long list is read in many parts, and a key may end in between.
-        self.reauthenticate(caller).await?;
         let account = caller.account().clone();
         let limit = if filter.is_selective() { SCANNED } else { slice.take };
         let page = self.read(move |tx| {

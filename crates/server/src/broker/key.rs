@@ -13,7 +13,12 @@ use keyfob_store::{
     key::{self, Key},
 };
 
-use super::{Broker, Caller, Given, Slice, key_limits::LimitsChange, slice::SCANNED};
+use super::{
+    Broker, Caller, Given, Slice,
+    caller::grant_of,
+    key_limits::{LimitsChange, in_words},
+    slice::SCANNED,
+};
 use crate::{error::Error, text};
 
 /// The name of an account's first key.
@@ -67,6 +72,13 @@ pub(super) struct Made {
     pub(super) limits: Limits,
 }
 
+impl Made {
+    /// What the event tells of it.
+    pub(super) fn told(&self) -> String {
+        in_words(self.role, self.expires_at, &self.limits)
+    }
+}
+
 impl Broker {
     /// Makes a key in the caller's account, with rights no wider than the caller's.
     pub async fn create_key(&self, caller: &Caller, plan: Plan) -> Result<NewKey, Error> {
@@ -83,7 +95,8 @@ impl Broker {
         let made = Made { role, name, expires_at, limits };
         self.write(move |tx| {
             let key = broker.insert_key(tx, caller.account(), &made, now)?;
-            let event = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
+            let mut event = caller.event(now, Action::KeyCreate, "key", key.id.to_shared());
+            event.reason = Some(made.told());
             Ok(tx.commit(event, key))
         })
         .await
@@ -105,6 +118,7 @@ impl Broker {
             name: name.clone(),
             role,
             limits: Arc::new(limits),
+            is_readable: true,
             hash: secret.hash(),
             created_at: now,
             expires_at,
@@ -121,14 +135,14 @@ impl Broker {
         caller: &Caller,
         slice: Slice<KeyId>,
     ) -> Result<Page<Key, KeyId>, Error> {
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::KeyList, Object::Account)?;
-        self.reauthenticate(caller).await?;
         let asking = caller.clone();
         let limit = if caller.grant().limits().is_empty() { slice.take } else { SCANNED };
         let page = self.read(move |tx| {
             let list = if slice.oldest_first { key::list } else { key::list_newest };
             let mut page = list(tx, asking.account(), slice.after.as_ref(), limit)?;
-            page.rows.retain(|key| asking.grant().limits().reach(&key.limits));
+            page.rows.retain(|key| reaches(&asking, key));
             slice.end(&mut page, |key| &key.id);
             Ok(page)
         });
@@ -159,7 +173,9 @@ impl Broker {
             let key = reached(&caller, key::touch(tx, caller.account(), &id)?)?;
             let changed = changed(&caller, key, change.clone(), now)?;
             key::update(tx, &changed)?;
-            Ok(tx.commit(caller.event(now, Action::KeyUpdate, "key", id.to_shared()), ()))
+            let mut event = caller.event(now, Action::KeyUpdate, "key", id.to_shared());
+            event.reason = Some(in_words(changed.role, changed.expires_at, &changed.limits));
+            Ok(tx.commit(event, ()))
         })
         .await?;
         self.inner.callers.forget();
@@ -184,14 +200,25 @@ impl Broker {
     }
 }
 
-/// The key, if it is there and reaches nothing that the caller does not.
-fn reached(caller: &Caller, key: Option<Key>) -> Result<Key, Error> {
-    let reach = |key: &Key| caller.grant().limits().reach(&key.limits);
-    key.filter(reach).ok_or(Error::NotFound)
+/// Whether a key reaches nothing that the caller does not. One whose limits cannot be read may reach anything.
+fn reaches(caller: &Caller, key: &Key) -> bool {
+    let limits = if key.is_readable { &*key.limits } else { &Limits::NONE };
+    caller.grant().limits().reach(limits)
 }
 
-/// A key after a change. What it says nothing of is not looked at: a key that ends may rename one that does not.
+/// The key, if it is there and reaches nothing that the caller does not.
+fn reached(caller: &Caller, key: Option<Key>) -> Result<Key, Error> {
+    key.filter(|key| reaches(caller, key)).ok_or(Error::NotFound)
+}
+
+/// A key after a change. What it says nothing of is not looked at, unless the key becomes a wider one: a key that
+/// ends may rename one that does not, but gives it nothing that would outlive itself.
 fn changed(caller: &Caller, key: Key, change: KeyChange, now: Timestamp) -> Result<Key, Error> {
+    if !key.is_readable {
+        let text = "the limits of this key cannot be read, so it is refused: revoke it, and make another one";
+        return Err(Error::Conflict { code: "unreadable_key", message: text.into() });
+    }
+    let before = grant_of(&key, key.account.clone());
     let KeyChange { name, expires_at, limits } = change;
     let limits = limits.over(key.role, &key.limits)?;
     if limits != *key.limits {
@@ -203,8 +230,14 @@ fn changed(caller: &Caller, key: Key, change: KeyChange, now: Timestamp) -> Resu
         check_lasts(caller.grant(), expires_at)?;
         check_end(expires_at, now)?;
     }
-    let name = name.unwrap_or(key.name);
-    Ok(Key { name, expires_at, limits: Arc::new(limits), ..key })
+    let name = name.unwrap_or_else(|| key.name.clone());
+    let changed = Key { name, expires_at, limits: Arc::new(limits), ..key };
+    if !before.covers(&grant_of(&changed, changed.account.clone())) {
+        check_role(caller.grant(), changed.role)?;
+        check_lasts(caller.grant(), changed.expires_at)?;
+        check_limits(caller.grant(), &changed.limits)?;
+    }
+    Ok(changed)
 }
 
 /// A key ends in the future, and in a year that every program can write.

@@ -1,11 +1,15 @@
 //! What a key is to be limited to: names from outside, read one by one, so that each that is wrong is named
 //! (contract/keyfob, "Keys and what they may do").
 
+use std::collections::BTreeMap;
+
 use keyfob_core::{
     id::{ContactId, SecretId},
     policy::{Action, InvalidAction, Limits, Role, TotpName},
     proxy::{HostPattern, Method, PathPrefix},
+    time::Timestamp,
 };
+use serde_json::Value;
 
 use super::Given;
 use crate::{error::Error, text};
@@ -14,6 +18,8 @@ use crate::{error::Error, text};
 const MOST_NAMES: usize = 100;
 /// The most uses that a minute or a day is limited to; who needs more needs no limit.
 const MOST_USES: u32 = 100_000_000;
+/// The longest that an event tells of what a key may do, in characters.
+const LONGEST_TOLD: usize = 500;
 /// What is so like a name was perhaps meant to be that.
 const ALIKE: f64 = 0.8;
 /// So many names are suggested.
@@ -54,7 +60,7 @@ impl LimitsChange {
         let limits = Limits {
             contacts: names("contacts", self.contacts, before.contacts, contact)?,
             secrets: names("secrets", self.secrets, before.secrets, secret)?,
-            totp: names("totp", self.totp, before.totp, totp_name)?,
+            totp: names_to_the_letter("totp", self.totp, before.totp, totp_name)?,
             actions: actions(self.actions, role, before.actions)?,
             hosts: names("hosts", self.hosts, before.hosts, host)?,
             methods: names("methods", self.methods, before.methods, method)?,
@@ -68,6 +74,23 @@ impl LimitsChange {
         }
         Ok(limits)
     }
+}
+
+/// What a key may do, as its events tell it: what it is limited to by name if that is short, and else how much.
+pub(super) fn in_words(role: Role, end: Option<Timestamp>, limits: &Limits) -> String {
+    let stored = limits.to_stored().unwrap_or_default();
+    let limits: BTreeMap<String, Value> = serde_json::from_str(&stored).unwrap_or_default();
+    let told = |by_name: bool| {
+        let mut words = vec![format!("role {}", role.as_str())];
+        words.extend(end.map(|end| format!("until {}", text::rfc3339(end))));
+        words.extend(limits.iter().map(|(name, limit)| match limit {
+            Value::Array(names) if !by_name => format!("{name} ({})", names.len()),
+            limit => format!("{name} {limit}"),
+        }));
+        words.join("; ")
+    };
+    let by_name = told(true);
+    if by_name.chars().count() <= LONGEST_TOLD { by_name } else { told(false) }
 }
 
 /// Whether an action that mints is named, rather than a noun that has one.
@@ -88,8 +111,18 @@ fn method(text: &str) -> Result<Method, String> {
     })
 }
 
-/// The names of one limit, each once. `read` says what is wrong with one.
+/// The names of one limit, each once, without the blanks around them. `read` says what is wrong with one.
 fn names<T: PartialEq, E: std::fmt::Display>(
+    field: &'static str,
+    given: Given<Vec<String>>,
+    before: Option<Vec<T>>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<Vec<T>>, Error> {
+    names_to_the_letter(field, given, before, |text| read(text.trim()))
+}
+
+/// The same with their blanks: a label may begin or end with one.
+fn names_to_the_letter<T: PartialEq, E: std::fmt::Display>(
     field: &'static str,
     given: Given<Vec<String>>,
     before: Option<Vec<T>>,
@@ -103,7 +136,7 @@ fn names<T: PartialEq, E: std::fmt::Display>(
     check_count(field, texts.len())?;
     let mut names = Vec::with_capacity(texts.len());
     for (at, text) in texts.iter().enumerate() {
-        let name = read(text.trim()).map_err(|error| wrong(field, at, error))?;
+        let name = read(text).map_err(|error| wrong(field, at, error))?;
         if !names.contains(&name) {
             names.push(name);
         }
@@ -225,13 +258,40 @@ mod tests {
     #[test]
     fn what_is_said_twice_counts_once_and_actions_are_kept_by_their_full_names() {
         let change = LimitsChange {
-            actions: given(&["mint", "connection.mint", "secret.mint"]),
-            totp: given(&["GitHub", " GitHub "]),
+            actions: given(&["mint", " connection.mint", "secret.mint "]),
+            totp: given(&["GitHub", "GitHub"]),
             ..Default::default()
         };
         let limits = limits(change).unwrap();
         assert_eq!(limits.actions, Some(vec![Action::SecretMint, Action::ConnectionMint]));
         assert_eq!(limits.totp, Some(vec![TotpName::Label("GitHub".into())]));
+    }
+
+    #[test]
+    fn a_label_is_taken_to_the_letter_with_its_blanks() {
+        let change = LimitsChange { totp: given(&["GitHub", " GitHub "]), ..Default::default() };
+        let labels = ["GitHub", " GitHub "].map(|label| TotpName::Label(label.into()));
+        assert_eq!(limits(change).unwrap().totp, Some(labels.into()));
+    }
+
+    #[test]
+    fn what_a_key_may_do_is_told_in_few_words() {
+        let end = Some(Timestamp::from_seconds(1_800_000_000));
+        let few = Limits {
+            totp: Some(vec![TotpName::Label("GitHub, ops".into())]),
+            rate: Some(60),
+            ..Limits::NONE
+        };
+        let told = in_words(Role::Agent, end, &few);
+        assert_eq!(
+            told,
+            r#"role agent; until 2027-01-15T08:00:00Z; rate 60; totp ["GitHub, ops"]"#
+        );
+        assert_eq!(in_words(Role::Owner, None, &Limits::NONE), "role owner");
+        let many = (0..100).map(|n| ContactId::from_bits([n; 16])).collect();
+        let many = Limits { contacts: Some(many), ..few };
+        let told = in_words(Role::Agent, None, &many);
+        assert_eq!(told, "role agent; contacts (100); rate 60; totp (1)");
     }
 
     #[test]

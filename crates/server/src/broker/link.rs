@@ -3,7 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use keyfob_core::{
-    policy::{Action, Grant, Role},
+    policy::{Action, Grant, Object, Role, decide},
     secret::{Kind, SecretType},
     ticket::{Ticket, TicketHash},
     time::Timestamp,
@@ -15,7 +15,8 @@ use keyfob_store::{
     connection,
     contact::{self, Contact},
     event::Actor,
-    key, secret,
+    key::{self, Key},
+    secret,
 };
 
 use sha2::{Digest, Sha256};
@@ -23,12 +24,13 @@ use url::Url;
 
 use super::{
     Broker, Caller, Ended, Origin, SecretRef,
-    authentication::is_allowed,
+    authentication::{is_allowed, link_action},
+    caller::grant_of,
     config::Terms,
     connection::told,
     credential::{self, Handed},
     provider,
-    usable::Usable,
+    usable::{Usable, find_usable},
 };
 use crate::error::{Error, LinkProblem};
 
@@ -232,8 +234,12 @@ impl Broker {
         check(&authentication, visit, now)?;
         let gone = || Error::from(LinkProblem::Withdrawn);
         if let Some(id) = &authentication.key {
-            // A link ends with the key that asked for it.
-            key::find_any(tx, id)?.filter(|key| key.is_live(now)).ok_or_else(gone)?;
+            // A link ends with the key that asked for it, and where that may ask for it no more.
+            let key = key::find_any(tx, id)?.filter(|key| key.is_live(now)).ok_or_else(gone)?;
+            may_ask(tx, &key, &authentication).map_err(|error| match error {
+                Error::NotFound | Error::Forbidden => gone(),
+                error => error,
+            })?;
         }
         let open = self.resolve_link(tx, authentication, visit)?;
         let Open { contact, usable, .. } = &open;
@@ -265,10 +271,7 @@ impl Broker {
             None => None,
         };
         let caller = person(&account, contact.as_ref(), visit);
-        let action = match contact {
-            Some(_) => Action::ConnectionAuthenticate,
-            None => Action::SecretAuthenticate,
-        };
+        let action = link_action(authentication.contact.as_ref());
         let at = SecretRef::Id(authentication.secret.clone());
         let usable = self.usable(tx, &caller, action, &at).map_err(|error| match error {
             Error::NotFound | Error::Conflict { .. } => gone(),
@@ -288,8 +291,20 @@ impl Open {
             None => self.caller.event(now, Action::SecretConnect, "secret", secret.to_shared()),
         };
         let asked = self.authentication.key.as_ref();
-        Event { reason: asked.map(|key| format!("link asked for by {key}")), ..event }
+        let asked = asked.map(|key| format!("link asked for by {key}"));
+        let told: Vec<_> = asked.into_iter().chain(self.usable.told()).collect();
+        Event { reason: Some(told.join("; ")).filter(|told| !told.is_empty()), ..event }
     }
+}
+
+/// Decides whether a key may ask for this link now.
+fn may_ask(tx: &mut ReadTx<'_>, key: &Key, link: &Authentication) -> Result<(), Error> {
+    let grant = grant_of(key, link.account.clone());
+    let action = link_action(link.contact.as_ref());
+    if let Some(contact) = &link.contact {
+        decide(&grant, action, Object::Contact(contact))?;
+    }
+    find_usable(tx, &grant, action, &SecretRef::Id(link.secret.clone())).map(drop)
 }
 
 /// Refuses what the person was not shown.

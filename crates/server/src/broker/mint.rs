@@ -57,10 +57,11 @@ impl Broker {
         self.acquire(&wanted, mintable, move |tx, usable, ready, now| {
             let Ready { text: token, expires_at } = ready;
             let (caller, secret) = (&of.caller, &usable.secret.id);
-            let event = match &of.contact {
+            let mut event = match &of.contact {
                 Some(contact) => told(caller, now, of.action, contact, secret),
                 None => caller.event(now, of.action, SECRET, secret.to_shared()),
             };
+            event.reason = usable.told();
             Ok(tx.commit(event, Minted { token, expires_at }))
         })
         .await

@@ -57,9 +57,9 @@ impl Broker {
         slice: Slice<ConnectionId>,
         status: Option<RevocationStatus>,
     ) -> Result<Page<Progress, ConnectionId>, Error> {
+        // A long list is read in many parts, and a key may end, or be changed, in between.
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::RevocationList, Object::Account)?;
-        // A long list is read in many parts, and a key may end in between.
-        self.reauthenticate(caller).await?;
         let (account, asking) = (caller.account().clone(), caller.clone());
         let is_filtered = status.is_some() || !caller.grant().limits().is_empty();
         let limit = if is_filtered { SCANNED } else { slice.take };

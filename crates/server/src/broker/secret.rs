@@ -112,6 +112,7 @@ impl Broker {
         if !secret::insert(tx, &secret)? {
             return Err(Error::taken());
         }
+        self.expect_no_loop(tx, &permit, &secret)?;
         self.keep_shared(tx, &secret, true, now)?;
         Ok(tx.commit(event, id))
     }
@@ -136,8 +137,8 @@ impl Broker {
         slice: Slice<SecretId>,
         filter: SecretFilter,
     ) -> Result<Page<Described, SecretId>, Error> {
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::SecretList, Object::Account)?;
-        self.reauthenticate(caller).await?;
         let (broker, asking) = (self.clone(), caller.clone());
         let is_filtered = !filter.is_empty() || caller.grant().limits().contacts.is_some();
         let limit = if is_filtered { SCANNED } else { slice.take };
@@ -209,6 +210,7 @@ impl Broker {
                 StoreError::Conflict => Error::taken(),
                 error => error.into(),
             })?;
+            broker.expect_no_loop(tx, &permit, &changed)?;
             if changed.value != before.value || changed.config != before.config {
                 let is_new = changed.value != before.value;
                 broker.keep_shared(tx, &changed, is_new, now)?;
@@ -223,7 +225,40 @@ impl Broker {
 }
 
 impl Broker {
-    /// A caller whose key reaches some secrets only must not have one of them stand for another one.
+    /// Refuses a secret, stored as it is to be, that stands for itself: by the next change of a name it would stand
+    /// for another one, and nobody who looked at it first would have seen which.
+    fn expect_no_loop(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        secret: &Secret,
+    ) -> Result<(), Error> {
+        let Some(at) = self.reference(tx, permit, secret)? else { return Ok(()) };
+        let at = SecretRef::parse(&at).map(|at| at.resolve(tx, &secret.account)).transpose()?;
+        match at.flatten() {
+            Some((_, id)) if id == secret.id => {
+                Err(Error::invalid("bad_request", "\"config\" has the secret refer to itself"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a secret refers to, as its config says it, if it is a reference.
+    fn reference(
+        &self,
+        tx: &mut ReadTx<'_>,
+        permit: &Permit,
+        secret: &Secret,
+    ) -> Result<Option<String>, Error> {
+        if secret.secret_type != SecretType::Reference {
+            return Ok(None);
+        }
+        let config = self.open_config(tx, permit, secret.config.as_ref())?.unwrap_or_default();
+        Ok(config.reference().map(str::to_owned))
+    }
+
+    /// A caller whose key reaches some secrets only must not have one of them stand for another one. It names what
+    /// one stands for by its id: what a name or an alias means may change once it was decided on.
     fn check_reference(
         &self,
         tx: &mut ReadTx<'_>,
@@ -231,18 +266,20 @@ impl Broker {
         before: &Secret,
         changed: &Secret,
     ) -> Result<(), Error> {
-        let is_reference = changed.secret_type == SecretType::Reference;
-        let is_new = changed.config != before.config || changed.secret_type != before.secret_type;
-        if caller.grant().limits().secrets().is_none() || !is_reference || !is_new {
+        if caller.grant().limits().secrets().is_none() {
             return Ok(());
         }
-        let config = self.open_config(tx, permit, changed.config.as_ref())?.unwrap_or_default();
-        let target = config.reference().and_then(SecretRef::parse);
-        let target =
-            target.map(|at| find_usable(tx, caller.grant(), Action::SecretUpdate, &at)).transpose();
-        match target {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) | Err(Error::NotFound) => {
+        let reference = self.reference(tx, permit, changed)?;
+        if reference.is_none() || reference == self.reference(tx, permit, before)? {
+            return Ok(());
+        }
+        let Some(at @ SecretRef::Id(_)) = reference.as_deref().and_then(SecretRef::parse) else {
+            let text = "this key is limited to some secrets: \"config\" must name the one it refers to by its id";
+            return Err(Error::invalid("bad_request", text));
+        };
+        match find_usable(tx, caller.grant(), Action::SecretUpdate, &at) {
+            Ok(_) => Ok(()),
+            Err(Error::NotFound) => {
                 let text = "\"config\" refers to a secret that is not there for this key";
                 Err(Error::invalid("bad_request", text))
             }

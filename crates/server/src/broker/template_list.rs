@@ -35,8 +35,8 @@ impl Broker {
         slice: Slice<String>,
         filter: &MetaFilter,
     ) -> Result<Page<&'static Template, String>, Error> {
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::SecretList, Object::Account)?;
-        self.reauthenticate(caller).await?;
         let follows = |template: &&Template| match (&slice.after, slice.oldest_first) {
             (None, _) => true,
             (Some(after), true) => template.name > *after,

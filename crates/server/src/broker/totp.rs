@@ -235,6 +235,8 @@ impl Broker {
         caller: &Caller,
         after: Option<TotpId>,
     ) -> Result<Page<Totp, TotpId>, Error> {
+        // A long list is read in many parts, and a key may end, or be changed, in between.
+        let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::TotpList, Object::Account)?;
         let asking = caller.clone();
         let page = self.read(move |tx| {
@@ -274,8 +276,10 @@ impl Broker {
         change: Change,
     ) -> Result<Totp, Error> {
         caller.may(Action::TotpUpdate)?;
-        if let Given::Value(contact) = &change.contact {
-            check_contact(caller, Action::TotpUpdate, Some(contact))?;
+        match &change.contact {
+            Given::Absent => {}
+            Given::Null => check_contact(caller, Action::TotpUpdate, None)?,
+            Given::Value(contact) => check_contact(caller, Action::TotpUpdate, Some(contact))?,
         }
         if let Some(label) = &change.label {
             text::check("label", label, 1)?;

@@ -33,6 +33,8 @@ pub(super) struct Usable {
     pub(super) is_of_one_account: bool,
     /// Whether another account alone says where the one value is sent.
     pub(super) is_led_by_another: bool,
+    /// What is at the end of its references, if it is one.
+    pub(super) stands_for: Option<SecretId>,
 }
 
 /// The one value of a shared secret.
@@ -59,6 +61,11 @@ impl Usable {
     /// Whether the secret and all that it stands for are of this account.
     pub(super) fn is_all_of(&self, account: &AccountId) -> bool {
         self.is_of_one_account && self.secret.account == *account
+    }
+
+    /// What an event tells of it beyond which secret was named: whose credential was used instead.
+    pub(super) fn told(&self) -> Option<String> {
+        self.stands_for.as_ref().map(|id| format!("stands for {id}"))
     }
 
     /// Whether a shared secret has its value, which a link must not replace: an agent may ask for one. What has
@@ -119,6 +126,7 @@ impl Broker {
                 let (secret_type, config) = base(current.secret_type, config)?;
                 let config = limits.iter().fold(config, Config::within);
                 let is_led_by_another = say.is_anothers();
+                let stands_for = (current.id != secret.id).then_some(current.id);
                 return Ok(Usable {
                     secret,
                     secret_type,
@@ -126,6 +134,7 @@ impl Broker {
                     shared,
                     is_of_one_account,
                     is_led_by_another,
+                    stands_for,
                 });
             }
             // A reference may be for less than what it stands for, and never for more.

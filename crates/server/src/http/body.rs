@@ -11,7 +11,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::{
+    broker::{Broker, Caller},
+    error::Error,
+};
 
 /// The largest body, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -21,44 +24,68 @@ const LARGEST_PROXIED: usize = 1024 * 1024;
 const LONGEST_NAME: usize = 64;
 /// How long a body may take to come.
 const WITHIN: Duration = Duration::from_secs(20);
+/// A body that took longer may come from a key that has ended, or was changed, since it began.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// A request's body, overwritten when it is dropped: it may hold a secret.
 pub(crate) struct Bytes(Zeroizing<Vec<u8>>);
 
-impl<S: Sync> FromRequest<S> for Bytes {
+impl FromRequest<Broker> for Bytes {
     type Rejection = Error;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
-        read(request, LARGEST).await.map(Self)
+    async fn from_request(request: Request, broker: &Broker) -> Result<Self, Error> {
+        read(request, broker, LARGEST).await.map(Self)
     }
 }
 
 /// A body that holds a request to somebody else.
 pub(crate) struct Proxied(pub(crate) Bytes);
 
-impl<S: Sync> FromRequest<S> for Proxied {
+impl FromRequest<Broker> for Proxied {
     type Rejection = Error;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
-        read(request, LARGEST_PROXIED).await.map(|bytes| Self(Bytes(bytes)))
+    async fn from_request(request: Request, broker: &Broker) -> Result<Self, Error> {
+        read(request, broker, LARGEST_PROXIED).await.map(|bytes| Self(Bytes(bytes)))
     }
 }
 
 /// A body that is passed on, as a whole. It is no larger than others are.
-pub(super) async fn whole(body: Body) -> Result<bytes::Bytes, Error> {
-    let collected = tokio::time::timeout(WITHIN, collect(body, LARGEST));
-    let whole = collected.await.unwrap_or(Err(Error::Timeout))?;
+pub(super) async fn whole(
+    body: Body,
+    broker: &Broker,
+    caller: &Caller,
+) -> Result<bytes::Bytes, Error> {
+    let whole = collect_for(Some(caller), broker, body, LARGEST).await?;
     Ok(bytes::Bytes::from_owner(whole))
 }
 
-async fn read(request: Request, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+async fn read(request: Request, broker: &Broker, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     // Before a byte is read: to begin would be to tell a caller who asks first
     // (`Expect: 100-continue`) to send it all.
     if request.body().size_hint().lower() > most as u64 {
         return Err(Error::TooLarge { most });
     }
-    let collected = tokio::time::timeout(WITHIN, collect(request.into_body(), most));
-    collected.await.unwrap_or(Err(Error::Timeout))
+    // Nobody was recognised where a link is the key.
+    let caller = request.extensions().get::<Caller>().cloned();
+    collect_for(caller.as_ref(), broker, request.into_body(), most).await
+}
+
+/// The whole body, if whoever sends it may still do, when it has come, what it might when it began: otherwise a
+/// request that is held open outlives the revocation of its key.
+async fn collect_for(
+    caller: Option<&Caller>,
+    broker: &Broker,
+    body: Body,
+    most: usize,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let began = broker.now()?;
+    let collected = tokio::time::timeout(WITHIN, collect(body, most)).await;
+    let bytes = collected.unwrap_or(Err(Error::Timeout))?;
+    let is_at_once = (began..=began.plus(AT_ONCE)).contains(&broker.now()?);
+    if let Some(caller) = caller.filter(|_| !is_at_once) {
+        broker.expect_unchanged(caller).await?;
+    }
+    Ok(bytes)
 }
 
 async fn collect(body: Body, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {

@@ -212,6 +212,7 @@ pub(crate) fn shape(key: Key) -> wire::Key {
         created_at: key.created_at.as_millis(),
         expires_at: key.expires_at.map(Timestamp::as_millis),
         revoked_at: key.revoked_at.map(Timestamp::as_millis),
+        unreadable: !key.is_readable,
         limits,
     }
 }

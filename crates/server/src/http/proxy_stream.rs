@@ -46,7 +46,7 @@ pub(crate) async fn pass(
     let (Parts { headers, .. }, body) = request.into_parts();
     let keys = shown.headers(&headers);
     let headers = forwardable(&headers, &keys).map_err(misleading)?;
-    let payload = payload(body).await?;
+    let payload = payload(body, &broker, &caller).await?;
     // Clients leave `Authorization` behind where they are led to another host, and no other header.
     let takes_key_along = keys.iter().any(|name| name != header::AUTHORIZATION);
     let through = Some(Through { prefix, takes_key_along });
@@ -65,12 +65,14 @@ fn is_as_it_is(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// A small body that says its length is here as a whole: it can be sent again where a token has to be renewed.
-async fn payload(body: Body) -> Result<Payload, Error> {
+async fn payload(body: Body, broker: &Broker, caller: &Caller) -> Result<Payload, Error> {
     if body.is_end_stream() {
         return Ok(Payload::Whole(bytes::Bytes::new()));
     }
     match body.size_hint().exact() {
-        Some(length) if length <= SMALL => Ok(Payload::Whole(body::whole(body).await?)),
+        Some(length) if length <= SMALL => {
+            Ok(Payload::Whole(body::whole(body, broker, caller).await?))
+        }
         _ => Ok(Payload::Stream(body)),
     }
 }

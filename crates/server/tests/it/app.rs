@@ -141,6 +141,17 @@ impl TestApp {
         Caller { app, ..caller }
     }
 
+    /// The same on a node whose clock is ahead, which stands still.
+    pub(crate) async fn on_a_node_ahead(&mut self, caller: Caller, span: Duration) -> Caller {
+        let clock = ManualClock::new();
+        clock.advance(span);
+        let running = Running::start(self.setup.clone(), &self.config, Arc::new(clock));
+        let running = running.await.unwrap();
+        let app = running.app.clone();
+        self.others.push(running);
+        Caller { app, ..caller }
+    }
+
     /// Closes the vault and opens it again, as another process would.
     pub(crate) async fn restart(&mut self) {
         self.try_restart().await.unwrap();

@@ -43,7 +43,9 @@ fn check(
     assert_eq!(event.ip.as_deref(), Some(PEER));
     assert_eq!(event.created_at.as_seconds(), app.clock.seconds());
     assert_eq!(event.contact_id, None);
-    if action == "totp.code" {
+    if matches!(action, "key.create" | "key.update") {
+        assert_eq!(event.reason.as_deref(), Some("role agent"));
+    } else if action == "totp.code" {
         let from = answer.json()["valid_from"].as_i64().unwrap() / 30;
         let told = match answer.json().get("next_code") {
             None => format!("time step {from}"),

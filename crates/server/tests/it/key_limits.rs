@@ -170,11 +170,12 @@ async fn a_key_of_some_secrets_makes_none_of_them_stand_for_another() {
     let refer = |to: &str| {
         secret::update(&caller, &of, json!({"type": "reference", "config": {"reference": to}}))
     };
-    for to in [other.as_str(), "@nobody-yet", NO_SECRET] {
+    // By its id only: what a name means, or an alias, may be another one at the next use.
+    for to in [other.as_str(), "@nobody-yet", "@second", "(mine)", NO_SECRET] {
         refer(to).await.error(400, "bad_request");
         assert_eq!(secret::fetch(&backend, &of).await["type"], "plain");
     }
-    refer("@second").await.ok();
+    refer(&second).await.ok();
     // One that whoever limited the key has made stands for what it stands for.
     let body = json!({"type": "reference", "config": {"reference": "@second"}});
     let reference = secret::create(&backend, body).await;
@@ -182,6 +183,55 @@ async fn a_key_of_some_secrets_makes_none_of_them_stand_for_another() {
     let verified = agent.post(secret::path(&reference, "verify"), json!({})).await.ok();
     assert_eq!(verified["status"], "authenticated");
     agent.post(secret::path(&second, "verify"), json!({})).await.error(404, "not_found");
+}
+
+/// Such a key once had its secret stand for itself by a name, and gave the name back to whom it belonged.
+#[tokio::test]
+async fn a_key_of_one_secret_gets_no_other_by_a_name_that_it_gives_and_takes_away() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let jwt =
+        json!({"name": "Prod", "type": "jwt", "value": CANARY, "config": {"algorithm": "HS256"}});
+    let low = secret::create(&backend, json!({"name": "low", "value": CANARY})).await;
+    app.clock.advance_seconds(1);
+    secret::create(&backend, jwt).await;
+    for name in ["(Prod)", "@prod"] {
+        let (_, caller) = limited(&app, "backend", json!({"secrets": [low]})).await;
+        secret::update(&caller, &low, json!({"name": "Prod", "alias": "prod"})).await.ok();
+        let own = json!({"type": "reference", "value": null, "config": {"reference": name}});
+        secret::update(&caller, &low, own).await.error(400, "bad_request");
+        secret::update(&caller, &low, json!({"name": "low", "alias": null})).await.ok();
+        caller.post(secret::path(&low, "mint"), json!({})).await.error(409, "not_mintable");
+    }
+    // What a reference says already may stay when something else of it changes.
+    let body = json!({"type": "reference", "name": "by name", "config": {"reference": "(Prod)"}});
+    let by_name = secret::create(&backend, body).await;
+    let (_, caller) = limited(&app, "backend", json!({"secrets": [by_name]})).await;
+    let config = json!({"config": {"reference": "(Prod)", "hosts": ["api.example.com"]}});
+    secret::update(&caller, &by_name, config).await.ok();
+}
+
+#[tokio::test]
+async fn a_label_in_a_limit_is_taken_to_the_letter_and_counts_in_the_keys_own_account_only() {
+    let app = TestApp::new().await;
+    let plain = app.entry_with(json!({"label": "GitHub"})).await;
+    let blank = app.entry_with(json!({"label": " GitHub "})).await;
+    let body = json!({"email": "child@example.com"});
+    let child = app.owner().post("/api/v1/account/create", body).await.ok();
+    let own = app.anonymous().with_token(&Key::from_answer(&child["key"]));
+    let theirs = own.post(SECRETS, json!({"label": "GitHub", "secret": CANARY})).await.ok();
+    let theirs = theirs["totp_secret"]["id"].as_str().unwrap();
+    for (name, reached, hidden) in [("GitHub", &plain, &blank), (" GitHub ", &blank, &plain)] {
+        let (_, caller) = limited(&app, "backend", json!({"totp": [name]})).await;
+        caller.get(code_path(reached, "")).await.ok();
+        caller.get(code_path(hidden, "")).await.error(404, "not_found");
+        let as_child = caller.with("x-runas-user-id", child["id"].as_str().unwrap());
+        as_child.get(code_path(theirs, "")).await.error(404, "not_found");
+        assert_eq!(labels(&as_child).await, Vec::<String>::new());
+    }
+    let (_, caller) = limited(&app, "backend", json!({"totp": [theirs, "GitHub"]})).await;
+    let as_child = caller.with("x-runas-user-id", child["id"].as_str().unwrap());
+    as_child.get(code_path(theirs, "")).await.ok();
 }
 
 #[tokio::test]
@@ -258,6 +308,9 @@ async fn a_contacts_entries_are_seen_by_its_keys_and_go_with_it() {
     assert_eq!(second["totp_secret"]["contact_id"], json!(mine));
     let give = caller.patch(entry_path(&of_mine), json!({"contact_id": other}));
     give.await.error(400, "invalid_contact_id");
+    let free = caller.patch(entry_path(&of_mine), json!({"contact_id": null}));
+    free.await.error(400, "invalid_contact_id");
+    agent.get(code_path(&of_mine, "")).await.ok();
     // Who may, moves an entry from one contact to another, or to nobody.
     backend.patch(entry_path(&of_nobody), json!({"contact_id": mine})).await.ok();
     agent.get(code_path(&of_nobody, "")).await.ok();
@@ -421,7 +474,7 @@ async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
     let app = TestApp::new().await;
     let backend = app.backend();
     let [one, two] = [verified_contact(&backend).await, verified_contact(&backend).await];
-    let own = json!({"contacts": [one], "hosts": ["*.example.com"], "methods": ["GET", "POST"], "paths": ["/v1/"], "rate": 1000, "quota": 10_000});
+    let own = json!({"contacts": [one], "hosts": ["*.example.com"], "methods": ["GET", "POST"], "paths": ["/v1/"]});
     let (key, owner) = limited(&app, "owner", own.clone()).await;
     let with = |changes: Value| {
         let mut body = own.clone();
@@ -451,9 +504,6 @@ async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
         json!({"paths": null}),
         json!({"paths": ["/v1"]}),
         json!({"paths": ["/v1/", "/v2/"]}),
-        json!({"rate": 1001}),
-        json!({"rate": null}),
-        json!({"quota": null}),
     ] {
         owner.post(CREATE, with(wider.clone())).await.error(403, "limits_too_wide");
         update(&made.id, wider.clone()).await.error(403, "limits_too_wide");
@@ -464,7 +514,7 @@ async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
     let shown = app.owner().get(path(&made.id, "fetch")).await.ok();
     assert_eq!(
         (&shown["rate"], &shown["quota"], &shown["name"]),
-        (&json!(5), &json!(10_000), &json!("slow"))
+        (&json!(5), &Value::Null, &json!("slow"))
     );
     // Keys that reach further are not there for it.
     let wide = app.key_of(keyfob_core::policy::Role::Agent);
@@ -529,12 +579,11 @@ async fn who_acts_as_a_child_stays_within_the_limits_of_the_key() {
     assert_eq!(listed(&caller, contact::LIST).await, Vec::<String>::new());
     caller.get(contact::path(&contact, "fetch")).await.error(404, "not_found");
     caller.get(code_path(&entry, "")).await.error(404, "not_found");
-    let (_, caller) = limited(&app, "backend", json!({"totp": ["theirs"]})).await;
+    let (_, caller) = limited(&app, "backend", json!({"totp": [entry]})).await;
     let caller = caller.with("x-runas-user-id", id);
     caller.get(code_path(&entry, "")).await.ok();
     // A child's first key has the limits of the key that made it.
-    let (_, owner) =
-        limited(&app, "owner", json!({"actions": ["account", "totp"], "rate": 90})).await;
+    let (_, owner) = limited(&app, "owner", json!({"actions": ["account", "totp"]})).await;
     let made = owner.post("/api/v1/account/create", json!({})).await.ok();
     let own = app.anonymous().with_token(&Key::from_answer(&made["key"]));
     own.get(SECRETS).await.ok();
@@ -623,8 +672,26 @@ async fn a_key_whose_limits_are_damaged_is_no_key_without_limits() {
         let (key, caller) = limited(&app, "agent", json!({"totp": [NO_ENTRY]})).await;
         app.database()
             .execute(&format!("UPDATE key SET limits = '{damage}' WHERE id = '{}'", key.id));
-        caller.get(SECRETS).await.error(500, "internal_server_error");
+        caller.get(SECRETS).await.error(401, "invalid_credentials");
+        caller.get(LIST).await.error(401, "not_authenticated");
+        // Whoever may see every key sees it for what it is, and can end it, but not make a good one of it.
+        let owner = app.owner();
+        let list = owner.get(LIST).await.ok();
+        let shown = list["items"].as_array().unwrap().iter().find(|it| it["id"] == json!(key.id));
+        assert_eq!(shown.unwrap()["unreadable"], json!(true), "{list}");
+        let update = owner.post(path(&key.id, "update"), json!({"totp": null}));
+        update.await.error(409, "unreadable_key");
+        let (_, other) = limited(&app, "owner", json!({"methods": ["GET"]})).await;
+        for act in ["update", "revoke"] {
+            other.post(path(&key.id, act), json!({})).await.error(404, "not_found");
+        }
+        owner.post(path(&key.id, "revoke"), json!({})).await.ok();
+        let shown = owner.get(path(&key.id, "fetch")).await.ok();
+        assert!(shown["revokedAt"].is_i64(), "{shown}");
     }
+    let list = app.owner().get(LIST).await.ok();
+    let is_readable = |item: &&Value| item.get("unreadable").is_none();
+    assert_eq!(list["items"].as_array().unwrap().iter().filter(is_readable).count(), 6);
 }
 
 /// Contract/contacts-and-secrets, section 9: what a token was restricted to did not confine these calls.

@@ -134,13 +134,11 @@ async fn what_was_refused_is_told_once_a_minute_and_once_a_day() {
 async fn only_what_a_key_authenticates_counts_and_nothing_that_is_refused() {
     let app = TestApp::new().await;
     let (key, caller) = limited(&app, "backend", json!({"rate": 2, "quota": 4})).await;
-    // Whoever knows its id only, or acts as nobody's child, uses up nothing.
+    // Whoever knows its id only uses up nothing.
     let other = app.key_of(keyfob_core::policy::Role::Agent);
     let forged = Key { secret: other.secret.clone(), ..key.clone() };
     for _ in 0..10 {
         app.anonymous().with_pair(&forged).get(SECRETS).await.error(401, "invalid_credentials");
-        let nobody = caller.get(SECRETS).header("x-runas-user-id", NO_ACCOUNT);
-        nobody.await.error(401, "invalid_credentials");
         let no_json =
             caller.post("/api/v1/contact/create", json!({})).header("Content-Type", "text/plain");
         no_json.await.error(400, "bad_request");
@@ -159,6 +157,61 @@ async fn only_what_a_key_authenticates_counts_and_nothing_that_is_refused() {
     // And one caller's uses are no other's.
     let (_, another) = limited(&app, "agent", json!({"rate": 2, "quota": 4})).await;
     another.get(SECRETS).await.ok();
+}
+
+/// Whose child there is was tried out without end.
+#[tokio::test]
+async fn who_acts_as_a_child_that_is_not_there_is_counted_before_it_is_looked_for() {
+    let app = TestApp::new().await;
+    let (_, caller) = limited(&app, "backend", json!({"rate": 3})).await;
+    let probe = |n: u32| {
+        let email = format!("x{n}@example.com");
+        caller.get(SECRETS).header("x-runas-child-user-email", &email)
+    };
+    probe(1).await.error(401, "invalid_credentials");
+    probe(2).await.error(401, "invalid_credentials");
+    let by_id = || caller.get(SECRETS).header("x-runas-user-id", NO_ACCOUNT);
+    by_id().await.error(401, "invalid_credentials");
+    probe(3).await.error(429, "rate_limited");
+    by_id().await.error(429, "rate_limited");
+    let (_, agent) = limited(&app, "agent", json!({"rate": 1})).await;
+    let as_child = || agent.get(SECRETS).header("x-runas-user-id", NO_ACCOUNT);
+    as_child().await.error(403, "not_authorized");
+    as_child().await.error(429, "rate_limited");
+}
+
+/// It made itself as many keys as it liked, with a rate each.
+#[tokio::test]
+async fn a_key_that_is_counted_makes_no_keys_that_would_be_counted_apart() {
+    let app = TestApp::new().await;
+    for limits in [json!({"rate": 50}), json!({"quota": 50})] {
+        let (key, owner) = limited(&app, "owner", limits.clone()).await;
+        let mut body = limits.clone();
+        body["role"] = "owner".into();
+        owner.post("/api/v1/key/create", body).await.error(403, "not_authorized");
+        owner.post("/api/v1/account/create", json!({})).await.error(403, "not_authorized");
+        // It narrows keys, its own too, but takes the count off none.
+        owner.post(path(&key.id, "update"), json!({"rate": 49, "quota": 49})).await.ok();
+        let free = owner.post(path(&key.id, "update"), json!({"rate": null, "quota": null}));
+        free.await.error(403, "limits_too_wide");
+    }
+}
+
+/// Each of two clocks that were more than a minute apart had a rate of its own.
+#[tokio::test]
+async fn nodes_whose_clocks_are_minutes_apart_share_a_rate() {
+    for ahead in [70, 10 * 60, 59 * 60] {
+        let mut app = TestApp::new().await;
+        let (_, here) = limited(&app, "agent", json!({"rate": 5})).await;
+        let there = app.on_a_node_ahead(here.clone(), Duration::from_secs(ahead)).await;
+        let mut answered = 0;
+        for _ in 0..20 {
+            for caller in [&there, &here] {
+                answered += usize::from(caller.get(SECRETS).await.status == 200);
+            }
+        }
+        assert_eq!(answered, 5, "{ahead} s ahead");
+    }
 }
 
 #[tokio::test]

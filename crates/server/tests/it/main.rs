@@ -61,6 +61,7 @@ mod import;
 mod isolation;
 mod isolation_named;
 mod key;
+mod key_change;
 mod key_limits;
 mod key_rate;
 mod limits;

@@ -1,12 +1,16 @@
 //! Secrets of type `reference`: what they stand for, and how they go wrong.
 
+use keyfob_core::policy::Role;
 use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
+    authentication::state,
     call::Caller,
+    connect_page::{Browser, shows},
     connection::{connect, personal, verified_contact, verify},
     guard::CANARY,
+    passed_on::{Scene, ask},
     secret,
 };
 
@@ -57,9 +61,6 @@ async fn a_reference_that_leads_nowhere_or_in_a_circle_is_said_to() {
     let backend = app.backend();
     let contact = verified_contact(&backend).await;
     let nowhere = reference(&backend, "personal", "@nobody").await;
-    let circle = reference(&backend, "personal", "@circle").await;
-    secret::update(&backend, &circle, json!({"alias": "circle"})).await.ok();
-    let other = reference(&backend, "personal", &circle).await;
     let (one, two) = ("@one", "@two");
     let mut ring = Vec::new();
     for (alias, target) in [("one", two), ("two", one)] {
@@ -67,16 +68,91 @@ async fn a_reference_that_leads_nowhere_or_in_a_circle_is_said_to() {
         secret::update(&backend, &id, json!({"alias": alias})).await.ok();
         ring.push(id);
     }
+    let other = reference(&backend, "personal", &ring[0]).await;
     let mut long = personal(&backend, "plain").await;
     for _ in 0..8 {
         long = reference(&backend, "personal", &long).await;
     }
-    for id in [&nowhere, &circle, &other, &ring[0], &long] {
+    for id in [&nowhere, &other, &ring[0], &long] {
         for action in ["verify", "authenticate"] {
             let path = crate::connection::path(&contact, id, action);
             backend.post(path, json!({})).await.error(409, "reference_broken");
         }
     }
+}
+
+/// At the next change of a name it would stand for another one.
+#[tokio::test]
+async fn a_secret_that_refers_to_itself_is_refused_and_is_of_no_use_where_it_comes_to_that() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let body = json!({"type": "reference", "name": "Loop", "config": {"reference": "(Loop)"}});
+    backend.post("/api/v1/secret/create", body).await.error(400, "bad_request");
+    let id = secret::create(&backend, json!({"name": "Own", "alias": "own"})).await;
+    for to in [id.as_str(), "(Own)", "@own"] {
+        let body = json!({"type": "reference", "config": {"reference": to}});
+        secret::update(&backend, &id, body).await.error(400, "bad_request");
+        assert_eq!(secret::fetch(&backend, &id).await["type"], "plain");
+    }
+    // Nor by becoming what it refers to, though it referred to nothing so far.
+    let later = reference(&backend, "shared", "@later").await;
+    secret::update(&backend, &later, json!({"alias": "later"})).await.error(400, "bad_request");
+    // The first of a name counts, until it is gone.
+    let first = secret::create(&backend, json!({"name": "Prod", "value": CANARY})).await;
+    app.clock.advance_seconds(1);
+    let body = json!({"type": "reference", "name": "Prod", "config": {"reference": "(Prod)"}});
+    let second = secret::create(&backend, body).await;
+    let verify = async || backend.post(secret::path(&second, "verify"), json!({})).await;
+    assert_eq!(verify().await.ok()["status"], "authenticated");
+    backend.post(secret::path(&first, "delete"), json!({})).await.ok();
+    verify().await.error(409, "reference_broken");
+}
+
+#[tokio::test]
+async fn events_tell_which_secret_a_reference_stood_for() {
+    let scene = Scene::new().await;
+    let (app, backend) = (&scene.app, scene.app.backend());
+    let config = json!({"algorithm": "HS256", "hosts": ["127.0.0.1"]});
+    let jwt = json!({"type": "jwt", "value": CANARY, "config": config});
+    let jwt = secret::create(&backend, jwt).await;
+    let first = reference(&backend, "shared", &jwt).await;
+    let second = reference(&backend, "shared", &first).await;
+    for id in [&jwt, &second] {
+        backend.post(secret::path(id, "mint"), json!({})).await.ok();
+    }
+    let minted = app.events().await.into_iter().filter(|event| event.action == "secret.mint");
+    let minted: Vec<_> = minted.map(|event| (event.object.1, event.reason)).collect();
+    let told = format!("stands for {jwt}");
+    assert_eq!(minted, [(jwt.clone(), None), (second, Some(told))]);
+    // A link that comes of looking whether it can be used, and what is done there.
+    let target = personal(&backend, "plain").await;
+    let to_target = reference(&backend, "personal", &target).await;
+    let link = verify(&app.agent(), &scene.contact, &to_target).await["action"]["url"].clone();
+    let link = format!("/connect/{}", state(&link));
+    shows(&Browser::new(app).submit(&link, &[("value", CANARY)]).await, 200, &["is connected"]);
+    let events = app.events().await.into_iter().filter(|event| event.object.1 == to_target);
+    let events: Vec<_> = events.map(|event| (event.action, event.reason)).collect();
+    let (told, key) = (format!("stands for {target}"), &app.key_of(Role::Agent).id);
+    let [created, authenticated, connected] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&*created.0, &created.1), ("secret.create", &None));
+    assert_eq!(
+        (&*authenticated.0, &authenticated.1),
+        ("connection.authenticate", &Some(told.clone()))
+    );
+    let told = format!("link asked for by {key}; {told}");
+    assert_eq!((&*connected.0, &connected.1), ("connection.connect", &Some(told)));
+    let hosts = json!([format!("127.0.0.1:{}", scene.upstream.port())]);
+    let bearer = json!({"type": "bearer", "value": CANARY, "config": {"hosts": hosts}});
+    let bearer = secret::create(&backend, bearer).await;
+    let to_bearer = reference(&backend, "shared", &bearer).await;
+    let body = json!({"url": scene.url("/v1")});
+    for id in [&bearer, &to_bearer] {
+        assert_eq!(ask(&app.agent(), &secret::path(id, "proxy"), &body).await.status, 200);
+    }
+    let told = scene.events().await.into_iter().filter(|(result, _)| result == "sending");
+    let told: Vec<_> = told.map(|(_, reason)| reason).collect();
+    let plain = format!("GET {}", scene.url("/v1"));
+    assert_eq!(told, [plain.clone(), format!("{plain}; stands for {bearer}")]);
 }
 
 /// A reference is resolved as its own account, which has to be let in by what it stands for.

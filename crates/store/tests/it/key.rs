@@ -167,18 +167,31 @@ on_both!(a_key_is_revoked_once_and_still_listed, async |bench| {
 
 on_both!(a_damaged_key_is_an_error_that_names_the_column, async |bench| {
     some_keys(bench).await;
-    for (damage, expected) in [("limits = '{'", "limits"), ("role = 'emperor'", "role")] {
-        bench.database.execute(&format!("UPDATE key SET {damage}"));
-        let found = bench.store.read(|tx| key::find_any(tx, &key_id(1))).await;
-        let Err(StoreError::Corrupt { table, column, row }) = found else {
-            panic!("a damaged key was read");
-        };
-        assert_eq!((table, &*column, &*row), ("key", expected, key_id(1).as_str()));
-        bench.database.execute("UPDATE key SET limits = NULL");
-    }
+    bench.database.execute("UPDATE key SET role = 'emperor'");
+    let found = bench.store.read(|tx| key::find_any(tx, &key_id(1))).await;
+    let Err(StoreError::Corrupt { table, column, row }) = found else {
+        panic!("a damaged key was read");
+    };
+    assert_eq!((table, &*column, &*row), ("key", "role", key_id(1).as_str()));
     // The connection is fine after that.
     let find = bench.look(|tx| key::find_any(tx, &key_id(9)));
     assert!(find.await.is_none());
+});
+
+on_both!(a_key_whose_limits_cannot_be_read_has_nothing_and_can_be_revoked, async |bench| {
+    some_keys(bench).await;
+    for damage in ["{", r#"{"of_a_newer_version":1}"#] {
+        bench.database.execute(&format!("UPDATE key SET limits = '{damage}', revoked_at = NULL"));
+        let found = bench.look(|tx| key::find_any(tx, &key_id(1))).await.unwrap();
+        assert!(!found.is_readable && !found.is_live(at(9)));
+        assert_eq!(*found.limits, Limits::nothing());
+        let page = bench.look(|tx| key::list(tx, &account_id(1), None, 10)).await;
+        assert_eq!((page.rows.len(), page.damaged.len()), (4, 0));
+        let touch = bench.change(|tx| key::touch(tx, &account_id(1), &key_id(1)));
+        assert!(!touch.await.unwrap().unwrap().is_readable);
+        let revoke = bench.change(|tx| key::revoke(tx, &account_id(1), &key_id(1), at(5)));
+        assert!(revoke.await.unwrap());
+    }
 });
 
 #[test]

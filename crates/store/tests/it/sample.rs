@@ -65,6 +65,7 @@ pub(crate) fn key(account: u32, number: u32) -> Key {
         name: format!("Key {number}"),
         role: Role::Backend,
         limits: Arc::default(),
+        is_readable: true,
         hash: KeyHash::from_stored(&[7; 32]).unwrap(),
         created_at: at(i64::from(number)),
         expires_at: None,

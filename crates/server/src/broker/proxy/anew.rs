@@ -46,7 +46,7 @@ impl Sending {
     /// Refuses what would be refused if it were asked for now.
     pub(super) async fn look(self: Arc<Self>) -> Result<(), Error> {
         let (broker, of) = (&self.broker, &self.asked.wanted);
-        let caller = broker.recognise_anew(&of.caller).await?;
+        let caller = broker.reauthenticate(&of.caller).await?;
         // The name that it was asked for by may stand for another secret by now.
         let at = SecretRef::Id(self.route.secret().clone());
         let wanted = Wanted { caller, at, contact: of.contact.clone(), action: of.action };

@@ -205,7 +205,8 @@ impl Asked {
 
     fn sending(&self, route: &Route, now: Timestamp) -> Event {
         let without = if self.is_without(route) { ", without the credential" } else { "" };
-        let reason = Some(format!("{}{without}", self.told));
+        let stands_for = route.usable().told().map_or_else(String::new, |told| format!("; {told}"));
+        let reason = Some(format!("{}{without}{stands_for}", self.told));
         Event { result: "sending", reason, ..self.event(route, now) }
     }
 }
