@@ -130,7 +130,10 @@ fn form() -> impl Strategy<Value = Form> {
 fn json_char(c: char, way: u8) -> String {
     let mut units = [0; 2];
     match way % 3 {
-        0 => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        0 => {
+            let units = c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"));
+            units.collect::<Vec<_>>().concat()
+        }
         1 if c == '/' => "\\/".into(),
         _ => {
             let quoted = serde_json::to_string(&c).unwrap();

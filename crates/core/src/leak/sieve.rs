@@ -166,10 +166,8 @@ impl<'a> Places<'a> {
 
     fn next_two_grams(&self, mut at: usize) -> Option<usize> {
         while let Some(bytes) = self.body.get(at..).and_then(<[u8]>::first_chunk::<{ 2 * GRAM }>) {
-            let [a, b, c, d, e, f, g, h] = *bytes;
-            if self.sieve.has_gram(u32::from_le_bytes([a, b, c, d]))
-                && self.sieve.has_gram(u32::from_le_bytes([e, f, g, h]))
-            {
+            let (grams, _) = bytes.as_chunks::<GRAM>();
+            if grams.iter().all(|gram| self.sieve.has_gram(u32::from_le_bytes(*gram))) {
                 return Some(at);
             }
             at += self.sieve.stride;

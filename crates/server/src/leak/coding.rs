@@ -102,7 +102,8 @@ struct Stage {
 
 impl Pipeline {
     pub(super) fn new(decoding: &Decoding) -> std::io::Result<Self> {
-        let stages = decoding.0.iter().rev().map(Stage::new).collect::<Result<Vec<_>, _>>()?;
+        let stages =
+            decoding.0.iter().rev().copied().map(Stage::new).collect::<Result<Vec<_>, _>>()?;
         let room = if stages.is_empty() { 0 } else { ROOM };
         Ok(Self { stages, input: Bytes::new(), room: vec![0; room].into() })
     }
@@ -142,7 +143,7 @@ impl Pipeline {
 }
 
 impl Stage {
-    fn new(coding: &Coding) -> std::io::Result<Self> {
+    fn new(coding: Coding) -> std::io::Result<Self> {
         let decoder = match coding {
             Coding::Gzip => Decoder::gzip(),
             Coding::Deflate => Decoder::deflate(),

@@ -173,7 +173,7 @@ pub(super) mod tests {
             frame(0x8a, b"pong"),
             frame(0x00, b""),
             frame(0x80, b"z"),
-            frame(0x82, &[b'b'; 70_000]),
+            frame(0x82, &b"b".repeat(70_000)),
             frame(0x82, b""),
             frame(0x88, b"\x03\xe8bye"),
         ]

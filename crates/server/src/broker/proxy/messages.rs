@@ -251,7 +251,7 @@ mod tests {
         let (first, second) = CREDENTIAL.split_at(17);
         for wire in [
             frame(0x81, b"one"),
-            frame(0x82, &[b'x'; 70_000]),
+            frame(0x82, &b"x".repeat(70_000)),
             // It ends as the credential begins.
             frame(0x81, first.as_bytes()),
             // Each message by itself.
