@@ -1,7 +1,7 @@
 -- The hash chain that an event is part of, and its place there. Null: from before there were chains.
--- Compared byte by byte: what nobody gives a chain as its name has a place between them too.
-ALTER TABLE event ADD COLUMN chain TEXT COLLATE /*sqlite BINARY -- sqlite*/ "C"
-;
+ALTER TABLE event ADD COLUMN chain TEXT;
+-- Compared byte by byte, as SQLite does: what nobody gives a chain as its name has a place between them too.
+/*sqlite -- sqlite*/ ALTER TABLE event ALTER COLUMN chain TYPE TEXT COLLATE "C";
 ALTER TABLE event ADD COLUMN position BIGINT;
 ALTER TABLE event ADD COLUMN previous_hash BYTEA;
 ALTER TABLE event ADD COLUMN hash BYTEA;
@@ -16,8 +16,7 @@ CREATE INDEX event_without_position ON event (created_at, account_id, id) WHERE 
 
 -- How chains began. A row is written together with the first event of its chain.
 CREATE TABLE event_chain (
-    id TEXT COLLATE /*sqlite BINARY -- sqlite*/ "C"
-        NOT NULL PRIMARY KEY,
+    id TEXT NOT NULL PRIMARY KEY,
     started_at BIGINT NOT NULL,
     -- Which process writes it, for people.
     node TEXT NOT NULL,
@@ -25,6 +24,7 @@ CREATE TABLE event_chain (
     checkpoint BIGINT NOT NULL,
     checkpoint_hash BYTEA NOT NULL
 ) /*sqlite WITHOUT ROWID sqlite*/;
+/*sqlite -- sqlite*/ ALTER TABLE event_chain ALTER COLUMN id TYPE TEXT COLLATE "C";
 
 -- One log for all chains: how far they had come, signed. The first one seals what is from before there were any.
 CREATE TABLE event_checkpoint (

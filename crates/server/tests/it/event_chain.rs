@@ -277,7 +277,7 @@ async fn checkpoints_that_are_changed_removed_or_used_again_are_found() {
         ("UPDATE event_checkpoint SET created_at = created_at + 1 WHERE number = 2", "checkpoint_changed"),
         ("UPDATE event_checkpoint SET heads = '' WHERE number = 2", "checkpoint_changed"),
         ("UPDATE event_checkpoint SET signature = previous WHERE number = 2", "checkpoint_changed"),
-        ("UPDATE event_checkpoint SET key_id = 'x' WHERE number = 2", "checkpoint_changed"),
+        ("UPDATE event_checkpoint SET key_id = 'x' WHERE number = 2", "checkpoint_forged"),
         ("UPDATE event_checkpoint SET heads = 'x' WHERE number = 2", "damaged"),
         ("DELETE FROM event_checkpoint WHERE number = 2", "checkpoints_removed"),
         ("DELETE FROM event_checkpoint WHERE number = 1", "checkpoints_removed"),
