@@ -128,7 +128,7 @@ async fn events_are_listed_for_people_and_for_programs(kind: Kind) {
     assert!(lines[0].starts_with("TIME ") && lines[0].contains("OBJECT"), "{}", lines[0]);
     assert_eq!(lines.len(), 7, "{}", table.stdout);
     assert!(lines[1].contains("totp.code") && lines[6].contains("totp.create"), "{}", table.stdout);
-    let codes = list(&["--action", "totp.code", "--json", "--take", "3", "--oldest-first"]);
+    let codes = list(&["--action", "totp.code", "--json", "--take", "3"]);
     assert_eq!(codes.json().as_array().unwrap().len(), 3);
     let since =
         list(&["--since", "2020-01-01T00:00:00Z", "--until", "2021-01-01T00:00:00Z", "--json"]);

@@ -39,7 +39,10 @@ impl Broker {
             let from: Option<String> = after.clone();
             let next = self.read(move |tx| Ok(trail::next_chain(tx, from.as_deref())?));
             let Some(chain) = next.await? else { break };
-            removed += self.expire_chain(&chain, before, now).await?;
+            // No chain of Keyfob's has the name of what is sealed.
+            if chain != SEALED {
+                removed += self.expire_chain(&chain, before, now).await?;
+            }
             after = Some(chain);
         }
         Ok(removed + self.expire_unchained(before, now).await?)
