@@ -119,12 +119,15 @@ pub fn misplaced(
     tx.page_by(misplaced, &[&from, &i64::from(limit)], |row| row.get(15), read)
 }
 
-/// Up to `limit` checkpoints from a number on, in order, by their numbers. Those that cannot be read are errors.
+/// A checkpoint's number, and the checkpoint, or why it cannot be read.
+pub type Numbered = (i64, Result<Checkpoint, StoreError>);
+
+/// Up to `limit` checkpoints from a number on, in order.
 pub fn checkpoints(
     tx: &mut ReadTx<'_>,
     from: i64,
     limit: u32,
-) -> Result<Vec<(i64, Result<Checkpoint, StoreError>)>, StoreError> {
+) -> Result<Vec<Numbered>, StoreError> {
     let list = sql!(
         event_checkpoint,
         "SELECT number, created_at, previous, heads, key_id, signature FROM event_checkpoint

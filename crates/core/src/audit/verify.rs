@@ -243,7 +243,9 @@ impl<'k> Verifier<'k> {
         }
         self.walk.is_after_edge = false;
         self.walk.before = finding.is_none().then(|| event.at());
-        finding.into_iter().for_each(|finding| self.find(finding));
+        if let Some(finding) = finding {
+            self.find(finding);
+        }
         if is_whole {
             self.compare(event);
         }

@@ -169,7 +169,7 @@ impl Reading<'_> {
         let stored = unshape(event);
         match stored.linked() {
             Some(event) if self.chain.as_deref() == Some(event.chain) => {
-                self.verifier.event(&event)
+                self.verifier.event(&event);
             }
             _ => {
                 self.close();

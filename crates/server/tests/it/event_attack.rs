@@ -264,7 +264,7 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
 }
 
 /// A trail of which all events were written before there were chains, and its service, that starts then.
-async fn upgraded() -> (TestApp, i64) {
+async fn upgraded() -> (TestApp, u64) {
     let mut app = signed().await;
     app.close();
     app.database().execute(
@@ -273,7 +273,7 @@ async fn upgraded() -> (TestApp, i64) {
     );
     let old = count(&app, "event");
     app.restart().await;
-    (app, old)
+    (app, u64::try_from(old).unwrap())
 }
 
 #[tokio::test]
@@ -285,13 +285,13 @@ async fn what_was_there_before_there_were_chains_is_sealed_once() {
     go_on(&app, 61).await;
     for trust in [&own, &public] {
         let (found, report) = look(&app, trust, None).await;
-        assert_eq!((found, report.unchained), (vec![], old as u64));
+        assert_eq!((found, report.unchained), (vec![], old));
     }
     let mut lines = Vec::new();
     audit::export(app.store(), &mut lines).await.unwrap();
     let mut tell = |_| ();
     let report = audit::verify_lines(&mut &lines[..], Some(&public), None, &mut tell).unwrap();
-    assert_eq!((report.findings, report.unchained), (0, old as u64));
+    assert_eq!((report.findings, report.unchained), (0, old));
     app.database().execute("CREATE TABLE kept AS SELECT * FROM event");
     for change in [
         "UPDATE event SET actor_name = 'x' WHERE position IS NULL AND action = 'totp.create'",
@@ -310,7 +310,8 @@ async fn what_was_there_before_there_were_chains_is_sealed_once() {
         app.entry_with(json!({"label": app.clock.seconds().to_string()})).await;
         app.broker().sign_events().await.unwrap();
         app.broker().expire_events(DAY).await.unwrap();
-        assert!(app.database().number("SELECT count(*) FROM event WHERE position IS NULL") >= old - 1);
+        let left = app.database().number("SELECT count(*) FROM event WHERE position IS NULL");
+        assert!(u64::try_from(left).unwrap() >= old - 1, "{change}");
         app.database().execute(
             "DELETE FROM event WHERE position IS NULL;
              INSERT INTO event SELECT * FROM kept WHERE position IS NULL",
@@ -325,10 +326,10 @@ async fn what_was_there_before_there_were_chains_goes_when_it_is_old_enough() {
     let (own, public) = (own(&mut app), public(&mut app));
     assert_eq!(app.broker().expire_events(DAY).await.unwrap(), 0, "it was sealed just now");
     go_on(&app, LONG).await;
-    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), old as u64);
+    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), old);
     for trust in [&own, &public] {
         let (found, report) = look(&app, trust, None).await;
-        assert_eq!((found, report.unchained, report.expired), (vec![], 0, old as u64));
+        assert_eq!((found, report.unchained, report.expired), (vec![], 0, old));
     }
     // Nothing comes back in its place, however old it says it is.
     app.database().execute(

@@ -81,7 +81,7 @@ async fn a_trail_as_it_was_written_has_no_findings() {
         assert_eq!(found, []);
         assert!(report.events >= 30, "{report:?}");
         assert_eq!((report.uncovered, report.unchained, report.checkpoints), (0, 0, 2));
-        assert!(report.chains as usize <= app.database().writers(), "{report:?}");
+        assert!(report.chains <= app.database().writers() as u64, "{report:?}");
     }
 }
 

@@ -160,7 +160,9 @@ fn found_outside(sealed: &[&str], expired: usize, there: &[&str]) -> (Vec<Findin
     let mut verifier = Verifier::with_public_key(signer().public());
     trail.checkpoints.into_iter().for_each(|checkpoint| verifier.checkpoint(checkpoint));
     verifier.end_log();
-    there.iter().for_each(|id| verifier.unchained(&record(id)));
+    for id in there {
+        verifier.unchained(&record(id));
+    }
     verifier.finish();
     (verifier.found(), verifier.report().unchained)
 }
