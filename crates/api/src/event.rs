@@ -89,8 +89,6 @@ pub struct EventQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "lowercase")]
 pub enum TrailLine {
-    /// What checks signatures.
-    Key(PublicKey),
     /// What is signed.
     Checkpoint(Checkpoint),
     /// How a chain begins; its events follow, in order.
@@ -108,14 +106,6 @@ pub enum TrailLine {
     },
 }
 
-/// A public key, as it is exported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PublicKey {
-    /// Its 32 bytes (Ed25519) in hexadecimal digits.
-    pub public_key: String,
-}
-
 /// A checkpoint, as it is exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,7 +116,8 @@ pub struct Checkpoint {
     pub created_at: i64,
     /// The hash of the one before it, in hexadecimal digits.
     pub previous: String,
-    /// How far chains had come: lines of `head` or `edge`, chain, position and hash.
+    /// How far chains had come: lines of `head`, chain, position and hash, or of `edge` and the same
+    /// and the hash of the chain's birth.
     pub heads: String,
     /// The id of the key that signed it.
     pub key_id: String,
@@ -152,8 +143,10 @@ pub struct Birth {
     pub started_at: i64,
     /// Which process wrote it.
     pub node: String,
-    /// The id of the audit key that tags its events.
-    pub key_id: String,
+    /// The number of the newest checkpoint at that time.
+    pub checkpoint: i64,
+    /// And its hash, in hexadecimal digits.
+    pub checkpoint_hash: String,
 }
 
 /// The end of an export.

@@ -18,7 +18,7 @@ use crate::{
 /// How often it is asked for what is new.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Events are listed by when they happened, and may be stored a little later than others that happened after
-/// them: so far it is looked back.
+/// them: so far it is looked back, from the newest one of all.
 const LATE: i64 = 10_000;
 
 #[derive(clap::Args)]
@@ -135,9 +135,11 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     if args.lines {
         return lines(&client, &query, args.oldest_first).await;
     }
+    let since = if args.follow { recent(&client).await? } else { None };
     let mut events = client.list_events(&query, args.oldest_first).take(args.take).await?;
     if args.follow {
         events.reverse();
+        let query = EventQuery { since: query.since.max(since), ..query };
         return follow(&client, query, events, json).await;
     }
     if json {
@@ -155,28 +157,36 @@ async fn lines(client: &Client, query: &EventQuery, oldest_first: bool) -> Resul
     Ok(())
 }
 
+/// From when on events may still come.
+async fn recent(client: &Client) -> Result<Option<i64>, Failure> {
+    let newest = client.list_events(&EventQuery::default(), false).take(1).await?;
+    Ok(newest.first().map(|event| event.created_at - LATE))
+}
+
 /// Prints events, and what comes after them.
 async fn follow(
     client: &Client,
-    query: EventQuery,
+    mut query: EventQuery,
     events: Vec<Event>,
     json: bool,
 ) -> Result<(), Failure> {
     // Those that may be listed once more.
     let mut seen = BTreeMap::new();
-    let mut since = query.since;
     let mut new = events;
     loop {
         for event in new {
-            since = since.max(Some(event.created_at - LATE));
             if seen.insert(event.id.clone(), event.created_at).is_none() {
                 print(&event, json)?;
             }
         }
-        seen.retain(|_, at| Some(*at) >= since);
+        seen.retain(|_, at| Some(*at) >= query.since);
         tokio::time::sleep(AGAIN).await;
-        let later = EventQuery { since, ..query.clone() };
-        new = client.list_events(&later, true).take(usize::MAX).await?;
+        let since = recent(client).await?;
+        // Oldest first there would be none of the last seconds.
+        new = client.list_events(&query, false).take(usize::MAX).await?;
+        new.reverse();
+        // Also where the filter finds nothing: what was looked through is not looked through again.
+        query.since = query.since.max(since);
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::PathBuf,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use keyfob_server::audit::{self, Expected, Told, Trust};
+use keyfob_server::audit::{self, Expected, Report, Told, Trust};
 use serde_json::json;
 
 use crate::{config::VaultArgs, event::failed, failure::Failure, output};
@@ -16,14 +16,15 @@ use crate::{config::VaultArgs, event::failed, failure::Failure, output};
 #[command(after_help = "\
 Without a file it reads the database, also while the server runs, and changes nothing. A file is what
 `keyfob event export` has written, which --public-key is needed for; or what `keyfob event list --lines`
-has: of that, which is one account's, it checks each event and its neighbours only.
+has: of that, which is one account's, it checks each event and its neighbours only. Of several files
+each is verified by itself.
 
 What nobody can tell from the trail alone is whether its end was cut off: note the newest checkpoint now
 and then, somewhere else, and give it with --expect.
 
 Exit status: 0 if all is as it was written, 1 if not.")]
 pub(crate) struct VerifyArgs {
-    /// Files of lines of JSON, in order; - is stdin
+    /// Files of lines of JSON; - is stdin
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The vault's public key; without it that of the vault, whose master key is read
@@ -63,37 +64,25 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Failure> {
             }
         }
     };
-    let report = if args.files.is_empty() {
+    let mut reports = Vec::new();
+    if args.files.is_empty() {
         let config = args.vault.config();
         let trust = Trust::find(args.public_key.as_deref(), &config).map_err(failed)?;
         let store = audit::open(&config).map_err(failed)?;
-        audit::verify(&store, &trust, args.expect, &mut tell).await
+        let report = audit::verify(&store, &trust, args.expect, &mut tell).await;
+        reports.push(report.map_err(failed)?);
     } else {
         let trust = args.public_key.as_deref().map(Trust::public).transpose().map_err(failed)?;
-        let mut lines = open(&args.files)?;
-        audit::verify_lines(&mut lines, trust.as_ref(), args.expect, &mut tell)
-    };
-    let report = report.map_err(failed)?;
-    unheard?;
-    let summary = audit::summary(&report);
-    if json {
-        let newest = report.newest.map(|(number, hash, _)| format!("{number}:{hash}"));
-        output::print_json(&json!({
-            "events": report.events,
-            "chains": report.chains,
-            "checkpoints": report.checkpoints,
-            "later": report.uncovered,
-            "unchained": report.unchained,
-            "expired": report.expired,
-            "findings": report.findings,
-            "newest": newest,
-        }))?;
-    } else {
-        summary.iter().try_for_each(|line| output::print(line))?;
+        for path in &args.files {
+            let mut lines = open(path)?;
+            let report = audit::verify_lines(&mut lines, trust.as_ref(), args.expect, &mut tell);
+            reports.push(report.map_err(failed)?);
+        }
     }
-    match report.findings {
-        0 if json => Ok(()),
-        0 => Ok(output::print("all of it is as it was written")?),
+    unheard?;
+    reports.iter().try_for_each(|report| summarize(report, json))?;
+    match reports.iter().map(|report| report.findings).sum() {
+        0 => Ok(()),
         1 => Err(Failure::Failed(anyhow::anyhow!(
             "the audit trail is not as it was written: 1 finding"
         ))),
@@ -103,16 +92,33 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-/// The files one after the other.
-fn open(files: &[PathBuf]) -> Result<impl BufRead, Failure> {
-    let mut all: Box<dyn Read> = Box::new(io::empty());
-    for path in files {
-        if path.as_os_str() == "-" {
-            all = Box::new(all.chain(io::stdin()));
-        } else {
-            let file = File::open(path).with_context(|| path.display().to_string())?;
-            all = Box::new(all.chain(file));
-        }
+/// Prints what was looked at.
+fn summarize(report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        let newest = report.newest.map(|(number, hash, _)| format!("{number}:{hash}"));
+        return Ok(output::print_json(&json!({
+            "part": report.is_part,
+            "events": report.events,
+            "chains": report.chains,
+            "checkpoints": report.checkpoints,
+            "later": report.uncovered,
+            "unchained": report.unchained,
+            "expired": report.expired,
+            "findings": report.findings,
+            "newest": newest,
+        }))?);
     }
-    Ok(BufReader::new(all))
+    audit::summary(report).iter().try_for_each(|line| output::print(line))?;
+    if report.findings == 0 && !report.is_part {
+        output::print("all of it is as it was written")?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    Ok(Box::new(BufReader::new(file)))
 }

@@ -45,20 +45,22 @@ impl<T: DeserializeOwned> List<T> {
 
     /// The next item; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<T>, Error> {
-        if let Some(item) = self.page.next() {
-            return Ok(Some(item));
+        loop {
+            if let Some(item) = self.page.next() {
+                return Ok(Some(item));
+            }
+            let Some(cursor) = self.cursor.take() else {
+                return Ok(None);
+            };
+            let mut query = self.query.clone();
+            query.push(("cursor".into(), cursor));
+            let path: Vec<_> = self.path.iter().map(String::as_str).collect();
+            let page: Page<T> = self.client.call(Method::GET, &path, &query, NO_BODY).await?;
+            // Only a page with neither is the last one: a filter may find nothing in a part of a list.
+            let is_last = page.items.is_empty() && page.cursor.is_empty();
+            self.cursor = (!is_last).then_some(page.cursor);
+            self.page = page.items.into_iter();
         }
-        let Some(cursor) = self.cursor.take() else {
-            return Ok(None);
-        };
-        let mut query = self.query.clone();
-        query.push(("cursor".into(), cursor));
-        let path: Vec<_> = self.path.iter().map(String::as_str).collect();
-        let page: Page<T> = self.client.call(Method::GET, &path, &query, NO_BODY).await?;
-        // Only an empty page is the last one.
-        self.cursor = (!page.items.is_empty()).then_some(page.cursor);
-        self.page = page.items.into_iter();
-        Ok(self.page.next())
     }
 
     /// The first items, `most` of them if there are so many.

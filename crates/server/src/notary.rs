@@ -19,10 +19,6 @@ impl VaultNotary {
 }
 
 impl Notary for VaultNotary {
-    fn key_id(&self) -> String {
-        self.0.get().map(|key| key.id().to_owned()).unwrap_or_default()
-    }
-
     fn tag(&self, hash: &Hash) -> Option<Tag> {
         Some(self.0.get()?.tag(hash))
     }

@@ -17,7 +17,7 @@ use keyfob_core::{
 };
 use keyfob_store::{Options, Store, StoreError, Target, vault};
 
-use crate::{clock::Clock, config::VaultConfig, key_file, notary::VaultNotary};
+use crate::{audit, clock::Clock, config::VaultConfig, key_file, notary::VaultNotary};
 
 /// Why a vault cannot be opened. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +136,7 @@ async fn open_bound(
     let bound: Option<_> = store.read(vault::find).await?;
     let lost = || OpenError::Refused("the database does not keep what is written to it".into());
     check_key(Some(&master), &bound.ok_or_else(lost)?, config)?;
+    audit::seal(&store, master.audit_key(), clock.now()).await?;
     Ok(Vault { store, master })
 }
 

@@ -1,5 +1,7 @@
 -- The hash chain that an event is part of, and its place there. Null: from before there were chains.
 ALTER TABLE event ADD COLUMN chain TEXT;
+-- Compared byte by byte, as SQLite does: what nobody gives a chain as its name has a place between them too.
+/*sqlite -- sqlite*/ ALTER TABLE event ALTER COLUMN chain TYPE TEXT COLLATE "C";
 ALTER TABLE event ADD COLUMN position BIGINT;
 ALTER TABLE event ADD COLUMN previous_hash BYTEA;
 ALTER TABLE event ADD COLUMN hash BYTEA;
@@ -8,8 +10,9 @@ ALTER TABLE event ADD COLUMN tag BYTEA;
 
 -- No position is used twice, and chains are read in order.
 CREATE UNIQUE INDEX event_by_position ON event (chain, position) WHERE position IS NOT NULL;
--- What is from before there were chains is found without a look at everything else.
-CREATE INDEX event_without_position ON event (account_id, id) WHERE position IS NULL;
+-- What is from before there were chains is found without a look at everything else, in the order in which it is
+-- sealed.
+CREATE INDEX event_without_position ON event (created_at, account_id, id) WHERE position IS NULL;
 
 -- How chains began. A row is written together with the first event of its chain.
 CREATE TABLE event_chain (
@@ -17,15 +20,13 @@ CREATE TABLE event_chain (
     started_at BIGINT NOT NULL,
     -- Which process writes it, for people.
     node TEXT NOT NULL,
-    -- The audit key that its events are tagged with.
-    key_id TEXT NOT NULL,
-    -- Up to where checkpoints cover it and when one last did, for whoever makes the next one. What counts is
-    -- what is signed.
-    covered BIGINT NOT NULL,
-    covered_at BIGINT NOT NULL
+    -- The newest checkpoint at that time: its number, and its hash.
+    checkpoint BIGINT NOT NULL,
+    checkpoint_hash BYTEA NOT NULL
 ) /*sqlite WITHOUT ROWID sqlite*/;
+/*sqlite -- sqlite*/ ALTER TABLE event_chain ALTER COLUMN id TYPE TEXT COLLATE "C";
 
--- One log for all chains: how far they had come, signed.
+-- One log for all chains: how far they had come, signed. The first one seals what is from before there were any.
 CREATE TABLE event_checkpoint (
     number BIGINT NOT NULL PRIMARY KEY,
     created_at BIGINT NOT NULL,
@@ -33,11 +34,4 @@ CREATE TABLE event_checkpoint (
     heads TEXT NOT NULL,
     key_id TEXT NOT NULL,
     signature BYTEA NOT NULL
-) /*sqlite WITHOUT ROWID sqlite*/;
-
--- What checks the signatures of audit keys, of those before the last change of the master key too.
-CREATE TABLE event_key (
-    id TEXT NOT NULL PRIMARY KEY,
-    public_key BYTEA NOT NULL,
-    created_at BIGINT NOT NULL
 ) /*sqlite WITHOUT ROWID sqlite*/;

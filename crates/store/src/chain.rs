@@ -19,9 +19,6 @@ use crate::event::{Event, Row};
 
 /// What vouches for events as they are written: whoever has the key, which the store has not.
 pub trait Notary: Send + Sync {
-    /// The id of the key that tags are made with; empty if there is none.
-    fn key_id(&self) -> String;
-
     /// The tag of the event with this hash.
     fn tag(&self, hash: &Hash) -> Option<Tag>;
 }
@@ -30,10 +27,6 @@ pub trait Notary: Send + Sync {
 pub(crate) struct Nobody;
 
 impl Notary for Nobody {
-    fn key_id(&self) -> String {
-        String::new()
-    }
-
     fn tag(&self, _: &Hash) -> Option<Tag> {
         None
     }
@@ -100,10 +93,16 @@ impl Chain {
         Self { seed, ids, begun: 0, id, last: None }
     }
 
-    /// Gives events their ids and places. They count when they are [`Chain::keep`]t.
-    pub(crate) fn link(&mut self, events: Vec<Event>) -> Batch {
+    /// Whether it begins with the next event.
+    pub(crate) const fn is_unborn(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Gives events their ids and places. They count when they are [`Chain::keep`]t. `newest`: the newest
+    /// checkpoint's number and hash, if the chain [`Chain::is_unborn`].
+    pub(crate) fn link(&mut self, events: Vec<Event>, newest: (i64, Hash)) -> Batch {
         let first = events.first().map(|event| event.created_at);
-        let birth = first.filter(|_| self.last.is_none()).map(|at| self.birth(at));
+        let birth = first.filter(|_| self.is_unborn()).map(|at| self.birth(at, newest));
         let born = birth.as_ref().map(|birth| (0, birth.hash()));
         let (mut position, mut previous) = self.last.or(born).unwrap_or((0, Hash::new([0; 32])));
         let mut rows = Vec::with_capacity(events.len());
@@ -118,12 +117,12 @@ impl Chain {
         Batch { chain: self.id.clone(), birth, rows }
     }
 
-    fn birth(&self, started_at: Timestamp) -> Birth {
+    fn birth(&self, started_at: Timestamp, checkpoint: (i64, Hash)) -> Birth {
         Birth {
             chain: self.id.to_string(),
             started_at,
             node: self.seed.node.to_string(),
-            key_id: self.seed.notary.key_id(),
+            checkpoint,
         }
     }
 
@@ -132,7 +131,7 @@ impl Chain {
         let Some(Row { position, hash, .. }) = batch.rows.last() else { return };
         self.last = Some((*position, *hash));
         let chain = self.id.to_string();
-        let head = Head { chain, position: *position, hash: *hash, is_edge: false };
+        let head = Head { chain, position: *position, hash: *hash, edge_of: None };
         let mut heads = self.seed.heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.insert(self.seed.writer, head);
     }

@@ -79,10 +79,21 @@ impl<'c> ReadTx<'c> {
         (id, to_id): (usize, impl Fn(&str) -> Id),
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Page<T, Id>, StoreError> {
+        self.page_by(sql, params, |row| Ok(to_id(&row.get::<String>(id)?)), read)
+    }
+
+    /// The same of rows that are found by something else than their ids.
+    pub(crate) fn page_by<T, Id>(
+        &mut self,
+        sql: Sql,
+        params: &[&dyn Bind],
+        found_by: impl Fn(&Row<'_>) -> Result<Id, StoreError>,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Page<T, Id>, StoreError> {
         let mut page = Page { rows: Vec::new(), damaged: Vec::new(), last: None };
         let mut left = PAGE_BYTES;
         self.each(sql, params, |row| {
-            page.last = Some(to_id(&row.get::<String>(id)?));
+            page.last = Some(found_by(row)?);
             match read(row) {
                 Ok(read) => page.rows.push(read),
                 Err(damage) => page.damaged.push(damage),

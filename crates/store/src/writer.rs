@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keyfob_core::audit::Checkpoint;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     link::Link,
     queue::{Queue, now},
     tidy::Tidy,
+    trail,
     tx::{Commit, Savepoint, WriteTx},
 };
 
@@ -356,10 +358,16 @@ impl Writer {
 
     /// Writes the units' events and commits.
     fn finish(&mut self, events: Vec<Event>) -> Result<(), Failure> {
-        let batch = self.chain.link(events);
-        let written = event::insert(self.link.open_conn()?, &batch);
+        let conn = self.link.open_conn()?;
+        let begins = self.chain.is_unborn() && !events.is_empty();
+        let newest = if begins { trail::newest(conn)? } else { (0, Checkpoint::NOTHING) };
+        let batch = self.chain.link(events, newest);
+        let written = event::insert(conn, &batch);
         if let Err(Failure { error: StoreError::Conflict, .. }) = &written {
-            // Somebody else has taken the positions.
+            tracing::error!(
+                chain = %batch.chain,
+                "somebody else than Keyfob has written events into this chain: `keyfob event verify` says which. Another chain is begun",
+            );
             self.chain.renew();
         }
         written?;

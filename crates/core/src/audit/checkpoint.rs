@@ -17,8 +17,18 @@ pub struct Head {
     pub position: i64,
     /// The event's hash.
     pub hash: Hash,
-    /// Whether this event and all before it were removed, because they had been kept for long enough.
-    pub is_edge: bool,
+    /// The hash of the chain's birth, if this event and all before it were removed because they had been kept
+    /// for long enough: no event is left that follows it.
+    pub edge_of: Option<Hash>,
+}
+
+/// What is left of the beginning of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The hash of the last event that was removed.
+    pub hash: Hash,
+    /// The hash of the chain's birth.
+    pub birth: Hash,
 }
 
 /// The text is not a list of heads.
@@ -31,10 +41,12 @@ impl Head {
     #[must_use]
     pub fn write_all(heads: &[Self]) -> String {
         heads.iter().fold(String::new(), |mut text, head| {
-            let Self { chain, position, hash, is_edge } = head;
-            let kind = if *is_edge { "edge" } else { "head" };
+            let Self { chain, position, hash, edge_of } = head;
             // A String takes all that is written.
-            let _ = writeln!(text, "{kind} {chain} {position} {hash}");
+            let _ = match edge_of {
+                None => writeln!(text, "head {chain} {position} {hash}"),
+                Some(birth) => writeln!(text, "edge {chain} {position} {hash} {birth}"),
+            };
             text
         })
     }
@@ -53,7 +65,8 @@ impl Head {
         };
         let chain = words.next()?.to_owned();
         let (position, hash) = (words.next()?.parse().ok()?, Hash::parse(words.next()?)?);
-        words.next().is_none().then_some(Self { chain, position, hash, is_edge })
+        let edge_of = if is_edge { Some(Hash::parse(words.next()?)?) } else { None };
+        words.next().is_none().then_some(Self { chain, position, hash, edge_of })
     }
 }
 
@@ -91,8 +104,11 @@ impl Checkpoint {
         let mut encoder = Encoder::of(CHECKPOINT);
         encoder.number(self.number).number(self.created_at.as_millis()).text(&self.key_id);
         encoder.hash(&self.previous).number(i64::try_from(self.heads.len()).unwrap_or(i64::MAX));
-        for Head { chain, position, hash, is_edge } in &self.heads {
-            encoder.number((*is_edge).into()).text(chain).number(*position).hash(hash);
+        for Head { chain, position, hash, edge_of } in &self.heads {
+            encoder.number(edge_of.is_some().into()).text(chain).number(*position).hash(hash);
+            if let Some(birth) = edge_of {
+                encoder.hash(birth);
+            }
         }
         encoder.bytes().to_vec()
     }
@@ -104,13 +120,14 @@ mod tests {
 
     #[test]
     fn heads_are_read_as_they_were_written_and_nothing_else_is() {
-        let head = |chain: &str, is_edge| Head {
+        let head = |chain: &str, edge_of| Head {
             chain: chain.into(),
             position: 7,
             hash: Hash::new([0xab; 32]),
-            is_edge,
+            edge_of,
         };
-        let heads = vec![head("chn_1", false), head("chn_2", true)];
+        let edge = Some(Hash::new([0xcd; 32]));
+        let heads = vec![head("chn_1", None), head("chn_2", edge), head("", None)];
         let text = Head::write_all(&heads);
         assert_eq!(Head::read_all(&text), Ok(heads));
         assert_eq!(Head::read_all(""), Ok(vec![]));
@@ -118,6 +135,7 @@ mod tests {
             "x",
             "head chn_1 7",
             "tail chn_1 7 ab",
+            &text.replace("head", "edge"),
             &format!("{} x", text.trim_end()),
             "head c x y",
         ] {

@@ -128,8 +128,8 @@ pub struct Birth {
     pub started_at: Timestamp,
     /// Which process wrote it, for people.
     pub node: String,
-    /// The id of the audit key that tags its events; empty if none does.
-    pub key_id: String,
+    /// The number of the newest checkpoint at that time, and its hash.
+    pub checkpoint: (i64, Hash),
 }
 
 impl Birth {
@@ -138,7 +138,7 @@ impl Birth {
     pub fn hash(&self) -> Hash {
         let mut encoder = Encoder::of(BIRTH);
         encoder.text(&self.chain).number(self.started_at.as_millis());
-        encoder.text(&self.node).text(&self.key_id);
+        encoder.text(&self.node).number(self.checkpoint.0).hash(&self.checkpoint.1);
         encoder.finish()
     }
 }
@@ -182,7 +182,7 @@ pub(super) mod tests {
             chain: "chn_1".into(),
             started_at: Timestamp::from_millis(1_700_000_000_000),
             node: "keyfob 0.1.0".into(),
-            key_id: "0123456789abcdef".into(),
+            checkpoint: (1, Hash::new([0xab; 32])),
         }
     }
 
@@ -194,8 +194,8 @@ pub(super) mod tests {
         assert_eq!(record("evt_1").hash("chn_1", 1, &birth).to_string(), EVENT_HASH);
     }
 
-    const BIRTH_HASH: &str = "7006b2934a56434a9384c53a7e9d62eaaab41bbbcc13cd9b613cb152b8fc8e31";
-    const EVENT_HASH: &str = "52b861b13d310fe6e1201aff6299f7fd6cf246de72c34965f2fd6688f979d7ee";
+    const BIRTH_HASH: &str = "8bdf964c65b8946d24d43fe530df5902c68f5aa9deaddacf5f49153ce60cfdeb";
+    const EVENT_HASH: &str = "9f3ae6c1dee5dbe4cc6b38f1f484dd5f434c645c2deb0d439c5b5df1329c2632";
 
     #[test]
     fn every_field_counts() {
@@ -235,11 +235,12 @@ pub(super) mod tests {
             of(|birth| birth.chain.push('x')),
             of(|birth| birth.started_at = Timestamp::from_millis(1)),
             of(|birth| birth.node.clear()),
-            of(|birth| birth.key_id.clear()),
+            of(|birth| birth.checkpoint.0 = 2),
+            of(|birth| birth.checkpoint.1 = Hash::new([0; 32])),
         ];
         hashes.sort_unstable();
         hashes.dedup();
-        assert_eq!(hashes.len(), 5);
+        assert_eq!(hashes.len(), 6);
     }
 
     #[test]

@@ -31,8 +31,15 @@ pub enum Finding {
     Forged(At),
     /// The event has a position that another one has.
     Doubled(At),
-    /// The event has no place in a chain, and happened after there were chains.
+    /// The event has no place in a chain, and is none that was sealed as from before there were chains.
     Unchained(At),
+    /// The events from before there were chains are not those that were sealed.
+    SealBroken {
+        /// How many were sealed, without those that retention has removed.
+        sealed: i64,
+        /// How many there are.
+        found: i64,
+    },
     /// The events at these positions are gone.
     Removed {
         /// Their chain.
@@ -66,6 +73,29 @@ pub enum Finding {
         /// The chain.
         chain: String,
     },
+    /// The chain began after a checkpoint that is not there.
+    Orphaned {
+        /// The chain.
+        chain: String,
+        /// The checkpoint's number.
+        checkpoint: i64,
+    },
+    /// It was signed that events were kept for long enough that were not.
+    ExpiredEarly {
+        /// The chain.
+        chain: String,
+        /// The position of the last of them.
+        to: i64,
+        /// The checkpoint's number.
+        checkpoint: i64,
+    },
+    /// There are events that no way through the trail leads to, or it has led to more than there are.
+    Miscounted {
+        /// How many there are.
+        stored: u64,
+        /// How many were looked at.
+        seen: u64,
+    },
     /// The checkpoint does not hold what was signed.
     CheckpointChanged {
         /// Its number.
@@ -83,7 +113,7 @@ pub enum Finding {
         /// Its number.
         number: i64,
     },
-    /// The checkpoint is signed by a key that the one given does not vouch for.
+    /// The checkpoint is signed by another key than the one given.
     CheckpointForged {
         /// Its number.
         number: i64,
@@ -108,6 +138,10 @@ impl Finding {
             Self::Forged(_) => "forged",
             Self::Doubled(_) => "doubled",
             Self::Unchained(_) => "unchained",
+            Self::SealBroken { .. } => "seal_broken",
+            Self::Orphaned { .. } => "orphaned",
+            Self::ExpiredEarly { .. } => "expired_early",
+            Self::Miscounted { .. } => "miscounted",
             Self::Removed { .. } => "removed",
             Self::Rewritten { .. } => "rewritten",
             Self::ChainRemoved { .. } => "chain_removed",
@@ -160,8 +194,23 @@ impl fmt::Display for Finding {
             Self::Doubled(at) => write!(f, "{at} was added: another event has this position"),
             Self::Unchained(At { event, account, .. }) => write!(
                 f,
-                "event {event} (account {account}) was added: it is in no chain, and later than the first chain"
+                "event {event} (account {account}) was added: it is in no chain, and was not there before there were any"
             ),
+            Self::SealBroken { sealed, found } => write!(
+                f,
+                "the events from before there were chains were changed: {sealed} were sealed, {found} are there, and they are not the same"
+            ),
+            Self::Orphaned { chain, checkpoint } => write!(
+                f,
+                "chain {chain} began after checkpoint {checkpoint}, which is not there: the log was set back"
+            ),
+            Self::ExpiredEarly { chain, to, checkpoint } => write!(
+                f,
+                "checkpoint {checkpoint} lets the events up to position {to} of chain {chain} be removed, which had not been signed for a day"
+            ),
+            Self::Miscounted { stored, seen } => {
+                write!(f, "{stored} events are stored, and {seen} are where events can be")
+            }
             Self::Removed { chain, from, to } if from == to => {
                 write!(f, "the event at position {from} of chain {chain} was removed")
             }
@@ -190,10 +239,9 @@ impl fmt::Display for Finding {
                     "checkpoint {number} does not follow the one before it: one of them was replaced"
                 )
             }
-            Self::CheckpointForged { number } => write!(
-                f,
-                "checkpoint {number} is signed by a key that is not this vault's, as far as the key given can tell"
-            ),
+            Self::CheckpointForged { number } => {
+                write!(f, "checkpoint {number} is signed by another key than the one given")
+            }
             Self::Damaged(what) => f.write_str(what),
             Self::SetBack { number } => write!(
                 f,
@@ -206,11 +254,13 @@ impl fmt::Display for Finding {
 /// What was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    /// Whether these were events of a list, of which each was looked at by itself.
+    pub is_part: bool,
     /// How many events are in chains.
     pub events: u64,
     /// How many of them no checkpoint covers yet.
     pub uncovered: u64,
-    /// How many events are from before there were chains.
+    /// How many events are from before there were chains, and were sealed when there were.
     pub unchained: u64,
     /// How many events were removed because they had been kept for long enough.
     pub expired: u64,

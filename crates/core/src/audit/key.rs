@@ -143,7 +143,7 @@ pub(super) mod tests {
 
     fn checkpoint() -> Checkpoint {
         let hash = Hash::new([1; 32]);
-        let head = Head { chain: "chn_1".into(), position: 3, hash, is_edge: false };
+        let head = Head { chain: "chn_1".into(), position: 3, hash, edge_of: None };
         let mut checkpoint = Checkpoint {
             number: 1,
             created_at: Timestamp::from_millis(5),
@@ -173,7 +173,7 @@ pub(super) mod tests {
         assert!(!changed(|it| it.heads[0].chain.push('x')));
         assert!(!changed(|it| it.heads[0].position = 2));
         assert!(!changed(|it| it.heads[0].hash = Hash::new([2; 32])));
-        assert!(!changed(|it| it.heads[0].is_edge = true));
+        assert!(!changed(|it| it.heads[0].edge_of = Some(Hash::new([1; 32]))));
         assert!(!changed(|it| it.heads.clear()));
         assert!(!changed(|it| it.signature[5] ^= 1));
         assert!(!changed(|it| it.key_id = key(2).id));

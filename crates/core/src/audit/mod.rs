@@ -19,18 +19,22 @@ mod encoding;
 mod finding;
 mod key;
 mod known;
+mod linked;
+mod log;
 mod part;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use self::{
-    checkpoint::{Checkpoint, Head, MalformedHeads},
+    checkpoint::{Checkpoint, Edge, Head, MalformedHeads},
     encoding::{Birth, Record, chain_id},
     finding::{At, Finding, Report},
     key::{AuditKey, AuditKeyId, MalformedPublicKey, PublicKey},
+    linked::Linked,
+    log::{BrokenLog, Log, follow},
     part::Part,
-    verify::{Linked, Verifier},
+    verify::Verifier,
 };
 
 use std::fmt;
@@ -40,6 +44,10 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 /// A SHA-256 hash, or half of one: the tag of an event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes<const N: usize>([u8; N]);
+
+/// The chain that events from before there were chains are sealed as: in the order of their times, accounts and
+/// ids, after zeros.
+pub const SEALED: &str = "";
 
 /// The hash of an event, of a chain's birth or of a checkpoint: SHA-256.
 pub type Hash = Bytes<32>;

@@ -1,61 +1,17 @@
 //! Checks a whole trail as it streams by: checkpoints first, then chain by chain, then what is in none.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    At, AuditKey, Birth, Checkpoint, Finding, Hash, PublicKey, Record, Report, Tag, known::Known,
+    At, AuditKey, Birth, Checkpoint, Edge, Finding, Hash, Linked, PublicKey, Record, Report,
+    SEALED, known::Known,
 };
-use crate::time::Timestamp;
+use crate::id::ChainId;
 
-/// So far from its position it is looked where an event was written that has been moved.
-const REACH: i64 = 1000;
-/// And for so many events.
+/// For so many events it is looked where they were written, if they were moved.
 const MOVED: u32 = 100;
-
-/// An event with its place in its chain, as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub struct Linked<'a> {
-    /// What it tells.
-    pub record: Record<'a>,
-    /// Its chain.
-    pub chain: &'a str,
-    /// Its position there.
-    pub position: i64,
-    /// The hash that it says it follows.
-    pub previous: Option<Hash>,
-    /// Its hash.
-    pub hash: Option<Hash>,
-    /// Its tag.
-    pub tag: Option<Tag>,
-}
-
-impl Linked<'_> {
-    pub(super) fn at(&self) -> At {
-        At {
-            event: self.record.id.to_owned(),
-            account: self.record.account.to_owned(),
-            chain: self.chain.to_owned(),
-            position: self.position,
-        }
-    }
-
-    /// Whether it holds what its hash is of.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.is_whole_at(self.position)
-    }
-
-    fn is_whole_at(&self, position: i64) -> bool {
-        let hash = self.previous.map(|previous| self.record.hash(self.chain, position, &previous));
-        hash.is_some() && hash == self.hash
-    }
-
-    /// Where it was written, if that is near and another position.
-    fn origin(&self) -> Option<i64> {
-        let near = self.position.saturating_sub(REACH)..=self.position.saturating_add(REACH);
-        near.into_iter().find(|position| self.is_whole_at(*position))
-    }
-}
+/// Nothing is removed by retention that was not signed for so long.
+const DAY: Duration = Duration::from_hours(24);
 
 /// How far the chain that is being walked is seen.
 #[derive(Default)]
@@ -65,8 +21,6 @@ struct Walk {
     next: i64,
     /// The hash that the next event follows, if that is known.
     follows: Option<Hash>,
-    /// Whether its tags are of the audit key that is at hand.
-    is_tagged: bool,
     /// The event before, unless something was found about it.
     before: Option<At>,
     /// Whether all before it were removed, as was signed.
@@ -77,29 +31,31 @@ struct Walk {
     is_rewritten: bool,
 }
 
-/// Checks a trail. What it holds is bounded by how many chains there are, and not by how many events.
+/// Checks a trail. What it holds is bounded by how many chains there are, and not by how many events; of each
+/// checkpoint it holds 16 bytes.
 ///
-/// Order: [`Verifier::key`], [`Verifier::checkpoint`] by number, [`Verifier::end_log`], then of each chain
-/// [`Verifier::begin`], [`Verifier::event`] by position and [`Verifier::end`], then [`Verifier::unchained`] and
-/// [`Verifier::finish`]. What was found is taken in between ([`Verifier::found`]).
+/// Order: [`Verifier::checkpoint`] by number, [`Verifier::end_log`], then of each chain [`Verifier::begin`],
+/// [`Verifier::event`] by position and [`Verifier::end`], then [`Verifier::unchained`] by time, account and id,
+/// [`Verifier::later`] and [`Verifier::finish`]. What was found is taken in between ([`Verifier::found`]).
 pub struct Verifier<'k> {
     trusted: PublicKey,
     secret: Option<&'k AuditKey>,
-    keys: BTreeMap<String, PublicKey>,
     chains: BTreeMap<String, Known>,
     /// The last checkpoint, unless something was found about it.
     last: Option<Checkpoint>,
     /// The number of the next one.
     number: i64,
-    /// Whether the trusted key has signed one.
-    is_trusted: bool,
-    /// The first one since the trusted key signed that is signed by another.
-    untrusted: Option<i64>,
+    /// The numbers of those that count, with the first bytes of their hashes.
+    signed: Vec<(i64, [u8; 8])>,
+    /// Chains that began after a checkpoint that was not seen yet: its number and hash.
+    births: BTreeMap<String, (i64, Hash)>,
+    /// Whether the checkpoint before was signed by another key.
+    is_foreign: bool,
     /// A checkpoint that must be in the log, and was not seen yet.
     expected: Option<(i64, Hash)>,
-    /// When the first checkpoint or the first chain was made.
-    since: Option<Timestamp>,
     walk: Walk,
+    /// How many events in no chain were seen, and what the next one follows.
+    sealed: Option<(i64, Hash)>,
     moved: u32,
     found: Vec<Finding>,
     report: Report,
@@ -112,15 +68,15 @@ impl<'k> Verifier<'k> {
         Self {
             trusted,
             secret: None,
-            keys: BTreeMap::new(),
             chains: BTreeMap::new(),
             last: None,
             number: 1,
-            is_trusted: false,
-            untrusted: None,
+            signed: Vec::new(),
+            births: BTreeMap::new(),
+            is_foreign: false,
             expected: None,
-            since: None,
             walk: Walk::default(),
+            sealed: None,
             moved: 0,
             found: Vec::new(),
             report: Report::default(),
@@ -155,14 +111,41 @@ impl<'k> Verifier<'k> {
         self.expected = Some((number, hash));
     }
 
-    /// A public key that checkpoints may be signed with. It counts only if later ones of the trusted key follow.
-    pub fn key(&mut self, key: PublicKey) {
-        self.keys.insert(key.id().to_owned(), key);
-    }
-
     /// The next checkpoint.
     pub fn checkpoint(&mut self, checkpoint: Checkpoint) {
         self.report.checkpoints += 1;
+        if !self.is_next(&checkpoint) {
+            return;
+        }
+        let Checkpoint { number, created_at, .. } = checkpoint;
+        for head in &checkpoint.heads {
+            let known = self.chains.entry(head.chain.clone()).or_default();
+            let is_early = head.edge_of.is_some()
+                && head.position > known.covered_before(created_at.minus(DAY));
+            known.note(head, number, created_at);
+            if is_early {
+                let (chain, to, checkpoint) = (head.chain.clone(), head.position, number);
+                self.find(Finding::ExpiredEarly { chain, to, checkpoint });
+            }
+            if head.edge_of.is_some() {
+                self.report.expired_at = self.report.expired_at.max(Some(created_at));
+            }
+        }
+        let hash = checkpoint.hash();
+        self.expected = self.expected.filter(|expected| *expected != (number, hash));
+        self.report.newest = Some((number, hash, created_at));
+        self.last = Some(checkpoint);
+    }
+
+    /// A checkpoint that was made while the chains were read: it says no more than that it is there.
+    pub fn later(&mut self, checkpoint: Checkpoint) {
+        if self.is_next(&checkpoint) {
+            self.last = Some(checkpoint);
+        }
+    }
+
+    /// Whether it is signed; it is also compared with the one before.
+    fn is_next(&mut self, checkpoint: &Checkpoint) -> bool {
         let number = checkpoint.number;
         if number > self.number {
             self.find(Finding::CheckpointsRemoved { from: self.number, to: number - 1 });
@@ -171,48 +154,32 @@ impl<'k> Verifier<'k> {
         let is_first = number == 1 && self.number == 1;
         let follows = self.last.as_ref().map(Checkpoint::hash);
         let follows = follows.or(is_first.then_some(Checkpoint::NOTHING));
-        let is_trusted = checkpoint.key_id == self.trusted.id();
-        let key = if is_trusted { Some(&self.trusted) } else { self.keys.get(&checkpoint.key_id) };
-        let is_signed = key.is_some_and(|key| key.has_signed(&checkpoint));
-        if !is_signed || number < self.number {
-            self.find(Finding::CheckpointChanged { number });
+        let is_foreign = checkpoint.key_id != self.trusted.id();
+        let is_signed = number >= self.number && self.trusted.has_signed(checkpoint);
+        self.number = self.number.max(number.saturating_add(1));
+        // Once for all that follow each other: it may be the key given that is another.
+        let was_foreign = std::mem::replace(&mut self.is_foreign, is_foreign);
+        if !is_signed {
+            if !is_foreign {
+                self.find(Finding::CheckpointChanged { number });
+            } else if !was_foreign {
+                self.find(Finding::CheckpointForged { number });
+            }
             self.last = None;
-            self.number = self.number.max(number.saturating_add(1));
-            return;
+            return false;
         }
         if follows.is_some_and(|follows| follows != checkpoint.previous) {
             self.find(Finding::CheckpointReplaced { number });
         }
-        if is_trusted {
-            (self.is_trusted, self.untrusted) = (true, None);
-        } else if self.is_trusted {
-            self.find(Finding::CheckpointForged { number });
-        } else {
-            self.untrusted.get_or_insert(number);
-        }
-        self.take(checkpoint);
-    }
-
-    fn take(&mut self, checkpoint: Checkpoint) {
-        let Checkpoint { number, created_at, .. } = checkpoint;
-        for head in &checkpoint.heads {
-            self.chains.entry(head.chain.clone()).or_default().note(head, number);
-            if head.is_edge {
-                self.report.expired_at = self.report.expired_at.max(Some(created_at));
-            }
-        }
-        self.since = Some(self.since.map_or(created_at, |since| since.min(created_at)));
-        let hash = checkpoint.hash();
-        self.expected = self.expected.filter(|expected| *expected != (number, hash));
-        self.report.newest = Some((number, hash, created_at));
-        self.number = number.saturating_add(1);
-        self.last = Some(checkpoint);
+        self.signed.push((number, first_of(&checkpoint.hash())));
+        true
     }
 
     /// There are no more checkpoints.
     pub fn end_log(&mut self) {
-        if let Some(number) = self.untrusted {
-            self.find(Finding::CheckpointForged { number });
+        if self.number == 1 {
+            // The first one is written before any event is.
+            self.find(Finding::CheckpointsRemoved { from: 1, to: 1 });
         }
         if let Some((number, _)) = self.expected {
             self.find(Finding::SetBack { number });
@@ -226,14 +193,31 @@ impl<'k> Verifier<'k> {
         self.report.chains += 1;
         let known = self.chains.entry(chain.to_owned()).or_default();
         known.is_walked = true;
+        let edge = known.edge;
         self.walk = Walk { chain: chain.to_owned(), next: 1, ..Walk::default() };
-        let Some(birth) = birth else {
+        let is_right = |birth: &Birth| {
+            let is_kept = edge.is_none_or(|(_, edge)| edge.birth == birth.hash());
+            is_kept && ChainId::parse(chain).is_ok()
+        };
+        let Some(birth) = birth.filter(|birth| is_right(birth)) else {
             return self.find(Finding::BirthChanged { chain: chain.to_owned() });
         };
-        let started_at = birth.started_at;
-        self.since = Some(self.since.map_or(started_at, |since| since.min(started_at)));
         self.walk.follows = Some(birth.hash());
-        self.walk.is_tagged = self.secret.is_some_and(|key| key.id() == birth.key_id);
+        let (checkpoint, hash) = birth.checkpoint;
+        if checkpoint >= self.number {
+            self.births.insert(chain.to_owned(), birth.checkpoint);
+        } else if !self.has_signed(checkpoint, &hash) {
+            self.find(Finding::Orphaned { chain: chain.to_owned(), checkpoint });
+        }
+    }
+
+    /// Whether the log has this checkpoint, as far as it is not told already that it has not.
+    fn has_signed(&self, number: i64, hash: &Hash) -> bool {
+        if number < 1 {
+            return (number, *hash) == (0, Checkpoint::NOTHING);
+        }
+        let found = self.signed.binary_search_by_key(&number, |(number, _)| *number);
+        found.map_or(number < self.number, |at| self.signed[at].1 == first_of(hash))
     }
 
     /// The next event of the chain.
@@ -253,7 +237,7 @@ impl<'k> Verifier<'k> {
         let before = self.walk.before.take();
         let is_broken = self.walk.follows.is_some_and(|follows| event.previous != Some(follows));
         let is_whole = event.is_whole();
-        let finding = self.judge(event, is_whole, covered);
+        let finding = self.judge(event, is_whole);
         if is_broken && finding.is_none() {
             self.misses(before, event.position);
         }
@@ -285,8 +269,8 @@ impl<'k> Verifier<'k> {
     }
 
     /// Positions up to `to` are missing.
-    fn skip(&mut self, to: i64, edge: Option<(i64, Hash)>) {
-        let (edge, hash) = edge.map_or((0, None), |(edge, hash)| (edge, Some(hash)));
+    fn skip(&mut self, to: i64, edge: Option<(i64, Edge)>) {
+        let (edge, hash) = edge.map_or((0, None), |(position, edge)| (position, Some(edge.hash)));
         let from = self.walk.next.max(edge.saturating_add(1));
         if from < to {
             self.find(Finding::Removed { chain: self.walk.chain.clone(), from, to: to - 1 });
@@ -298,7 +282,7 @@ impl<'k> Verifier<'k> {
     }
 
     /// What is wrong with the event itself.
-    fn judge(&mut self, event: &Linked<'_>, is_whole: bool, covered: i64) -> Option<Finding> {
+    fn judge(&mut self, event: &Linked<'_>, is_whole: bool) -> Option<Finding> {
         if !is_whole {
             self.moved += 1;
             let origin = (self.moved <= MOVED).then(|| event.origin()).flatten();
@@ -308,12 +292,7 @@ impl<'k> Verifier<'k> {
             });
         }
         let secret = self.secret?;
-        let is_ours = match (self.walk.is_tagged, event.hash, event.tag) {
-            (true, Some(hash), Some(tag)) => secret.tag(&hash) == tag,
-            (true, ..) => false,
-            // Of a master key from before: what it wrote must be covered.
-            (false, ..) => event.position <= covered,
-        };
+        let is_ours = event.hash.zip(event.tag).is_some_and(|(hash, tag)| secret.tag(&hash) == tag);
         (!is_ours).then(|| Finding::Forged(event.at()))
     }
 
@@ -348,12 +327,27 @@ impl<'k> Verifier<'k> {
         self.walk = Walk::default();
     }
 
-    /// An event that is in no chain.
-    pub fn unchained(&mut self, account: &str, id: &str, created_at: Timestamp) {
-        if self.since.is_some_and(|since| created_at > since) {
-            self.stray(account, id);
-        } else {
-            self.report.unchained += 1;
+    /// The next event that is in no chain.
+    pub fn unchained(&mut self, record: &Record<'_>) {
+        let Some(known) = self.chains.get(SEALED).filter(|known| known.covered() > known.edge())
+        else {
+            return self.stray(record.account, record.id);
+        };
+        let edge = known.edge.map_or((0, Checkpoint::NOTHING), |(at, edge)| (at, edge.hash));
+        let (position, previous) = self.sealed.unwrap_or(edge);
+        let position = position.saturating_add(1);
+        self.sealed = Some((position, record.hash(SEALED, position, &previous)));
+        self.report.unchained += 1;
+    }
+
+    /// Compares what is in no chain with what was sealed.
+    fn end_unchained(&mut self) {
+        let Some(known) = self.chains.get_mut(SEALED) else { return };
+        known.is_walked = true;
+        let (covered, edge) = (known.covered(), known.edge());
+        if covered > edge && self.sealed != known.end().map(|end| (covered, end)) {
+            let found = self.sealed.map_or(0, |(position, _)| position.saturating_sub(edge));
+            self.find(Finding::SealBroken { sealed: covered.saturating_sub(edge), found });
         }
     }
 
@@ -368,8 +362,22 @@ impl<'k> Verifier<'k> {
         self.find(Finding::Damaged(what));
     }
 
+    /// So many events were stored before it was looked at, so many after that, and so many were seen.
+    pub fn counted(&mut self, before: u64, after: u64, seen: u64) {
+        if !(before..=after).contains(&seen) {
+            let stored = if seen < before { before } else { after };
+            self.find(Finding::Miscounted { stored, seen });
+        }
+    }
+
     /// There is no more of the trail.
     pub fn finish(&mut self) {
+        self.end_unchained();
+        for (chain, (checkpoint, hash)) in std::mem::take(&mut self.births) {
+            if checkpoint >= self.number || !self.has_signed(checkpoint, &hash) {
+                self.find(Finding::Orphaned { chain, checkpoint });
+            }
+        }
         let missing = self.chains.iter().filter(|(_, known)| !known.is_walked);
         let missing: Vec<_> =
             missing.map(|(chain, known)| (chain.clone(), known.covered())).collect();
@@ -377,4 +385,11 @@ impl<'k> Verifier<'k> {
             self.find(Finding::ChainRemoved { chain, events });
         }
     }
+}
+
+/// As much of the hash of a checkpoint that was signed as nobody else can make.
+fn first_of(hash: &Hash) -> [u8; 8] {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    first
 }

@@ -3,31 +3,30 @@
 use std::io::{self, Write};
 
 use data_encoding::HEXLOWER;
-use keyfob_api::event::{Birth, Chain, Checkpoint, End, PublicKey, TrailLine};
-use keyfob_core::{
-    audit::Head,
-    id::{AccountId, EventId},
-};
+use keyfob_api::event::{Birth, Chain, Checkpoint, End, TrailLine};
+use keyfob_core::audit::Head;
 use keyfob_store::{Store, event::Stored, trail};
 
-use super::{
-    AuditError,
-    database::{PAGE, read},
-};
+use super::{AuditError, PAGE, database::read};
 use crate::http::event::shape;
 
 /// Writes the trail; how many events there are. A row that cannot be read ends it with an error.
 pub async fn export(store: &Store, out: &mut dyn Write) -> Result<u64, AuditError> {
-    for key in read(store, trail::keys).await? {
-        line(out, &TrailLine::Key(PublicKey { public_key: key.to_string() }))?;
-    }
-    log(store, out).await?;
-    let (mut after, mut events) = (String::new(), 0);
-    while let Some(id) = read(store, move |tx| trail::next_chain(tx, &after)).await? {
+    let (next, _) = log(store, i64::MIN, out).await?;
+    let (mut after, mut events) = (None, 0);
+    loop {
+        let from: Option<String> = after.clone();
+        let id = read(store, move |tx| trail::next_chain(tx, from.as_deref())).await?;
+        let Some(id) = id else { break };
         events += chain(store, &id, out).await?;
-        after = id;
+        after = Some(id);
     }
     events += outside(store, out).await?;
+    // What began meanwhile may name one of these.
+    if let (_, true) = log(store, next, out).await? {
+        let text = "events were removed by retention while the trail was exported: export it again";
+        return Err(AuditError::Refused(text.into()));
+    }
     line(out, &TrailLine::End(End { events }))?;
     out.flush()?;
     Ok(events)
@@ -38,16 +37,20 @@ fn line(out: &mut dyn Write, line: &TrailLine) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-async fn log(store: &Store, out: &mut dyn Write) -> Result<(), AuditError> {
-    let mut last = i64::MIN;
+/// Writes the checkpoints from a number on; the number after them, and whether one lets events be removed.
+async fn log(store: &Store, mut next: i64, out: &mut dyn Write) -> Result<(i64, bool), AuditError> {
+    let mut has_edges = false;
     loop {
-        let page = read(store, move |tx| trail::checkpoints(tx, last, PAGE)).await?;
+        let page = read(store, move |tx| trail::checkpoints(tx, next, PAGE)).await?;
         if page.is_empty() {
-            return Ok(());
+            return Ok((next, has_edges));
         }
-        for checkpoint in page {
+        for (number, checkpoint) in page {
             let checkpoint = checkpoint?;
-            last = checkpoint.number;
+            next = number.checked_add(1).ok_or_else(|| {
+                AuditError::Refused("no checkpoint has the number of the last one".into())
+            })?;
+            has_edges |= checkpoint.heads.iter().any(|head| head.edge_of.is_some());
             line(out, &TrailLine::Checkpoint(shape_checkpoint(&checkpoint)))?;
         }
     }
@@ -70,36 +73,34 @@ async fn chain(store: &Store, id: &str, out: &mut dyn Write) -> Result<u64, Audi
     let birth = birth.map(|birth| Birth {
         started_at: birth.started_at.as_millis(),
         node: birth.node,
-        key_id: birth.key_id,
+        checkpoint: birth.checkpoint.0,
+        checkpoint_hash: birth.checkpoint.1.to_string(),
     });
     line(out, &TrailLine::Chain(Chain { id: id.to_owned(), birth }))?;
-    let (mut after, mut events) = (i64::MIN, 0);
-    loop {
+    let (mut from, mut events) = (Some(i64::MIN), 0);
+    while let Some(next) = from {
         let wanted = id.to_owned();
-        let page = read(store, move |tx| trail::walk(tx, &wanted, after, PAGE)).await?;
+        let page = read(store, move |tx| trail::walk(tx, &wanted, next, PAGE)).await?;
         page.damaged.into_iter().try_for_each(Err)?;
-        let last = page.rows.last().and_then(|event| event.place.as_ref());
-        let Some(last) = last.map(|place| place.position) else { return Ok(events) };
-        after = last;
+        from = page.last.and_then(|last| last.checked_add(1));
         events += write(out, page.rows)?;
     }
+    Ok(events)
 }
 
 /// What is in no chain.
 async fn outside(store: &Store, out: &mut dyn Write) -> Result<u64, AuditError> {
-    let misplaced = read(store, |tx| trail::misplaced(tx, PAGE)).await?;
+    let misplaced = read(store, |tx| trail::misplaced(tx, i64::MIN, PAGE)).await?;
     let mut events = write(out, misplaced.rows)?;
-    let mut after: Option<(AccountId, EventId)> = None;
+    let mut after = None;
     loop {
-        let from = after.clone();
-        let page = read(store, move |tx| {
-            trail::unchained(tx, from.as_ref().map(|(account, id)| (account, id)), PAGE)
-        });
-        let page = page.await?;
+        let page = read(store, move |tx| trail::unchained(tx, after.as_ref(), PAGE)).await?;
         page.damaged.into_iter().try_for_each(Err)?;
-        let Some(last) = page.rows.last() else { return Ok(events) };
-        after = Some((last.account.clone(), last.id.clone()));
         events += write(out, page.rows)?;
+        after = page.last;
+        if after.is_none() {
+            return Ok(events);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use keyfob_api::event::{self as wire, Event, TrailLine};
 use keyfob_core::{
-    audit::{Birth, Checkpoint, Hash, Head, Part, PublicKey, Report, Verifier},
+    audit::{Birth, Checkpoint, Hash, Head, Part, Report, Verifier},
     time::Timestamp,
 };
 
@@ -66,7 +66,8 @@ fn part(
     lines: &mut dyn BufRead,
     teller: &mut Teller<'_>,
 ) -> Result<Report, AuditError> {
-    let (mut part, mut report, mut buffer) = (Part::default(), Report::default(), Vec::new());
+    let (mut part, mut buffer) = (Part::default(), Vec::new());
+    let mut report = Report { is_part: true, ..Report::default() };
     let (mut event, mut number) = (first, 1);
     loop {
         let stored = unshape(event);
@@ -99,7 +100,7 @@ fn no_place(number: u64) -> AuditError {
 /// How far an export was read.
 struct Reading<'k> {
     verifier: Verifier<'k>,
-    /// Whether keys and checkpoints may still come.
+    /// Whether the checkpoints of before the chains may still come.
     log_is_open: bool,
     /// The chain whose events come.
     chain: Option<String>,
@@ -114,16 +115,16 @@ fn whole(
     let (mut line, mut number, mut buffer, mut events) = (first, 1, Vec::new(), 0);
     loop {
         match line {
-            TrailLine::Key(key) if reading.log_is_open => reading.key(&key),
-            TrailLine::Checkpoint(checkpoint) if reading.log_is_open => {
-                reading.checkpoint(checkpoint);
-            }
+            TrailLine::Checkpoint(checkpoint) => reading.checkpoint(checkpoint),
             TrailLine::Chain(chain) => reading.begin(chain),
             TrailLine::Event(event) => {
                 events += 1;
                 reading.event(event);
             }
             TrailLine::End(end) if end.events == events => {
+                if next(lines, &mut buffer, number + 1)?.is_some() {
+                    return Err(no_place(number + 1));
+                }
                 reading.end();
                 teller.hear(&mut reading.verifier);
                 return Ok(reading.verifier.report().clone());
@@ -138,28 +139,27 @@ fn whole(
 }
 
 impl Reading<'_> {
-    fn key(&mut self, key: &wire::PublicKey) {
-        match PublicKey::parse(&key.public_key) {
-            Ok(key) => self.verifier.key(key),
-            Err(error) => self.verifier.damaged(error.to_string()),
-        }
-    }
-
     fn checkpoint(&mut self, checkpoint: wire::Checkpoint) {
         let number = checkpoint.number;
         match unshape_checkpoint(checkpoint) {
-            Some(checkpoint) => self.verifier.checkpoint(checkpoint),
+            Some(checkpoint) if self.log_is_open => self.verifier.checkpoint(checkpoint),
+            Some(checkpoint) => {
+                self.close();
+                self.verifier.later(checkpoint);
+            }
             None => self.verifier.damaged(format!("checkpoint {number} is damaged")),
         }
     }
 
     fn begin(&mut self, wire::Chain { id, birth }: wire::Chain) {
         self.close();
-        let birth = birth.map(|birth| Birth {
-            chain: id.clone(),
-            started_at: Timestamp::from_millis(birth.started_at),
-            node: birth.node,
-            key_id: birth.key_id,
+        let birth = birth.and_then(|birth| {
+            Some(Birth {
+                chain: id.clone(),
+                started_at: Timestamp::from_millis(birth.started_at),
+                node: birth.node,
+                checkpoint: (birth.checkpoint, Hash::parse(&birth.checkpoint_hash)?),
+            })
         });
         self.verifier.begin(&id, birth.as_ref());
         self.chain = Some(id);
@@ -169,11 +169,11 @@ impl Reading<'_> {
         let stored = unshape(event);
         match stored.linked() {
             Some(event) if self.chain.as_deref() == Some(event.chain) => {
-                self.verifier.event(&event)
+                self.verifier.event(&event);
             }
             _ => {
                 self.close();
-                unchained(&mut self.verifier, &stored);
+                unchained(&mut self.verifier, &stored, stored.place.is_some());
             }
         }
     }

@@ -1,15 +1,18 @@
 //! Verifies and exports the whole audit trail of a vault, past the service: straight on the database, also while
-//! a server runs, or on what was exported. Changes nothing.
+//! a server runs, or on what was exported. Changes nothing but the first checkpoint, which it writes.
 
 mod database;
 mod export;
 mod lines;
+mod seal;
 
+pub(crate) use self::seal::seal;
 pub use self::{database::verify, export::export, lines::verify_lines};
 
 use std::io;
 
-use keyfob_core::audit::{AuditKey, Finding, Hash, PublicKey, Report, Verifier};
+pub use keyfob_core::audit::Report;
+use keyfob_core::audit::{AuditKey, Finding, Hash, PublicKey, Verifier};
 use keyfob_store::{Store, StoreError};
 
 use crate::{
@@ -17,6 +20,9 @@ use crate::{
     random::SystemRandom,
     vault::{self, OpenError},
 };
+
+/// Rows that are read at a time.
+const PAGE: u32 = 500;
 
 /// Why a trail could not be looked at. What is wrong with one is no error but a [`Finding`].
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +64,13 @@ impl Trust {
             AuditError::Refused(format!("--public-key: {error}"))
         };
         Ok(Self::Public(PublicKey::parse(text).map_err(refused)?))
+    }
+
+    fn public_key(&self) -> PublicKey {
+        match self {
+            Self::Own(key) => key.public(),
+            Self::Public(key) => key.clone(),
+        }
     }
 
     fn verifier(&self) -> Verifier<'_> {
@@ -152,6 +165,11 @@ pub fn open(config: &VaultConfig) -> Result<Store, AuditError> {
 #[must_use]
 pub fn summary(report: &Report) -> Vec<String> {
     let Report { events, chains, checkpoints, .. } = report;
+    if report.is_part {
+        return vec![format!(
+            "{events} events of a list: each has its hash, and follows its neighbour where both are there, as far as nothing else is said. That they are genuine, and that none is missing, a list cannot show: `keyfob event export` can"
+        )];
+    }
     let mut lines = vec![format!("{events} events in {chains} chains, {checkpoints} checkpoints")];
     if report.uncovered > 0 {
         lines.push(format!(
@@ -161,7 +179,7 @@ pub fn summary(report: &Report) -> Vec<String> {
     }
     if report.unchained > 0 {
         lines.push(format!(
-            "{} events are from before there were chains: nothing proves them",
+            "{} events are from before there were chains: they are proved since then, as they were",
             report.unchained
         ));
     }

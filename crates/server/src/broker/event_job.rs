@@ -2,7 +2,7 @@
 //!
 //! Of this node's own chains it signs what their writers have committed, whatever the database says by then. Of
 //! those of processes that have ended without it signs what it finds, if the tags of the events say that it is
-//! what was written.
+//! what was written. It signs nothing after a log that is not as it knows it (`event_log`).
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,15 @@ use std::{
 };
 
 use keyfob_core::{
-    audit::{Birth, Checkpoint, Hash, Head, Linked},
+    audit::{Birth, Checkpoint, Hash, Head, Linked, Log, follow},
     time::Timestamp,
 };
-use keyfob_store::{event::Stored, trail, vault};
+use keyfob_store::{StoreError, WriteTx, trail, vault};
 
-use super::Broker;
+use super::{
+    Broker,
+    event_log::{refused, tail},
+};
 use crate::error::Error;
 
 /// So many events after the last checkpoint there is another one.
@@ -34,20 +37,27 @@ const LAST_ROUNDS: u32 = 10;
 
 /// What this node has signed last.
 #[derive(Default)]
-pub(super) struct Signed(Mutex<Last>);
+pub(super) struct Signed {
+    last: Mutex<Last>,
+    log: tokio::sync::Mutex<Log>,
+}
 
 #[derive(Default)]
 struct Last {
     at: Option<Timestamp>,
+    /// When it could not.
+    failed_at: Option<Timestamp>,
     /// Positions of this node's own chains.
     positions: BTreeMap<String, i64>,
-    /// The newest checkpoint's number and hash.
-    newest: Option<(i64, Hash)>,
 }
 
 impl Signed {
     fn last(&self) -> std::sync::MutexGuard<'_, Last> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn log(&self) -> tokio::sync::MutexGuard<'_, Log> {
+        self.log.lock().await
     }
 }
 
@@ -56,15 +66,17 @@ impl Broker {
     pub async fn sign_events(&self) -> Result<i64, Error> {
         let now = self.now()?;
         let (heads, events) = self.unsigned();
-        let is_due = {
+        let is_over = |at: Option<Timestamp>| at.is_none_or(|at| now.since(at) >= INTERVAL);
+        let (is_due, is_wanted) = {
             let last = self.inner.signed.last();
-            last.at.is_none_or(|at| now.since(at) >= INTERVAL)
+            (is_over(last.at), is_over(last.failed_at))
         };
-        if events < EVENTS && (events == 0 || !is_due) {
+        if !is_wanted || events == 0 || (events < EVENTS && !is_due) {
             return Ok(0);
         }
-        self.sign(heads, now).await?;
-        Ok(events)
+        let signed = self.sign(heads, now).await;
+        self.inner.signed.last().failed_at = signed.is_err().then_some(now);
+        signed.map(|()| events)
     }
 
     /// Signs all that is written, and what is written while it does: the server stops.
@@ -102,55 +114,55 @@ impl Broker {
 
     /// Adds a checkpoint to the log.
     pub(super) async fn sign(&self, heads: Vec<Head>, now: Timestamp) -> Result<(), Error> {
-        let broker = self.clone();
-        let signed = heads.clone();
-        let checkpoint = self.write(move |tx| {
-            // One node at a time: each one follows the one before it.
-            vault::lock(tx)?;
-            let checkpoint = broker.next_checkpoint(trail::newest(tx)?, heads.clone(), now)?;
-            trail::insert_key(tx, &broker.inner.audit_key.public(), now)?;
-            trail::insert(tx, &checkpoint)?;
-            Ok(tx.commit_unaudited(checkpoint))
-        });
-        let checkpoint = checkpoint.await?;
-        let (number, hash) = (checkpoint.number, checkpoint.hash());
-        tracing::debug!(number, %hash, "a checkpoint of the audit trail");
-        let mut last = self.inner.signed.last();
-        last.at = Some(now);
-        last.newest = Some((number, hash));
-        let own = signed.into_iter().filter(|head| !head.is_edge);
-        last.positions.extend(own.map(|head| (head.chain, head.position)));
-        Ok(())
+        self.sign_and(heads, now, |_| Ok(0)).await.map(drop)
     }
 
+    /// Adds a checkpoint to the log, and does something else together with it; how much.
+    pub(super) async fn sign_and(
+        &self,
+        heads: Vec<Head>,
+        now: Timestamp,
+        mut also: impl FnMut(&mut WriteTx<'_>) -> Result<u64, StoreError> + Send + 'static,
+    ) -> Result<u64, Error> {
+        let mut log = self.event_log().await?;
+        let (known, broker, signed) = (log.newest(), self.clone(), heads.clone());
+        let (new, done) = self
+            .write(move |tx| {
+                // One node at a time: each one follows the one before it.
+                vault::lock(tx)?;
+                let mut new = tail(tx, known)?.map_err(refused)?;
+                let checkpoint = broker.next_checkpoint(known, &new, heads.clone(), now)?;
+                trail::insert(tx, &checkpoint)?;
+                new.push(checkpoint);
+                let done = also(tx)?;
+                Ok(tx.commit_unaudited((new, done)))
+            })
+            .await?;
+        log.extend(&new, &self.inner.audit_key.public()).map_err(refused)?;
+        if let Some((number, hash)) = log.newest() {
+            tracing::debug!(number, %hash, "a checkpoint of the audit trail");
+        }
+        let mut last = self.inner.signed.last();
+        last.at = Some(now);
+        let own = signed.into_iter().filter(|head| head.edge_of.is_none());
+        last.positions.extend(own.map(|head| (head.chain, head.position)));
+        Ok(done)
+    }
+
+    /// The checkpoint that comes after these, which come after the one that is known.
     fn next_checkpoint(
         &self,
-        newest: Option<Checkpoint>,
+        known: Option<(i64, Hash)>,
+        tail: &[Checkpoint],
         heads: Vec<Head>,
         now: Timestamp,
     ) -> Result<Checkpoint, Error> {
-        let found = newest.map(|newest| (newest.number, newest.hash()));
-        let known = self.inner.signed.last().newest;
-        if let Some((number, hash)) = known
-            && found.is_none_or(|found| found.0 < number || (found.0 == number && found.1 != hash))
-        {
-            tracing::error!(
-                number,
-                %hash,
-                "a checkpoint of the audit trail that this server has written is gone: somebody else writes this database. `keyfob event verify` says what else was changed",
-            );
-        }
-        let (last, previous) = found.unwrap_or((0, Checkpoint::NOTHING));
-        let full = || {
-            Error::internal(
-                "the newest checkpoint of the audit trail has no number that another could follow",
-            )
-        };
-        let number = last.checked_add(1).ok_or_else(full)?;
-        let (key_id, signature) = (String::new(), Vec::new());
+        let key = &self.inner.audit_key;
+        let (last, previous) = follow(known, tail, &key.public()).map_err(refused)?;
+        let (number, key_id, signature) = (last + 1, String::new(), Vec::new());
         let mut checkpoint =
             Checkpoint { number, created_at: now, previous, heads, key_id, signature };
-        self.inner.audit_key.sign(&mut checkpoint);
+        key.sign(&mut checkpoint);
         Ok(checkpoint)
     }
 
@@ -161,15 +173,12 @@ impl Broker {
         let (mut after, mut signed) = (String::new(), 0);
         loop {
             let from = after.clone();
-            let stale = self.read(move |tx| Ok(trail::stale(tx, now.minus(STALE), &from, HEADS)?));
-            let stale = stale.await?;
-            let Some((last, _)) = stale.last() else { return Ok(signed) };
-            after.clone_from(&last.chain);
+            let ends = self.read(move |tx| Ok(trail::ends(tx, &from, HEADS)?)).await?;
+            let Some((last, _)) = ends.last() else { return Ok(signed) };
+            after.clone_from(last);
             let mut heads = Vec::new();
-            for (birth, covered) in
-                stale.into_iter().filter(|(birth, _)| !own.contains(&birth.chain))
-            {
-                heads.extend(self.head_of(&birth, covered).await?);
+            for (chain, end) in ends.into_iter().filter(|(chain, _)| !own.contains(chain)) {
+                heads.extend(self.stale_head(chain, end, now.minus(STALE)).await?);
             }
             if !heads.is_empty() {
                 signed += heads.len();
@@ -178,58 +187,94 @@ impl Broker {
         }
     }
 
-    /// How far another process's chain has come since it was signed; `None` if it is not as it was written.
-    async fn head_of(&self, birth: &Birth, covered: i64) -> Result<Option<Head>, Error> {
-        let mut head: Option<Head> = None;
-        loop {
-            let after = head.as_ref().map_or(covered, |head| head.position);
-            let chain = birth.chain.clone();
-            let page = self.read(move |tx| Ok(trail::walk(tx, &chain, after, READ_AT_ONCE)?));
-            let page = page.await?;
-            if page.last.is_none() {
-                return Ok(head);
-            }
-            let follows = head.as_ref().map_or(after == 0, |_| true);
-            let before = head.as_ref().map_or_else(|| birth.hash(), |head| head.hash);
-            match self.vouched(birth, after, follows.then_some(before), &page.rows) {
-                Some(next) if page.damaged.is_empty() => head = Some(next),
-                _ => {
-                    tracing::error!(
-                        chain = birth.chain,
-                        after,
-                        "events that were not signed yet are not as they were written: `keyfob event verify` says which",
-                    );
-                    return Ok(None);
-                }
-            }
+    /// How far another process's chain has come that has not been signed since a moment; `None` if there is
+    /// nothing to sign, or if it is not as it was written.
+    async fn stale_head(
+        &self,
+        chain: String,
+        end: i64,
+        before: Timestamp,
+    ) -> Result<Option<Head>, Error> {
+        let (covered, named_at) = {
+            let log = self.event_log().await?;
+            (log.covered(&chain), log.named_at(&chain))
+        };
+        if covered.is_some_and(|(covered, _)| covered >= end) || named_at >= Some(before) {
+            return Ok(None);
         }
+        let birth = self.birth_of(&chain).await?;
+        if covered.is_none() && birth.as_ref().is_some_and(|birth| birth.started_at >= before) {
+            return Ok(None);
+        }
+        let start = covered.or_else(|| birth.map(|birth| (0, birth.hash())));
+        let all = |_: &Linked<'_>| true;
+        let found = match start {
+            Some(start) => self.vouched(&chain, start, all).await?,
+            None => None,
+        };
+        let head = found.map(|(position, hash)| Head {
+            chain: chain.clone(),
+            position,
+            hash,
+            edge_of: None,
+        });
+        if head.is_none() {
+            tracing::error!(
+                chain,
+                "events that were not signed yet are not as they were written: `keyfob event verify` says which",
+            );
+        }
+        Ok(head.filter(|head| start.is_some_and(|(start, _)| head.position > start)))
     }
 
-    /// The last of these events, which follow each other from a position on, if this vault has written them all.
-    fn vouched(
+    /// How the chain began, if a row says so that can be read.
+    pub(super) async fn birth_of(&self, chain: &str) -> Result<Option<Birth>, Error> {
+        let chain = chain.to_owned();
+        let birth = self.read(move |tx| match trail::find_birth(tx, &chain) {
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            birth => Ok(birth?),
+        });
+        birth.await
+    }
+
+    /// The position and hash of the last event of the chain that is wanted, of those that come after `start` one
+    /// by one; `None` if one of them is not as this vault wrote it.
+    pub(super) async fn vouched(
         &self,
-        birth: &Birth,
-        mut position: i64,
-        mut follows: Option<Hash>,
-        events: &[Stored],
-    ) -> Option<Head> {
-        for event in events {
-            let event = event.linked()?;
-            position = position.checked_add(1)?;
-            let is_next = event.position == position
-                && follows.is_none_or(|follows| event.previous == Some(follows));
-            if !is_next || !self.has_written(birth, &event) {
-                return None;
+        chain: &str,
+        start: (i64, Hash),
+        is_wanted: impl Fn(&Linked<'_>) -> bool,
+    ) -> Result<Option<(i64, Hash)>, Error> {
+        let (mut position, mut hash) = start;
+        loop {
+            let (chain, from) = (chain.to_owned(), position.saturating_add(1));
+            let page = self.read(move |tx| Ok(trail::walk(tx, &chain, from, READ_AT_ONCE)?));
+            let page = page.await?;
+            if page.last.is_none() {
+                return Ok(Some((position, hash)));
             }
-            follows = event.hash;
+            for event in &page.rows {
+                let Some(event) = event.linked() else { return Ok(None) };
+                if !is_wanted(&event) {
+                    return Ok(Some((position, hash)));
+                }
+                let is_next =
+                    event.position == position.saturating_add(1) && event.previous == Some(hash);
+                match event.hash.filter(|_| is_next && self.has_written(&event)) {
+                    Some(next) => (position, hash) = (event.position, next),
+                    None => return Ok(None),
+                }
+            }
+            if !page.damaged.is_empty() {
+                return Ok(None);
+            }
         }
-        Some(Head { chain: birth.chain.clone(), position, hash: follows?, is_edge: false })
     }
 
     /// Whether this vault has written the event as it is.
-    pub(super) fn has_written(&self, birth: &Birth, event: &Linked<'_>) -> bool {
+    fn has_written(&self, event: &Linked<'_>) -> bool {
         let key = &self.inner.audit_key;
         let is_tagged = event.hash.zip(event.tag).is_some_and(|(hash, tag)| key.tag(&hash) == tag);
-        birth.key_id == key.id() && is_tagged && event.is_whole()
+        is_tagged && event.is_whole()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Reading it writes no event: whoever follows it would follow himself for ever.
 
+use std::time::Duration;
+
 use keyfob_core::{
     id::EventId,
     policy::{Action, Object},
@@ -17,6 +19,10 @@ use super::{
     slice::{SCANNED, Slice},
 };
 use crate::error::Error;
+
+/// Events may be stored a little later than others that happened after them. So long after it an event is listed
+/// oldest first: who goes on there after the last one misses none.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Which events are asked for: those that have all of these.
 #[derive(Clone, Debug, Default)]
@@ -110,11 +116,15 @@ impl Broker {
         &self,
         caller: &Caller,
         slice: Slice<EventId>,
-        filter: EventFilter,
+        mut filter: EventFilter,
     ) -> Result<Page<Stored, EventId>, Error> {
         // A long list is read in many parts, and a key may end, or be changed, in between.
         let caller = &self.reauthenticate(caller).await?;
         caller.decide(Action::EventList, Object::Account)?;
+        if slice.oldest_first {
+            let end = self.now()?.minus(LATE);
+            filter.until = Some(filter.until.map_or(end, |until| until.min(end)));
+        }
         let account = caller.account().clone();
         let limit = if filter.is_selective() { SCANNED } else { slice.take };
         let page = self.read(move |tx| {

@@ -24,6 +24,7 @@ mod device;
 mod entries;
 mod event_job;
 mod event_list;
+mod event_log;
 mod event_retention;
 mod flight;
 mod given;

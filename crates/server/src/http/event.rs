@@ -98,6 +98,8 @@ impl List for Events {
     type Row = Stored;
     type Id = EventId;
     type Item = wire::Event;
+    // Some 50,000 events.
+    const PARTS: u32 = 100;
 
     async fn page(&self, slice: Slice<EventId>) -> Result<Page<Stored, EventId>, Error> {
         self.broker.list_events(&self.caller, slice, self.filter.clone()).await

@@ -131,6 +131,8 @@ pub(crate) trait List: Clone + Send + Sync + 'static {
     type Item: Serialize;
     /// The columns of a row as it is exported, in order.
     const COLUMNS: &'static [&'static str] = &[];
+    /// A page ends after so many parts, with a cursor to go on, however few rows they had.
+    const PARTS: u32 = u32::MAX;
 
     /// The rows of this part. There may be fewer than asked for, although more follow.
     fn page(
@@ -163,7 +165,7 @@ pub(crate) async fn answer<L: List>(
 /// One page, as many rows of it as were asked for.
 async fn page<L: List>(list: &L, mut slice: Slice<L::Id>) -> Result<Response, Error> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
-    let mut found = list.page(slice.clone()).await?;
+    let (mut found, mut parts) = (list.page(slice.clone()).await?, 1);
     while let Some(last) = found.last {
         slice.after = Some(last);
         slice.take = slice.take.saturating_sub(u32::try_from(found.rows.len()).unwrap_or(u32::MAX));
@@ -177,6 +179,11 @@ async fn page<L: List>(list: &L, mut slice: Slice<L::Id>) -> Result<Response, Er
         if slice.take == 0 {
             break;
         }
+        if parts == L::PARTS {
+            cursor = slice.after.map(|last| last.to_string()).unwrap_or_default();
+            break;
+        }
+        parts += 1;
         found = next(list, slice.clone()).await?;
     }
     Ok(Json(wire::Page { items, cursor }).into_response())

@@ -10,6 +10,8 @@ const EVERY: Duration = Duration::from_mins(1);
 const OFTEN: Duration = Duration::from_secs(1);
 /// How often events are looked for that have been kept for long enough.
 const SELDOM: Duration = Duration::from_hours(1);
+/// How long after a start: a clock that is wrong may be set by then.
+const AT_FIRST: Duration = Duration::from_mins(10);
 
 /// Runs the background work until the task is dropped. `retention`: how long events are kept; `None` is for
 /// ever.
@@ -61,6 +63,7 @@ async fn signatures(broker: &Broker) {
 
 async fn expiry(broker: &Broker, retention: Option<Duration>) {
     let Some(retention) = retention else { return };
+    tokio::time::sleep(AT_FIRST).await;
     let mut ticks = ticks(SELDOM);
     loop {
         ticks.tick().await;

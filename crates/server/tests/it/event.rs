@@ -56,6 +56,7 @@ async fn events_are_listed_newest_first_or_oldest_first_page_by_page() {
         app.clock.advance_seconds(1);
         app.entry_with(json!({"label": app.clock.seconds().to_string()})).await;
     }
+    app.clock.advance_seconds(11);
     let newest = list(&app, "").await;
     let mut oldest = list(&app, "?order=asc").await;
     let times: Vec<_> = newest.iter().map(|event| event["createdAt"].as_i64().unwrap()).collect();
@@ -95,6 +96,7 @@ async fn events_are_found_by_when_by_whom_and_to_what_they_were_done() {
     app.backend().delete(entry_path(&id)).await.ok();
     let contact = app.backend().post("/api/v1/contact/create", json!({"name": "Ann"})).await.ok();
     let contact = contact["id"].as_str().unwrap();
+    app.clock.advance_seconds(11);
     let (agent, backend) = (&app.key_of(Role::Agent).id, &app.key_of(Role::Backend).id);
     for (query, actions) in [
         (format!("since={since}"), "contact.create totp.delete totp.code totp.create"),
@@ -152,6 +154,91 @@ async fn a_filter_looks_through_many_parts() {
     let lines = app.backend().get(format!("{LIST}?action=totp.code&take=20"));
     let lines = lines.header("accept", "application/jsonl").await;
     assert_eq!(lines.text().lines().count(), 20);
+}
+
+#[tokio::test]
+async fn a_page_ends_where_a_filter_has_looked_through_enough_and_the_next_goes_on() {
+    let app = TestApp::new().await;
+    app.entry().await;
+    let account = app.account().await;
+    app.database().execute(&format!(
+        "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
+                            object_type, object_id, result, request_id)
+         WITH RECURSIVE n (i) AS (SELECT 100000 UNION ALL SELECT i + 1 FROM n WHERE i < 160000)
+         SELECT '{account}', 'evt_7000000000000000000' || i || '0', 1, 'key', 'k', 'k', 'totp.list',
+                'totp', 'x', 'ok', 'r'
+         FROM n"
+    ));
+    let page = async |cursor: &str| {
+        let query = format!("{LIST}?action=totp.create&cursor={cursor}");
+        let page = app.backend().get(query).await.ok();
+        (page["items"].as_array().unwrap().len(), page["cursor"].as_str().unwrap().to_owned())
+    };
+    let (items, cursor) = page("").await;
+    assert_eq!(items, 0);
+    assert!(cursor.starts_with("evt_7"), "{cursor}");
+    let (items, cursor) = page(&cursor).await;
+    assert_eq!(items, 1);
+    assert_eq!(page(&cursor).await, (0, String::new()));
+    // Whoever takes one item after the other notices nothing of it.
+    let lines = app.backend().get(format!("{LIST}?action=totp.create"));
+    let lines = lines.header("accept", "application/jsonl").await;
+    assert_eq!(lines.text().trim().lines().count(), 1);
+}
+
+/// Ids begin with when it happened, and what happened first may be stored last: by another writer, for one.
+#[tokio::test]
+async fn who_goes_on_after_the_last_event_misses_none_of_two_writers() {
+    let mut app = TestApp::new().await;
+    let other = app.on_another_node(app.backend()).await;
+    let (mut cursor, mut seen) = (String::new(), Vec::new());
+    let go_on = async |cursor: &mut String, seen: &mut Vec<String>| {
+        loop {
+            let query = format!("{LIST}?order=asc&cursor={cursor}");
+            let page = app.backend().get(query).await.ok();
+            let ids = page["items"].as_array().unwrap().iter();
+            let ids: Vec<_> = ids.map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+            let Some(last) = ids.last() else { return };
+            last.clone_into(cursor);
+            seen.extend(ids);
+        }
+    };
+    let account = app.account().await;
+    for number in 0..20 {
+        let contact = |who: &str| json!({"name": format!("{who} {number}")});
+        let (one, two) = (app.backend(), &other);
+        let both = futures_util::future::join(
+            one.post("/api/v1/contact/create", contact("one")).into_future(),
+            two.post("/api/v1/contact/create", contact("two")).into_future(),
+        );
+        both.await;
+        go_on(&mut cursor, &mut seen).await;
+        // What a third one was slow with.
+        let at = app.clock.seconds() * 1000 - 8000;
+        let id = keyfob_core::id::EventId::from_bits({
+            let mut bits = [number; 16];
+            bits[..6].copy_from_slice(&at.to_be_bytes()[2..]);
+            bits
+        });
+        app.database().execute(&format!(
+            "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
+                                object_type, object_id, result, request_id)
+             VALUES ('{account}', '{id}', {at}, 'key', 'k', 'k', 'totp.list', 'totp', 'x', 'ok', 'r')"
+        ));
+        go_on(&mut cursor, &mut seen).await;
+        app.clock.advance_seconds(3);
+    }
+    app.clock.advance_seconds(10);
+    go_on(&mut cursor, &mut seen).await;
+    let lines = app.backend().get(LIST).header("accept", "application/jsonl").await.text();
+    let mut all: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["data"]["id"].clone())
+        .map(|id| id.as_str().unwrap().to_owned())
+        .collect();
+    all.reverse();
+    assert!(all.len() >= 60);
+    assert_eq!(seen, all);
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ mod egress_stream_upgrade;
 mod egress_tls;
 mod errors;
 mod event;
+mod event_attack;
 mod event_chain;
 mod import;
 mod isolation;

@@ -1,6 +1,6 @@
 //! Hash chains over events: each writer's is whole, whatever becomes of its transactions.
 
-use keyfob_core::audit::{Checkpoint, Head};
+use keyfob_core::audit::{Checkpoint, Hash, Head};
 use keyfob_store::{Event, ReadTx, Store, StoreError, WriteTx, trail, vault};
 
 use crate::{
@@ -12,12 +12,12 @@ use crate::{
 
 /// Walks every chain from its birth to its end; how many events each has.
 fn walk(tx: &mut ReadTx<'_>) -> Result<Vec<i64>, StoreError> {
-    let (mut counts, mut chain) = (Vec::new(), String::new());
-    while let Some(next) = trail::next_chain(tx, &chain)? {
+    let (mut counts, mut chain) = (Vec::new(), None::<String>);
+    while let Some(next) = trail::next_chain(tx, chain.as_deref())? {
         let birth = trail::find_birth(tx, &next)?.expect("a chain has a birth");
         let (mut follows, mut position) = (birth.hash(), 0);
         loop {
-            let page = trail::walk(tx, &next, position, 100)?;
+            let page = trail::walk(tx, &next, position + 1, 100)?;
             assert!(page.damaged.is_empty());
             if page.rows.is_empty() {
                 break;
@@ -33,7 +33,7 @@ fn walk(tx: &mut ReadTx<'_>) -> Result<Vec<i64>, StoreError> {
             }
         }
         counts.push(position);
-        chain = next;
+        chain = Some(next);
     }
     Ok(counts)
 }
@@ -156,27 +156,99 @@ fn a_commit_whose_connection_is_cut_uses_each_position_once() {
     }
 }
 
-on_both!(checkpoints_read_back_and_cover_their_chains, async |bench| {
-    commit(bench, sample::event(1, "first")).await;
-    let head = bench.store.heads().remove(0);
-    let checkpoint = Checkpoint {
-        number: 7,
+/// A checkpoint with this number.
+fn checkpoint(number: i64, heads: Vec<Head>) -> Checkpoint {
+    Checkpoint {
+        number,
         created_at: at(5),
         previous: Checkpoint::NOTHING,
-        heads: vec![head.clone(), Head { is_edge: true, ..head.clone() }],
+        heads,
         key_id: "key".into(),
         signature: vec![1, 2, 3],
-    };
-    let stale = |tx: &mut ReadTx<'_>| trail::stale(tx, at(1_000_000), "", 10);
-    assert_eq!(bench.look(stale).await.len(), 1);
+    }
+}
+
+on_both!(checkpoints_read_back_and_chains_say_how_far_they_are, async |bench| {
+    commit(bench, sample::event(1, "first")).await;
+    let head = bench.store.heads().remove(0);
+    let edge_of = Some(Hash::new([7; 32]));
+    let heads = vec![head.clone(), Head { edge_of, ..head.clone() }];
+    let checkpoint = checkpoint(7, heads);
     let stored = checkpoint.clone();
     bench.change(move |tx| trail::insert(tx, &stored)).await.unwrap();
-    assert_eq!(bench.look(trail::newest).await, Some(checkpoint.clone()));
-    let list = bench.look(|tx| trail::checkpoints(tx, 0, 10)).await;
-    assert_eq!(list.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [checkpoint]);
-    assert_eq!(bench.look(stale).await, []);
-    let covered = bench.database.number("SELECT covered FROM event_chain");
-    assert_eq!(covered, head.position);
+    for (from, count) in [(i64::MIN, 1), (7, 1), (8, 0)] {
+        let list = bench.look(move |tx| trail::checkpoints(tx, from, 10)).await;
+        let list: Vec<_> = list.into_iter().map(|(at, it)| (at, it.unwrap())).collect();
+        assert_eq!(list, vec![(7, checkpoint.clone()); count]);
+    }
+    let ends = bench.look(|tx| trail::ends(tx, "", 10)).await;
+    assert_eq!(ends, [(head.chain, head.position)]);
+});
+
+on_both!(a_chain_says_after_which_checkpoint_it_began, async |bench| {
+    let newest = checkpoint(7, vec![]);
+    let stored = newest.clone();
+    bench.change(move |tx| trail::insert(tx, &stored)).await.unwrap();
+    commit(bench, sample::event(1, "first")).await;
+    let chain = bench.store.heads().remove(0).chain;
+    let birth = bench.look(move |tx| trail::find_birth(tx, &chain)).await.unwrap();
+    assert_eq!(birth.checkpoint, (7, newest.hash()));
+    // What cannot be read keeps nobody from writing.
+    bench.database.execute("UPDATE event_checkpoint SET heads = 'x'");
+    let other = bench.database.open().unwrap();
+    append(&other, sample::event(1, "second")).unwrap();
+    tokio::task::block_in_place(|| other.close());
+    let count = "SELECT count(*) FROM event_chain";
+    until("it is stored", async || bench.database.number(count) == 2).await;
+    assert_eq!(check(&bench.store).await, [1, 1]);
+});
+
+on_both!(an_event_is_walked_through_whatever_its_chain_is_called, async |bench| {
+    let names = ["", "!", "chn_", "CHN_1", "chn-2", "zz", "\u{e4}", "\u{10ffff}"];
+    for (number, name) in (0..).zip(names) {
+        commit(bench, sample::event(1, &number.to_string())).await;
+        bench.database.execute(&format!(
+            "UPDATE event SET chain = '{name}', position = {} WHERE object_id = '{number}'",
+            if number == 0 { i64::MIN + 1 } else { 5 }
+        ));
+    }
+    bench.database.execute("DELETE FROM event_chain");
+    let walked = bench.look(|tx| {
+        let (mut walked, mut chain) = (Vec::new(), None::<String>);
+        while let Some(next) = trail::next_chain(tx, chain.as_deref())? {
+            assert_eq!(trail::walk(tx, &next, i64::MIN, 10)?.rows.len(), 1);
+            walked.push(next.clone());
+            chain = Some(next);
+        }
+        Ok(walked)
+    });
+    let mut names = names.map(str::to_owned);
+    names.sort_unstable();
+    assert_eq!(walked.await, names);
+    assert_eq!(bench.look(trail::count).await, 8);
+});
+
+on_both!(a_part_that_cannot_be_read_does_not_end_a_walk, async |bench| {
+    for number in 0..9 {
+        commit(bench, sample::event(1, &number.to_string())).await;
+    }
+    bench.database.execute("UPDATE event SET chain = 'one', position = NULL");
+    bench.database.execute(
+        "UPDATE event SET position = (SELECT count(*) FROM event AS e WHERE e.id <= event.id)",
+    );
+    bench.database.execute("UPDATE event SET created_at = 999999999999999 WHERE position < 5");
+    let seen = bench.look(|tx| {
+        let (mut seen, mut from) = (vec![], i64::MIN);
+        loop {
+            let page = trail::walk(tx, "one", from, 2)?;
+            seen.push((page.rows.len(), page.damaged.len()));
+            match page.last {
+                Some(last) => from = last + 1,
+                None => return Ok(seen),
+            }
+        }
+    });
+    assert_eq!(seen.await, [(0, 2), (0, 2), (2, 0), (2, 0), (1, 0), (0, 0)]);
 });
 
 on_both!(the_beginning_of_a_chain_is_removed_part_by_part, async |bench| {
@@ -191,11 +263,6 @@ on_both!(the_beginning_of_a_chain_is_removed_part_by_part, async |bench| {
         }))
         .await;
     let chain = bench.store.heads().remove(0).chain;
-    let ages = bench.look({
-        let chain = chain.clone();
-        move |tx| trail::ages(tx, &chain, 17, 10)
-    });
-    assert_eq!(ages.await, [(18, at(0)), (19, at(0)), (20, at(0))]);
     for left in [15, 10, 8, 8] {
         let chain = chain.clone();
         bench.change(move |tx| trail::expire(tx, &chain, 12, 5)).await.unwrap();
@@ -211,25 +278,22 @@ on_both!(events_from_before_there_were_chains_are_found_and_removed_by_age, asyn
     }
     commit(bench, sample::event(2, "another account's")).await;
     bench.database.execute("UPDATE event SET chain = NULL, position = NULL, hash = NULL");
-    let accounts = bench.look(|tx| {
-        let first = trail::next_unchained(tx, "")?.unwrap();
-        let second = trail::next_unchained(tx, &first)?.unwrap();
-        Ok([first.clone(), second.clone(), trail::next_unchained(tx, &second)?.unwrap_or_default()])
-    });
-    let [first, second, none] = accounts.await;
-    assert!(first < second && none.is_empty());
-    let mut after = None;
+    let (mut after, mut seen, mut last) = (None, vec![], None);
     for expected in [4, 3, 0] {
         let from = after.clone();
-        let page = bench.look(move |tx| {
-            let from: Option<&(_, _)> = from.as_ref();
-            trail::unchained(tx, from.map(|(account, id)| (account, id)), 4)
-        });
-        let rows = page.await.rows;
-        assert_eq!(rows.len(), expected);
-        after = rows.last().map(|event| (event.account.clone(), event.id.clone())).or(after);
+        let page = bench.look(move |tx| trail::unchained(tx, from.as_ref(), 4)).await;
+        assert_eq!(page.rows.len(), expected);
+        seen.extend(page.rows.iter().map(|event| event.created_at));
+        last = last.or(page.last.clone());
+        after = page.last.or(after);
     }
-    let removed = bench.change(move |tx| trail::expire_unchained(tx, &first, at(3), 2)).await;
-    assert_eq!(removed.unwrap(), 2);
-    assert_eq!(bench.database.number("SELECT count(*) FROM event"), 5);
+    assert!(seen.is_sorted(), "{seen:?}");
+    let last = last.unwrap();
+    for expected in [4, 0] {
+        let last = last.clone();
+        let removed = bench.change(move |tx| trail::expire_unchained(tx, &last)).await;
+        assert_eq!(removed.unwrap(), expected);
+    }
+    let left = bench.look(|tx| trail::unchained(tx, None, 4)).await.rows;
+    assert_eq!(left.iter().map(|event| event.created_at).collect::<Vec<_>>(), seen[4..]);
 });

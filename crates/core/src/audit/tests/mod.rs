@@ -1,5 +1,7 @@
 //! What verification finds of each way to change a trail.
 
+mod log;
+
 use super::{
     AuditKey, Birth, Checkpoint, Finding, Hash, Head, Linked, Part, Record, Report, Tag, Verifier,
     encoding::tests::{birth, record},
@@ -48,7 +50,10 @@ impl Entry {
     }
 }
 
-const CHAIN: &str = "chn_1";
+const CHAIN: &str = "chn_00000000000000000000000004";
+/// When checkpoints are made, unless it is said.
+const NOW: i64 = 1_700_000_000_001;
+const DAY: i64 = 86_400_000;
 
 fn signer() -> AuditKey {
     key(1)
@@ -57,15 +62,22 @@ fn signer() -> AuditKey {
 impl Trail {
     /// A trail with so many events, and a checkpoint after each of these.
     fn new(events: i64, checkpoints: &[i64]) -> Self {
-        let birth = Birth { key_id: signer().id().into(), ..birth() };
-        let mut trail = Self { birth: Some(birth), entries: vec![], checkpoints: vec![] };
+        let mut trail = Self { birth: None, entries: vec![], checkpoints: vec![] };
+        trail.sign_heads(&signer(), vec![], NOW);
+        trail.birth = Some(trail.birth());
         for position in 1..=events {
             trail.append(&format!("evt_{position}"), Some(&signer()));
             if checkpoints.contains(&position) {
-                trail.sign(&signer(), false);
+                trail.sign(&signer());
             }
         }
         trail
+    }
+
+    /// How a chain begins that begins now.
+    fn birth(&self) -> Birth {
+        let newest = self.checkpoints.last().unwrap();
+        Birth { chain: CHAIN.into(), checkpoint: (newest.number, newest.hash()), ..birth() }
     }
 
     fn append(&mut self, id: &str, tagger: Option<&AuditKey>) {
@@ -80,19 +92,27 @@ impl Trail {
         self.entries.push(entry);
     }
 
-    fn sign(&mut self, key: &AuditKey, is_edge: bool) {
+    fn sign(&mut self, key: &AuditKey) {
         let last = self.entries.last().unwrap();
         let (chain, position, hash) = (CHAIN.into(), last.position, last.hash);
-        self.sign_head(key, Head { chain, position, hash, is_edge });
+        self.sign_heads(key, vec![Head { chain, position, hash, edge_of: None }], NOW);
     }
 
-    fn sign_head(&mut self, key: &AuditKey, head: Head) {
+    /// Signs that the events up to a position were kept for long enough.
+    fn expire(&mut self, position: i64, at: i64) {
+        let found = self.entries.iter().find(|entry| entry.position == position).unwrap();
+        let edge_of = Some(self.birth.as_ref().unwrap().hash());
+        let head = Head { chain: CHAIN.into(), position, hash: found.hash, edge_of };
+        self.sign_heads(&signer(), vec![head], at);
+    }
+
+    fn sign_heads(&mut self, key: &AuditKey, heads: Vec<Head>, at: i64) {
         let before = self.checkpoints.last();
         let mut checkpoint = Checkpoint {
             number: before.map_or(1, |before| before.number + 1),
-            created_at: Timestamp::from_millis(1_700_000_000_001),
+            created_at: Timestamp::from_millis(at),
             previous: before.map_or(Checkpoint::NOTHING, Checkpoint::hash),
-            heads: vec![head],
+            heads,
             key_id: String::new(),
             signature: vec![],
         };
@@ -111,9 +131,6 @@ impl Trail {
     }
 
     fn read(&self, mut verifier: Verifier<'_>) -> (Vec<Finding>, Report) {
-        for number in 1..=3 {
-            verifier.key(key(number).public());
-        }
         self.checkpoints.iter().cloned().for_each(|checkpoint| verifier.checkpoint(checkpoint));
         verifier.end_log();
         if self.birth.is_some() || !self.entries.is_empty() {
@@ -150,11 +167,11 @@ fn a_trail_as_it_was_written_has_no_findings() {
     assert_eq!(trail.found_by_others(), []);
     let (found, report) = trail.read(Verifier::with_key(&signer()));
     assert_eq!(found, []);
-    assert_eq!((report.events, report.chains, report.checkpoints), (10, 1, 2));
+    assert_eq!((report.events, report.chains, report.checkpoints), (10, 1, 3));
     assert_eq!((report.uncovered, report.findings), (2, 0));
     assert_eq!(
         report.newest.map(|(number, hash, _)| (number, hash)),
-        Some((2, trail.checkpoints[1].hash()))
+        Some((3, trail.checkpoints[2].hash()))
     );
 }
 
@@ -182,7 +199,7 @@ fn a_chain_that_was_written_anew_does_not_pass_its_checkpoints() {
     let mut trail = Trail::new(10, &[2, 6, 9]);
     trail.entries[3].reason = "another".into();
     trail.link_anew(3);
-    let rewritten = Finding::Rewritten { chain: CHAIN.into(), after: 2, to: 6, checkpoint: 2 };
+    let rewritten = Finding::Rewritten { chain: CHAIN.into(), after: 2, to: 6, checkpoint: 3 };
     assert_eq!(trail.found_by_others(), [rewritten]);
     let found = trail.found();
     assert_eq!(kinds(&found)[0], ("forged", 4));
@@ -232,7 +249,6 @@ fn an_event_that_somebody_else_appended_is_told_where_the_key_is() {
 #[test]
 fn a_chain_of_somebody_elses_is_told_where_the_key_is() {
     let mut trail = Trail::new(0, &[]);
-    trail.birth.as_mut().unwrap().key_id = key(2).id().into();
     trail.append("evt_x", Some(&key(2)));
     assert_eq!(kinds(&trail.found()), [("forged", 1)]);
 }
@@ -263,110 +279,72 @@ fn how_a_chain_began_cannot_be_changed() {
     assert_eq!(trail.found(), changed);
     trail.birth = None;
     assert_eq!(trail.found_by_others(), changed);
-}
-
-#[test]
-fn checkpoints_cannot_be_changed_removed_or_used_again() {
-    let trail = Trail::new(9, &[2, 4, 6, 8]);
-    let with = |change: fn(&mut Vec<Checkpoint>)| {
-        let mut trail = trail.clone();
-        change(&mut trail.checkpoints);
-        trail.found()
-    };
-    let changed = |number| Finding::CheckpointChanged { number };
-    assert_eq!(with(|log| log[1].heads[0].position = 3), [changed(2)]);
-    assert_eq!(with(|log| log[1].signature[3] ^= 1), [changed(2)]);
-    assert_eq!(with(|log| drop(log.remove(1))), [Finding::CheckpointsRemoved { from: 2, to: 2 }]);
-    assert_eq!(with(|log| drop(log.remove(0))), [Finding::CheckpointsRemoved { from: 1, to: 1 }]);
-    // An old one under a new number, and one more time under its own.
-    let replayed = with(|log| log.push(Checkpoint { number: 5, ..log[0].clone() }));
-    assert_eq!(replayed, [changed(5)]);
-    assert_eq!(with(|log| log.push(log[0].clone())), [changed(1)]);
-    assert_eq!(with(|log| log.swap(1, 2)).len(), 2);
-}
-
-#[test]
-fn a_checkpoint_that_signs_another_past_is_told() {
-    let mut trail = Trail::new(9, &[2, 4]);
-    trail.checkpoints[1].previous = Hash::new([9; 32]);
-    signer().sign(&mut trail.checkpoints[1]);
-    assert_eq!(trail.found(), [Finding::CheckpointReplaced { number: 2 }]);
-}
-
-#[test]
-fn the_key_of_before_counts_up_to_where_the_key_of_now_goes_on() {
-    let mut trail = Trail::new(4, &[]);
-    trail.sign(&key(2), false);
-    trail.append("evt_5", Some(&signer()));
-    assert_eq!(trail.found_by_others(), [Finding::CheckpointForged { number: 1 }]);
-    trail.sign(&signer(), false);
+    // Also where nothing is left that follows it.
+    let mut trail = Trail::new(5, &[4]);
+    trail.expire(4, NOW + 2 * DAY);
+    trail.entries.drain(..4);
     assert_eq!(trail.found_by_others(), []);
-    assert_eq!(trail.found(), []);
-    trail.append("evt_6", Some(&signer()));
-    trail.sign(&key(2), false);
-    assert_eq!(trail.found(), [Finding::CheckpointForged { number: 3 }]);
+    trail.birth.as_mut().unwrap().node.push('x');
+    assert_eq!(trail.found_by_others(), changed);
 }
 
 #[test]
-fn a_trail_that_was_set_back_is_told_by_whoever_noted_a_checkpoint() {
-    let mut trail = Trail::new(9, &[2, 4, 6]);
-    let noted = trail.checkpoints[2].hash();
-    let found = |trail: &Trail, number, hash| {
+fn a_chain_with_a_name_that_keyfob_gives_none_is_told() {
+    let trail = Trail::new(3, &[3]);
+    for name in ["", "chn_1", "Chn_00000000000000000000000004"] {
         let key = signer();
         let mut verifier = Verifier::with_key(&key);
-        verifier.expect(number, hash);
-        trail.read(verifier).0
-    };
-    assert_eq!(found(&trail, 3, noted), []);
-    assert_eq!(found(&trail, 2, noted), [Finding::SetBack { number: 2 }]);
-    trail.entries.truncate(4);
-    trail.checkpoints.truncate(2);
-    assert_eq!(trail.found(), []);
-    assert_eq!(found(&trail, 3, noted), [Finding::SetBack { number: 3 }]);
-}
-
-#[test]
-fn what_was_removed_because_it_was_old_enough_is_no_finding() {
-    let whole = Trail::new(10, &[3, 6]);
-    let edge = &whole.entries[3];
-    let head = Head { chain: CHAIN.into(), position: 4, hash: edge.hash, is_edge: true };
-    let mut trail = whole.clone();
-    trail.sign_head(&signer(), head);
-    // In the midst of it, and after it.
-    for left in [10, 8, 6] {
-        trail.entries = whole.entries[10 - left..].to_vec();
-        let (found, report) = trail.read(Verifier::with_key(&signer()));
-        assert_eq!((found, report.expired), (vec![], 4), "{left} left");
-        assert_eq!(report.expired_at, Some(Timestamp::from_millis(1_700_000_000_001)));
+        trail.checkpoints.iter().cloned().for_each(|checkpoint| verifier.checkpoint(checkpoint));
+        verifier.end_log();
+        verifier.begin(name, Some(&Birth { chain: name.into(), ..trail.birth() }));
+        verifier.end();
+        assert_eq!(kinds(&verifier.found()), [("birth_changed", 0)], "{name}");
     }
-    trail.entries = whole.entries[5..].to_vec();
-    assert_eq!(trail.found_by_others(), [removed(5, 5)]);
-    trail.entries = whole.entries[4..].to_vec();
-    trail.entries[0].previous = Hash::new([9; 32]);
-    trail.link_anew(0);
-    let rewritten = Finding::Rewritten { chain: CHAIN.into(), after: 4, to: 5, checkpoint: 3 };
-    assert_eq!(trail.found_by_others()[0], rewritten);
-    // All of it.
-    let mut trail = Trail::new(5, &[5]);
-    trail.sign(&signer(), true);
-    trail.entries.clear();
-    assert_eq!(trail.found(), []);
 }
 
 #[test]
-fn an_event_in_no_chain_may_be_from_before_there_were_any() {
-    let trail = Trail::new(3, &[3]);
+fn a_chain_that_began_after_a_checkpoint_that_is_gone_tells_that_it_is() {
+    let mut trail = Trail::new(5, &[4]);
+    let whole = trail.clone();
+    trail.birth = Some(trail.birth());
+    trail.entries.clear();
+    trail.append("evt_1", Some(&signer()));
+    // Who removes the earlier chain removes its checkpoint with it.
+    trail.checkpoints.truncate(1);
+    let orphaned = [Finding::Orphaned { chain: CHAIN.into(), checkpoint: 2 }];
+    assert_eq!(trail.found_by_others(), orphaned);
+    // Another one with its number is not it.
+    trail.sign(&signer());
+    assert_eq!(trail.found(), orphaned);
+    trail.checkpoints.clear();
+    let log_removed = Finding::CheckpointsRemoved { from: 1, to: 1 };
+    assert_eq!(trail.found()[0], log_removed);
+    assert_eq!(Trail { checkpoints: vec![], ..whole }.found()[0], log_removed);
+}
+
+#[test]
+fn a_chain_may_begin_while_the_trail_is_read() {
+    let mut trail = Trail::new(5, &[4]);
+    trail.birth = Some(trail.birth());
+    trail.entries.clear();
+    trail.append("evt_1", Some(&signer()));
+    let newest = trail.checkpoints.pop().unwrap();
     let key = signer();
-    let mut verifier = Verifier::with_key(&key);
-    trail.checkpoints.iter().cloned().for_each(|checkpoint| verifier.checkpoint(checkpoint));
-    verifier.end_log();
-    verifier.begin(CHAIN, trail.birth.as_ref());
-    trail.entries.iter().for_each(|entry| verifier.event(&entry.linked()));
-    verifier.end();
-    verifier.unchained("acc_1", "evt_old", Timestamp::from_millis(1_699_999_999_999));
-    assert_eq!((verifier.found(), verifier.report().unchained), (vec![], 1));
-    verifier.unchained("acc_1", "evt_new", Timestamp::from_millis(1_700_000_000_002));
-    assert_eq!(kinds(&verifier.found()), [("unchained", 0)]);
+    let found = |newest: Checkpoint| {
+        let mut verifier = Verifier::with_key(&key);
+        trail.checkpoints.iter().cloned().for_each(|checkpoint| verifier.checkpoint(checkpoint));
+        verifier.end_log();
+        verifier.begin(CHAIN, trail.birth.as_ref());
+        trail.entries.iter().for_each(|entry| verifier.event(&entry.linked()));
+        verifier.end();
+        verifier.later(newest);
+        verifier.finish();
+        verifier.found()
+    };
+    assert_eq!(found(newest.clone()), []);
+    let created_at = Timestamp::from_millis(NOW + 1);
+    let forged = found(Checkpoint { created_at, ..newest });
+    assert_eq!(forged, [Finding::CheckpointChanged { number: 2 }]);
 }
 
 #[test]
