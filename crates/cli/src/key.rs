@@ -65,7 +65,7 @@ enum Command {
         #[command(flatten)]
         at: Where,
         #[command(flatten)]
-        limits: LimitArgs,
+        limits: Box<LimitArgs>,
     },
     /// List keys, newest first
     #[command(after_help = WAYS)]

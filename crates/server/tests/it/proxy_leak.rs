@@ -25,17 +25,21 @@ const WAYS: &[Way] = &[
     ("base64-1", |text| BASE64.encode(format!("x{text}y").as_bytes())),
     ("base64-2", |text| BASE64.encode(format!("xx{text}yy").as_bytes())),
     ("base64url", |text| BASE64URL_NOPAD.encode(format!("{{\"k\":\"{text}\"}}").as_bytes())),
-    ("percent", |text| text.bytes().map(|byte| format!("%{byte:02x}")).collect()),
-    ("percent-upper", |text| text.bytes().map(|byte| format!("%{byte:02X}")).collect()),
+    ("percent", |text| each_byte(text, |byte| format!("%{byte:02x}"))),
+    ("percent-upper", |text| each_byte(text, |byte| format!("%{byte:02X}"))),
     ("percent-some", |text| form_urlencoded::byte_serialize(text.as_bytes()).collect()),
     ("json", |text| json!({"authorization": text}).to_string()),
     ("json-slashes", |text| text.replace('/', "\\/")),
-    ("json-u", |text| text.bytes().map(|byte| format!("\\u00{byte:02x}")).collect()),
+    ("json-u", |text| each_byte(text, |byte| format!("\\u00{byte:02x}"))),
     ("json-some", |text| text.replace('a', "\\u0061").replace('+', "\\u002B")),
     ("hex", |text| HEXLOWER.encode(text.as_bytes())),
     ("hex-upper", |text| HEXUPPER.encode(text.as_bytes())),
 ];
-pub(crate) const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
+pub(crate) fn each_byte(text: &str, write: impl Fn(u8) -> String) -> String {
+    text.bytes().map(write).collect::<Vec<_>>().concat()
+}
+
+const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
 
 pub(crate) fn coded(body: &str, coding: &str) -> Vec<u8> {
     let bytes = body.as_bytes();

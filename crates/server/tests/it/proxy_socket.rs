@@ -1,4 +1,4 @@
-//! WebSockets through the proxy (RFC 6455): what they carry, what they do not bring back, and when they end.
+//! `WebSocket` connections through the proxy (RFC 6455): what they carry, what they do not bring back, when they end.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
