@@ -39,7 +39,7 @@ pub(crate) fn each_byte(text: &str, write: impl Fn(u8) -> String) -> String {
     text.bytes().map(write).collect::<Vec<_>>().concat()
 }
 
-const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
+pub(crate) const CODINGS: [&str; 5] = ["identity", "gzip", "deflate", "br", "zstd"];
 
 pub(crate) fn coded(body: &str, coding: &str) -> Vec<u8> {
     let bytes = body.as_bytes();
