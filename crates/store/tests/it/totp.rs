@@ -154,7 +154,11 @@ on_both!(an_update_changes_label_issuer_and_policy_only, async |bench| {
     let label = "renamed".into();
     let contact = Some(contact_id(7));
     let after = Totp { contact, label, issuer: None, policy, updated_at: at(2_000), ..before };
-    assert_eq!(find(bench, 1, 1).await, Some(after));
+    let found = find(bench, 1, 1).await.unwrap();
+    let entry = found.entry();
+    assert_eq!((entry.id, entry.label), (&totp_id(1), "renamed"));
+    assert_eq!(entry.contact, Some(&contact_id(7)));
+    assert_eq!(found, after);
     assert_eq!(find(bench, 1, 2).await, Some(sample::totp(2)));
 });
 
