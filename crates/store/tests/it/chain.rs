@@ -251,6 +251,27 @@ on_both!(a_part_that_cannot_be_read_does_not_end_a_walk, async |bench| {
     assert_eq!(seen.await, [(0, 2), (0, 2), (2, 0), (2, 0), (1, 0), (0, 0)]);
 });
 
+on_both!(an_event_with_a_position_and_no_chain_is_found, async |bench| {
+    for number in 0..5 {
+        commit(bench, sample::event(1, &number.to_string())).await;
+    }
+    let misplaced = async |from: i64| {
+        let page = bench.look(move |tx| trail::misplaced(tx, from, 2)).await;
+        (page.rows.iter().map(|it| it.object.1.clone()).collect::<Vec<_>>(), page.last)
+    };
+    assert_eq!(misplaced(i64::MIN).await, (vec![], None));
+    let place = |number: u32, position: i64| {
+        bench.database.execute(&format!(
+            "UPDATE event SET chain = NULL, position = {position} WHERE object_id = '{number}'"
+        ));
+    };
+    place(1, 70);
+    place(3, 7);
+    place(4, 700);
+    assert_eq!(misplaced(i64::MIN).await, (vec!["3".to_owned(), "1".to_owned()], Some(70)));
+    assert_eq!(misplaced(71).await, (vec!["4".to_owned()], Some(700)));
+});
+
 on_both!(the_beginning_of_a_chain_is_removed_part_by_part, async |bench| {
     let occupied = bench.occupy().await;
     for number in 0..20 {
