@@ -1,7 +1,7 @@
 //! A request that a server did not let in is sent once more with a renewed token, where that is safe.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -228,7 +228,14 @@ async fn a_provider_that_is_away_leaves_the_servers_answer_as_it_is() {
 
 #[tokio::test]
 async fn callers_who_are_refused_at_once_renew_once() {
-    let scene = Scene::new(|before| if before < 8 { 401 } else { 200 }).await;
+    // The token that comes first is let in by nobody any more, however late the others come with it.
+    let first = Arc::new(OnceLock::new());
+    let upstream = Upstream::start(Speaks::Clear, move |request| {
+        let token = request.headers()["authorization"].clone();
+        let status = if *first.get_or_init(|| token.clone()) == token { 401 } else { 200 };
+        async move { Response::builder().status(status).body(whole("said")).unwrap() }
+    });
+    let scene = Scene::at(upstream.await).await;
     scene.oauth.app.clock.advance_seconds(60);
     let calls = (0..8).map(|_| scene.send(json!({"url": scene.url()})));
     for back in futures_util::future::join_all(calls).await {
