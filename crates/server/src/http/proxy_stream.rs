@@ -45,11 +45,13 @@ pub(crate) async fn pass(
     let upgrade = upgrade(&mut request);
     let (Parts { headers, .. }, body) = request.into_parts();
     let keys = shown.headers(&headers);
+    let host = headers.get(header::HOST).cloned();
     let headers = forwardable(&headers, &keys).map_err(misleading)?;
     let payload = payload(body, &broker, &caller).await?;
+    let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
     // Clients leave `Authorization` behind where they are led to another host, and no other header.
     let takes_key_along = keys.iter().any(|name| name != header::AUTHORIZATION);
-    let through = Some(Through { prefix, takes_key_along });
+    let through = Some(Through { host, prefix, takes_key_along });
     let outgoing = Outgoing { destination, headers, payload, upgrade, through };
     let answer = broker.proxy(&caller, contact.as_ref(), &secret, outgoing).await?;
     Ok(answer.map(Body::new))

@@ -52,6 +52,24 @@ async fn a_caller_who_is_led_on_comes_back_to_keyfob_where_the_credential_may_go
     }
 }
 
+/// An agent next to Keyfob does not go through what is in front of it.
+#[tokio::test]
+async fn a_caller_who_comes_by_another_host_is_led_back_by_that() {
+    let scene = leading().await;
+    let at = scene.path_to(&scene.url("/v1/x"));
+    let prefix = at.strip_suffix(&scene.url("/v1/x")).unwrap();
+    let public = PUBLIC_URL.trim_end_matches('/');
+    for (host, keyfob) in
+        [("keyfob:7117", "http://keyfob:7117"), ("keyfob.example.com", public), ("a b>", public)]
+    {
+        let at = format!("{at}?/v1/y");
+        let answer = call(&scene.app.agent(), "GET", &at, &[("host", host)], "").await;
+        let whole = format!("<{keyfob}{prefix}{}>", scene.url("/v1/y"));
+        let link = answer.headers["link"].to_str().unwrap();
+        assert!(link.starts_with(&whole), "{host}: {link}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_clients_would_take_along_is_led_nowhere_else() {
     let scene = leading().await;

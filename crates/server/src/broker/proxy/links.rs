@@ -26,10 +26,24 @@ const UPSTREAM_LINK: HeaderName = HeaderName::from_static("x-upstream-link");
 /// How the caller came to Keyfob, and comes back to it.
 #[derive(Clone, Debug)]
 pub struct Through {
+    /// The host by which it came, if it named one.
+    pub host: Option<String>,
     /// What precedes a URL in the path, such as `/proxy/con_1/sec_1/`, as the caller wrote it.
     pub prefix: String,
     /// Whether its key is in a header that clients take along to other hosts, other than `Authorization`.
     pub takes_key_along: bool,
+}
+
+impl Through {
+    /// Where the caller reaches Keyfob: whoever comes by another host than the public one comes straight to it, which
+    /// speaks HTTP only.
+    fn keyfob(&self, public: &Url) -> String {
+        let direct = self.host.as_ref().and_then(|host| Url::parse(&format!("http://{host}")).ok());
+        let other = |url: &Url| url.host() != public.host() || url.port() != public.port();
+        direct
+            .filter(other)
+            .map_or_else(|| public.to_string(), |url| url.origin().ascii_serialization())
+    }
 }
 
 impl Sending {
@@ -73,13 +87,14 @@ impl Sending {
             set(headers, name, back.unwrap_or_else(|| given.into()));
         }
         // A client asks for these by its base URL or as they are, so they are whole.
+        let whole = through.keyfob(public);
         let values: Vec<_> = headers.get_all(LINK).iter().cloned().collect();
         headers.remove(LINK);
         for value in values {
             let leads_away = Cell::new(false);
             let back = |target: &str| {
                 let to = url.join(target).ok();
-                let back = to.and_then(|to| self.back(&to, through, public.as_str()));
+                let back = to.and_then(|to| self.back(&to, through, &whole));
                 leads_away.set(leads_away.get() || back.is_none());
                 back
             };
