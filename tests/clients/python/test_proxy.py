@@ -115,7 +115,6 @@ async def test_what_the_server_answers_is_handed_back_as_it_is() -> None:
     answers: dict[str, Any] = {
         "/bytes": (b"\x00\xff\r\n\x80" * 100_000, 200, {}),
         "/created": ({"id": 1}, 201, {"etag": '"1"'}),
-        "/moved": ({}, 302, {"location": "https://elsewhere.example/?a=1"}),
         "/refused": ({"error": "unauthorized"}, 401, {"www-authenticate": "Bearer"}),
         "/conflict": ({"error": "conflict"}, 409, {}),
         "/limited": ({"error": "slow down"}, 429, {"retry-after": "60"}),
@@ -131,7 +130,13 @@ async def test_what_the_server_answers_is_handed_back_as_it_is() -> None:
                 assert answer.content == (body if isinstance(body, bytes) else json.dumps(body).encode())
                 assert {name: answer.headers[name] for name in headers} == headers
                 upstream.got[-1].injected(*bearer(token))
-            assert len(upstream.got) == len(answers), "none was sent again, nor followed"
+            assert len(upstream.got) == len(answers), "none was sent again"
+            # Who follows a redirect by itself would take Keyfob's key along: where it leads is only told.
+            answers["/moved"] = ({}, 302, {"location": "https://elsewhere.example/?a=1"})
+            answer = await own.contact.secret.proxy(contact, secret, {"url": f"{upstream.url}/moved"})
+            assert (answer.status_code, answer.json()["error"]) == (502, "redirect_blocked")
+            assert answer.json()["location"] == "https://elsewhere.example/?a=1"
+            assert len(upstream.got) == len(answers), "it was not followed"
 
 
 @asynchronous
