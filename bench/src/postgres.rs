@@ -134,7 +134,7 @@ mod tests {
         for (url, expected) in [
             ("postgres://u@%2Ftmp%2Fx:1/postgres", "postgres://u@%2Ftmp%2Fx:1/new"),
             ("postgres://u@%2Ftmp", "postgres://u@%2Ftmp/new"),
-            ("postgresql:///old?host=/tmp/x&user=u", "postgresql:///new?host=/tmp/x&user=u"),
+            ("postgresql:///old?host=/run/x&user=u", "postgresql:///new?host=/run/x&user=u"),
         ] {
             assert_eq!(with_database(url, "new")?, expected);
         }

@@ -99,7 +99,7 @@ describe('a person who enters a code at the provider', { concurrency: 4 }, () =>
 
   test('and lets it end is told by itself, and gets another one at the same link', () => inBrowserAt(at, async (context) => {
     const [to, person] = [await deviceLink(at, { client: 'post' }), somebody()];
-    at.codeLives.post = 4;
+    at.codeLives.post = 6;
     const page = await toCode(context, to);
     const code = await codeOn(page);
     await page.getByText(OVER).waitFor();

@@ -111,7 +111,7 @@ const states = {
     return page;
   },
   async 'device code that nobody entered'(context) {
-    at.codeLives.basic = 1;
+    at.codeLives.basic = 6;
     const page = await toCode(context, await deviceLink(at, { client: 'basic' }));
     await page.getByRole('alert').waitFor();
     return page;

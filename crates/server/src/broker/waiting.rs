@@ -17,6 +17,9 @@ use super::{
 };
 use crate::error::Error;
 
+/// Who looks so long after the end of a code sees that it is over.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// A person who is to enter a code at the provider (RFC 8628, section 3.3).
 #[derive(Debug)]
 pub struct Waiting {
@@ -32,8 +35,6 @@ pub struct Waiting {
     pub until: Timestamp,
     /// How long until it is worth looking again.
     pub look_after: Duration,
-    /// When the provider may be asked about it.
-    poll_at: Timestamp,
 }
 
 /// What a link's page is.
@@ -57,7 +58,7 @@ impl Broker {
     /// what comes of that: programs that show a preview of a link open it.
     pub async fn look_at_link(&self, visit: &Visit, has_waited: bool) -> Result<Sight, Error> {
         let now = self.now()?;
-        if self.waiting(visit).await?.is_some_and(|waiting| waiting.poll_at <= now) {
+        if self.poll_due_at(visit).await?.is_some_and(|due_at| due_at <= now) {
             self.poll_for_page(visit).await;
         }
         let (broker, visit) = (self.clone(), visit.clone());
@@ -86,31 +87,57 @@ impl Broker {
         .await
     }
 
-    /// The same at a link that is this browser's, if it is anybody's.
+    /// When there is something to do about the code that this browser is to enter: the provider to be asked, or
+    /// its end to be told.
+    async fn poll_due_at(&self, visit: &Visit) -> Result<Option<Timestamp>, Error> {
+        let (now, broker, visit) = (self.now()?, self.clone(), visit.clone());
+        self.read(move |tx| {
+            let open = match broker.open_link(tx, &visit, now) {
+                Ok(open) => open,
+                Err(Error::Link(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let found = broker.device_at(tx, &open)?;
+            Ok(found.map(|(device, poll_at)| poll_at.min(device.ends_at())))
+        })
+        .await
+    }
+
+    /// The code that is to be entered at a link that is this browser's, and when the provider may be asked about
+    /// it.
+    fn device_at(
+        &self,
+        tx: &mut ReadTx<'_>,
+        open: &Open,
+    ) -> Result<Option<(Device, Timestamp)>, Error> {
+        let link = &open.authentication;
+        if link.browser.is_none() {
+            return Ok(None);
+        }
+        let Some(asked) = authentication::find_asked_at(tx, &link.state)? else { return Ok(None) };
+        let found = self.open_device(tx, &asked)?;
+        Ok(found.map(|(_, device, poll_at)| (device, poll_at)))
+    }
+
+    /// What is shown of it, while it works.
     fn waiting_at(
         &self,
         tx: &mut ReadTx<'_>,
         open: &Open,
         now: Timestamp,
     ) -> Result<Option<Waiting>, Error> {
-        let link = &open.authentication;
-        if link.browser.is_none() {
-            return Ok(None);
-        }
-        let Some(asked) = authentication::find_asked_at(tx, &link.state)? else { return Ok(None) };
-        let Some((_, device, poll_at)) = self.open_device(tx, &asked)? else { return Ok(None) };
+        let Some((device, _)) = self.device_at(tx, open)? else { return Ok(None) };
         if device.is_over(now) {
             return Ok(None);
         }
-        let look_after = device.interval();
+        let until = device.ends_at().min(open.authentication.expires_at);
         Ok(Some(Waiting {
             shown: shown(tx, open)?,
-            until: device.ends_at().min(link.expires_at),
+            look_after: device.interval().min(until.since(now) + A_MOMENT),
+            until,
             address: device.verification_uri.clone(),
             page: device.verification_uri_complete.unwrap_or(device.verification_uri),
             user_code: device.user_code,
-            look_after,
-            poll_at,
         }))
     }
 
