@@ -1,5 +1,6 @@
 //! What a key is limited to, through the routes themselves. What each action becomes under each limit is a table in
-//! `core/policy`; that a key may be used so often only is in `key_rate`.
+//! `core/policy`; how limits are given is in `key_limits_set`, what they mean for one-time-password entries in
+//! `key_limits_entries`, and that a key may be used so often only in `key_rate`.
 
 use serde_json::{Value, json};
 
@@ -12,8 +13,8 @@ use crate::{
     secret,
 };
 
-const CREATE: &str = "/api/v1/key/create";
-const LIST: &str = "/api/v1/key/list";
+pub(crate) const CREATE: &str = "/api/v1/key/create";
+pub(crate) const LIST: &str = "/api/v1/key/list";
 
 pub(crate) fn path(id: &str, action: &str) -> String {
     format!("/api/v1/key/{id}/{action}")
@@ -52,29 +53,29 @@ impl Stock {
     }
 }
 
-async fn listed(caller: &Caller, path: &str) -> Vec<String> {
+pub(crate) async fn listed(caller: &Caller, path: &str) -> Vec<String> {
     let page = caller.get(path).await.ok();
     let id = |item: &Value| item["id"].as_str().unwrap().to_owned();
     page["items"].as_array().unwrap().iter().map(id).collect()
 }
 
 /// The labels of the one-time-password entries that a caller is shown.
-async fn labels(caller: &Caller) -> Vec<String> {
+pub(crate) async fn labels(caller: &Caller) -> Vec<String> {
     let list = caller.get(SECRETS).await.ok();
     let label = |item: &Value| item["label"].as_str().unwrap().to_owned();
     list["totp_secrets"].as_array().unwrap().iter().map(label).collect()
 }
 
 /// Refused in the same words, to the byte, as what is not there.
-async fn is_not_there(call: Call, as_if: Call) {
+pub(crate) async fn is_not_there(call: Call, as_if: Call) {
     let (mut hidden, mut missing) = (call.await.error(404, "not_found"), as_if.await.json());
     (hidden["request_id"], missing["request_id"]) = (Value::Null, Value::Null);
     assert_eq!(hidden, missing);
 }
 
-const NO_CONTACT: &str = "con_00000000000000000000000000";
-const NO_SECRET: &str = "sec_00000000000000000000000000";
-const NO_ENTRY: &str = "00000000-0000-4000-8000-000000000000";
+pub(crate) const NO_CONTACT: &str = "con_00000000000000000000000000";
+pub(crate) const NO_SECRET: &str = "sec_00000000000000000000000000";
+pub(crate) const NO_ENTRY: &str = "00000000-0000-4000-8000-000000000000";
 
 #[tokio::test]
 async fn a_key_that_is_limited_to_one_contact_sees_no_other() {
@@ -212,145 +213,6 @@ async fn a_key_of_one_secret_gets_no_other_by_a_name_that_it_gives_and_takes_awa
 }
 
 #[tokio::test]
-async fn a_label_in_a_limit_is_taken_to_the_letter_and_counts_in_the_keys_own_account_only() {
-    let app = TestApp::new().await;
-    let plain = app.entry_with(json!({"label": "GitHub"})).await;
-    let blank = app.entry_with(json!({"label": " GitHub "})).await;
-    let body = json!({"email": "child@example.com"});
-    let child = app.owner().post("/api/v1/account/create", body).await.ok();
-    let own = app.anonymous().with_token(&Key::from_answer(&child["key"]));
-    let theirs = own.post(SECRETS, json!({"label": "GitHub", "secret": CANARY})).await.ok();
-    let theirs = theirs["totp_secret"]["id"].as_str().unwrap();
-    for (name, reached, hidden) in [("GitHub", &plain, &blank), (" GitHub ", &blank, &plain)] {
-        let (_, caller) = limited(&app, "backend", json!({"totp": [name]})).await;
-        caller.get(code_path(reached, "")).await.ok();
-        caller.get(code_path(hidden, "")).await.error(404, "not_found");
-        let as_child = caller.with("x-runas-user-id", child["id"].as_str().unwrap());
-        as_child.get(code_path(theirs, "")).await.error(404, "not_found");
-        assert_eq!(labels(&as_child).await, Vec::<String>::new());
-    }
-    let (_, caller) = limited(&app, "backend", json!({"totp": [theirs, "GitHub"]})).await;
-    let as_child = caller.with("x-runas-user-id", child["id"].as_str().unwrap());
-    as_child.get(code_path(theirs, "")).await.ok();
-}
-
-#[tokio::test]
-async fn a_key_for_entries_names_them_by_id_or_by_label() {
-    let app = TestApp::new().await;
-    let [one, two, twin, other] = [
-        app.entry_with(json!({"label": "one"})).await,
-        app.entry_with(json!({"label": "two"})).await,
-        app.entry_with(json!({"label": "two", "issuer": "another"})).await,
-        app.entry_with(json!({"label": "Two"})).await,
-    ];
-    let sees = async |names: Value, expected: &[&String]| {
-        let (_, caller) = limited(&app, "backend", json!({"totp": names})).await;
-        assert_eq!(labels(&caller).await.len(), expected.len(), "{names}");
-        for id in [&one, &two, &twin, &other] {
-            let calls = |id: &str| {
-                let rename = json!({"policy": {"unique": false}});
-                [
-                    caller.get(code_path(id, "")),
-                    caller.get(entry_path(id)),
-                    caller.patch(entry_path(id), rename),
-                ]
-            };
-            if expected.contains(&id) {
-                for call in calls(id) {
-                    call.await.ok();
-                }
-                continue;
-            }
-            for (call, as_if) in calls(id).into_iter().zip(calls(NO_ENTRY)) {
-                is_not_there(call, as_if).await;
-            }
-            is_not_there(caller.delete(entry_path(id)), caller.delete(entry_path(NO_ENTRY))).await;
-        }
-        caller.post(SECRETS, json!({"label": "two"})).await.error(403, "not_authorized");
-        assert_eq!(listed(&caller, "/api/v1/secret/list").await, Vec::<String>::new());
-    };
-    secret::create(&app.backend(), json!({})).await;
-    sees(json!([one]), &[&one]).await;
-    sees(json!(["two"]), &[&two, &twin]).await;
-    sees(json!([one, "Two"]), &[&one, &other]).await;
-    sees(json!([NO_ENTRY]), &[]).await;
-    // Both kinds of credentials are named.
-    let secret = secret::create(&app.backend(), json!({"value": CANARY})).await;
-    let both = json!({"totp": [one], "secrets": [secret]});
-    let (_, caller) = limited(&app, "agent", both).await;
-    assert_eq!(labels(&caller).await, ["one"]);
-    assert_eq!(listed(&caller, "/api/v1/secret/list").await, [secret]);
-}
-
-#[tokio::test]
-async fn a_contacts_entries_are_seen_by_its_keys_and_go_with_it() {
-    let mut setup = Setup::default();
-    setup.limits.totp_per_account = 4;
-    let app = TestApp::with(setup).await;
-    let backend = app.backend();
-    let [mine, other] = [verified_contact(&backend).await, verified_contact(&backend).await];
-    let of_mine = app.entry_with(json!({"label": "mine", "contact_id": mine})).await;
-    let of_other = app.entry_with(json!({"label": "other's", "contact_id": other})).await;
-    let of_nobody = app.entry_with(json!({"label": "nobody's"})).await;
-    let (_, agent) = limited(&app, "agent", json!({"contacts": [mine]})).await;
-    assert_eq!(labels(&agent).await, ["mine"]);
-    agent.get(code_path(&of_mine, "")).await.ok();
-    for hidden in [&of_other, &of_nobody] {
-        is_not_there(agent.get(code_path(hidden, "")), agent.get(code_path(NO_ENTRY, ""))).await;
-    }
-    // A key of one contact stores entries of that one only, and gives none away to others.
-    let (_, caller) = limited(&app, "backend", json!({"contacts": [mine]})).await;
-    let body = |contact: Value| json!({"label": "x", "secret": CANARY, "contact_id": contact});
-    for contact in [json!(other), json!(NO_CONTACT), json!("x"), Value::Null] {
-        caller.post(SECRETS, body(contact)).await.error(400, "invalid_contact_id");
-    }
-    let second = caller.post(SECRETS, body(json!(mine))).await.ok();
-    assert_eq!(second["totp_secret"]["contact_id"], json!(mine));
-    let give = caller.patch(entry_path(&of_mine), json!({"contact_id": other}));
-    give.await.error(400, "invalid_contact_id");
-    let free = caller.patch(entry_path(&of_mine), json!({"contact_id": null}));
-    free.await.error(400, "invalid_contact_id");
-    agent.get(code_path(&of_mine, "")).await.ok();
-    // Who may, moves an entry from one contact to another, or to nobody.
-    backend.patch(entry_path(&of_nobody), json!({"contact_id": mine})).await.ok();
-    agent.get(code_path(&of_nobody, "")).await.ok();
-    let freed = backend.patch(entry_path(&of_nobody), json!({"contact_id": null})).await.ok();
-    assert_eq!(freed["totp_secret"].get("contact_id"), None);
-    agent.get(code_path(&of_nobody, "")).await.error(404, "not_found");
-    // With the contact its entries are gone, each with an event, and the account has room again.
-    backend.post(contact::path(&mine, "delete"), json!({})).await.ok();
-    let mut left = labels(&backend).await;
-    left.sort();
-    assert_eq!(left, ["nobody's", "other's"]);
-    backend.get(code_path(&of_mine, "")).await.error(404, "not_found");
-    let events = app.events().await;
-    let told = events.iter().filter(|it| it.action == "totp.delete");
-    let told: Vec<_> = told.map(|it| (it.object.1.clone(), it.contact_id.clone())).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.contains(&(of_mine, Some(mine))), "{told:?}");
-    for _ in 0..2 {
-        backend.post(SECRETS, json!({"label": "x"})).await.ok();
-    }
-    backend.post(SECRETS, json!({"label": "x"})).await.error(409, "limit_reached");
-}
-
-#[tokio::test]
-async fn an_entry_belongs_to_a_contact_of_its_own_account_or_to_none() {
-    let app = TestApp::new().await;
-    let theirs = verified_contact(&app.other_account().await).await;
-    let entry = app.entry().await;
-    for contact in [theirs.as_str(), NO_CONTACT, "x"] {
-        let body = json!({"label": "x", "contact_id": contact});
-        app.backend().post(SECRETS, body).await.error(400, "invalid_contact_id");
-        let change = app.backend().patch(entry_path(&entry), json!({"contact_id": contact}));
-        change.await.error(400, "invalid_contact_id");
-    }
-    let wrong = app.backend().post(SECRETS, json!({"label": "x", "contact_id": 7})).await;
-    wrong.error(400, "invalid_contact_id");
-    assert_eq!(labels(&app.backend()).await, ["GitHub"]);
-}
-
-#[tokio::test]
 async fn a_key_does_the_actions_that_it_names_and_is_never_permitted_others() {
     let Stock { app, contacts: [contact, _], secrets: [secret, _], .. } = Stock::new().await;
     let entry = app.entry().await;
@@ -467,231 +329,6 @@ async fn lists_of_a_limited_key_are_paged_without_gaps_or_repetitions() {
         all.reverse();
         assert_eq!(read(caller, path, "desc").await, all, "{path}");
     }
-}
-
-#[tokio::test]
-async fn a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only() {
-    let app = TestApp::new().await;
-    let backend = app.backend();
-    let [one, two] = [verified_contact(&backend).await, verified_contact(&backend).await];
-    let own = json!({"contacts": [one], "hosts": ["*.example.com"], "methods": ["GET", "POST"], "paths": ["/v1/"]});
-    let (key, owner) = limited(&app, "owner", own.clone()).await;
-    let with = |changes: Value| {
-        let mut body = own.clone();
-        body["role"] = "agent".into();
-        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        body
-    };
-    for narrower in [
-        json!({}),
-        json!({"hosts": ["a.b.example.com", "*.c.example.com"]}),
-        json!({"methods": ["GET"], "rate": 1, "quota": 1}),
-        json!({"paths": ["/v1/chat", "/v1/models/"]}),
-        json!({"actions": ["totp.code"], "secrets": [NO_SECRET]}),
-    ] {
-        owner.post(CREATE, with(narrower)).await.ok();
-    }
-    let made = Key::from_answer(&owner.post(CREATE, with(json!({}))).await.ok());
-    let update = |id: &str, change: Value| owner.post(path(id, "update"), change);
-    for wider in [
-        json!({"contacts": null}),
-        json!({"contacts": [one, two]}),
-        json!({"contacts": [two]}),
-        json!({"hosts": null}),
-        json!({"hosts": ["example.com"]}),
-        json!({"hosts": ["*.example.com", "*.other.test"]}),
-        json!({"methods": ["GET", "DELETE"]}),
-        json!({"paths": null}),
-        json!({"paths": ["/v1"]}),
-        json!({"paths": ["/v1/", "/v2/"]}),
-    ] {
-        owner.post(CREATE, with(wider.clone())).await.error(403, "limits_too_wide");
-        update(&made.id, wider.clone()).await.error(403, "limits_too_wide");
-        // Nor does it widen itself.
-        update(&key.id, wider).await.error(403, "limits_too_wide");
-    }
-    update(&made.id, json!({"rate": 5, "name": "slow"})).await.ok();
-    let shown = app.owner().get(path(&made.id, "fetch")).await.ok();
-    assert_eq!(
-        (&shown["rate"], &shown["quota"], &shown["name"]),
-        (&json!(5), &Value::Null, &json!("slow"))
-    );
-    // Keys that reach further are not there for it.
-    let wide = app.key_of(keyfob_core::policy::Role::Agent);
-    for act in ["update", "revoke"] {
-        let call = |id: &str| owner.post(path(id, act), json!({"name": "x"}));
-        is_not_there(call(&wide.id), call("key_00000000000000000000000000")).await;
-    }
-    owner.get(path(&wide.id, "fetch")).await.error(404, "not_found");
-    let seen = listed(&owner, LIST).await;
-    assert!(seen.contains(&key.id) && seen.contains(&made.id) && !seen.contains(&wide.id));
-    app.agent().get(SECRETS).await.ok();
-    // An account of its own would be beyond every limit.
-    owner.post("/api/v1/account/create", json!({})).await.error(403, "not_authorized");
-}
-
-#[tokio::test]
-async fn a_change_of_limits_counts_for_the_next_request_and_within_a_second_elsewhere() {
-    let mut app = TestApp::new().await;
-    let [one, two] =
-        [app.entry_with(json!({"label": "1"})).await, app.entry_with(json!({"label": "2"})).await];
-    let (key, caller) = limited(&app, "agent", json!({"totp": [one]})).await;
-    let there = app.on_another_node(caller.clone()).await;
-    let codes = async |caller: &Caller| {
-        let code = async |id: &str| caller.get(code_path(id, "")).await.status;
-        [code(&one).await, code(&two).await]
-    };
-    assert_eq!((codes(&caller).await, codes(&there).await), ([200, 404], [200, 404]));
-    let update = |change: Value| app.owner().post(path(&key.id, "update"), change);
-    for (change, expected) in [
-        (json!({"totp": [two]}), [404, 200]),
-        (json!({"totp": [one, two]}), [200, 200]),
-        (json!({"totp": null}), [200, 200]),
-        (json!({"actions": ["totp.list"]}), [403, 403]),
-        (json!({"actions": null, "totp": ["1"]}), [200, 404]),
-    ] {
-        update(change).await.ok();
-        assert_eq!(codes(&caller).await, expected);
-        app.clock.advance_seconds(1);
-        assert_eq!(codes(&there).await, expected);
-    }
-    let end = (app.clock.seconds() + 10) * 1000;
-    update(json!({"expiresAt": end})).await.ok();
-    app.clock.advance_seconds(10);
-    caller.get(SECRETS).await.error(401, "invalid_credentials");
-    update(json!({"expiresAt": null})).await.ok();
-    caller.get(SECRETS).await.ok();
-    app.owner().post(path(&key.id, "revoke"), json!({})).await.ok();
-    caller.get(SECRETS).await.error(401, "invalid_credentials");
-}
-
-#[tokio::test]
-async fn who_acts_as_a_child_stays_within_the_limits_of_the_key() {
-    let app = TestApp::new().await;
-    let child = app.owner().post("/api/v1/account/create", json!({})).await.ok();
-    let id = child["id"].as_str().unwrap();
-    let own = app.anonymous().with_token(&Key::from_answer(&child["key"]));
-    let contact = verified_contact(&own).await;
-    let entry = own.post(SECRETS, json!({"label": "theirs", "secret": CANARY})).await.ok();
-    let entry = entry["totp_secret"]["id"].as_str().unwrap().to_owned();
-    let (_, caller) = limited(&app, "backend", json!({"contacts": [NO_CONTACT]})).await;
-    let caller = caller.with("x-runas-user-id", id);
-    assert_eq!(listed(&caller, contact::LIST).await, Vec::<String>::new());
-    caller.get(contact::path(&contact, "fetch")).await.error(404, "not_found");
-    caller.get(code_path(&entry, "")).await.error(404, "not_found");
-    let (_, caller) = limited(&app, "backend", json!({"totp": [entry]})).await;
-    let caller = caller.with("x-runas-user-id", id);
-    caller.get(code_path(&entry, "")).await.ok();
-    // A child's first key has the limits of the key that made it.
-    let (_, owner) = limited(&app, "owner", json!({"actions": ["account", "totp"]})).await;
-    let made = owner.post("/api/v1/account/create", json!({})).await.ok();
-    let own = app.anonymous().with_token(&Key::from_answer(&made["key"]));
-    own.get(SECRETS).await.ok();
-    own.get(LIST).await.error(403, "not_authorized");
-}
-
-#[tokio::test]
-async fn limits_are_shown_as_they_hold_and_wrong_ones_are_refused_one_by_one() {
-    let app = TestApp::new().await;
-    let contact = verified_contact(&app.backend()).await;
-    let secret = secret::create(&app.backend(), json!({})).await;
-    let limits = json!({
-        "contacts": [contact, contact], "secrets": [secret], "totp": ["GitHub – ops", NO_ENTRY],
-        "actions": ["connection.proxy", "verify"], "hosts": ["API.example.com:443", "*.example.com:8443"],
-        "methods": ["get", "POST"], "paths": ["/v1/", "/é", "/v1/"], "rate": 60, "quota": 1000,
-    });
-    let (key, _) = limited(&app, "agent", limits).await;
-    let shown = json!({
-        "contacts": [contact], "secrets": [secret], "totp": ["GitHub – ops", NO_ENTRY],
-        "actions": ["secret.verify", "connection.verify", "connection.proxy"],
-        "hosts": ["api.example.com", "*.example.com:8443"], "methods": ["GET", "POST"],
-        "paths": ["/v1/", "/%C3%A9"], "rate": 60, "quota": 1000,
-    });
-    let fetched = app.owner().get(path(&key.id, "fetch")).await.ok();
-    let list = app.owner().get(LIST).await.ok();
-    let listed = list["items"].as_array().unwrap().iter().find(|it| it["id"] == json!(key.id));
-    let listed = listed.unwrap();
-    for (name, value) in shown.as_object().unwrap() {
-        assert_eq!(&fetched[name], value, "{name}");
-        assert_eq!(&listed[name], value, "{name}");
-    }
-    for (wrong, error, words) in [
-        (json!({"contacts": []}), "invalid_contacts", "must not be empty"),
-        (
-            json!({"contacts": ["x"]}),
-            "invalid_contacts",
-            "\"contacts[0]\" is not the id of a contact",
-        ),
-        (json!({"contacts": [contact, secret]}), "invalid_contacts", "\"contacts[1]\""),
-        (json!({"contacts": contact}), "bad_request", "\"contacts\" must be a list of strings"),
-        (json!({"contacts": vec![contact.as_str(); 101]}), "invalid_contacts", "at most 100"),
-        (
-            json!({"secrets": ["@alias"]}),
-            "invalid_secrets",
-            "\"secrets[0]\" is not the id of a secret",
-        ),
-        (json!({"totp": [""]}), "invalid_totp", "\"totp[0]\""),
-        (json!({"actions": ["totp.cod"]}), "invalid_actions", "did you mean totp.code"),
-        (
-            json!({"actions": ["totp", "key"]}),
-            "invalid_actions",
-            "\"actions[1]\" names what a key with the role agent may never do",
-        ),
-        (json!({"actions": ["mint"], "hosts": ["a.test"]}), "invalid_actions", "hands a token out"),
-        (
-            json!({"hosts": ["https://a.test"]}),
-            "invalid_hosts",
-            "\"hosts[0]\" must be the name of a host",
-        ),
-        (json!({"hosts": ["*"]}), "invalid_hosts", "\"hosts[0]\""),
-        (json!({"methods": ["CONNECT"]}), "invalid_methods", "must be one of [GET, POST"),
-        (json!({"paths": ["v1"]}), "invalid_paths", "\"paths[0]\" must be the beginning of a path"),
-        (json!({"paths": ["/v1/", "/v1/../"]}), "invalid_paths", "\"paths[1]\""),
-        (json!({"paths": []}), "invalid_paths", "must not be empty"),
-        (json!({"actions": ["mint"], "paths": ["/"]}), "invalid_actions", "hands a token out"),
-        (json!({"rate": 0}), "invalid_rate", "from 1 to"),
-        (json!({"rate": -1}), "bad_request", "\"rate\" must be a whole number"),
-        (json!({"quota": 1.5}), "bad_request", "\"quota\" must be a whole number"),
-        (json!({"speed": 1}), "bad_request", "\"speed\" is not allowed"),
-    ] {
-        let mut body = wrong.clone();
-        body["role"] = "agent".into();
-        let message = app.owner().post(CREATE, body).await.error(400, error)["message"].clone();
-        assert!(message.as_str().unwrap().contains(words), "{wrong}: {message}");
-        let refused = app.owner().post(path(&key.id, "update"), wrong).await;
-        refused.error(400, error);
-    }
-    assert_eq!(app.owner().get(path(&key.id, "fetch")).await.ok(), fetched);
-}
-
-#[tokio::test]
-async fn a_key_whose_limits_are_damaged_is_no_key_without_limits() {
-    let app = TestApp::new().await;
-    app.entry().await;
-    for damage in ["{}x", r#"{"contacts":["con_x"]}"#, r#"{"of_a_newer_version":1}"#] {
-        let (key, caller) = limited(&app, "agent", json!({"totp": [NO_ENTRY]})).await;
-        app.database()
-            .execute(&format!("UPDATE key SET limits = '{damage}' WHERE id = '{}'", key.id));
-        caller.get(SECRETS).await.error(401, "invalid_credentials");
-        caller.get(LIST).await.error(401, "not_authenticated");
-        // Whoever may see every key sees it for what it is, and can end it, but not make a good one of it.
-        let owner = app.owner();
-        let list = owner.get(LIST).await.ok();
-        let shown = list["items"].as_array().unwrap().iter().find(|it| it["id"] == json!(key.id));
-        assert_eq!(shown.unwrap()["unreadable"], json!(true), "{list}");
-        let update = owner.post(path(&key.id, "update"), json!({"totp": null}));
-        update.await.error(409, "unreadable_key");
-        let (_, other) = limited(&app, "owner", json!({"methods": ["GET"]})).await;
-        for act in ["update", "revoke"] {
-            other.post(path(&key.id, act), json!({})).await.error(404, "not_found");
-        }
-        owner.post(path(&key.id, "revoke"), json!({})).await.ok();
-        let shown = owner.get(path(&key.id, "fetch")).await.ok();
-        assert!(shown["revokedAt"].is_i64(), "{shown}");
-    }
-    let list = app.owner().get(LIST).await.ok();
-    let is_readable = |item: &&Value| item.get("unreadable").is_none();
-    assert_eq!(list["items"].as_array().unwrap().iter().filter(is_readable).count(), 6);
 }
 
 /// Contract/contacts-and-secrets, section 9: what a token was restricted to did not confine these calls.

@@ -64,6 +64,8 @@ mod isolation_named;
 mod key;
 mod key_change;
 mod key_limits;
+mod key_limits_entries;
+mod key_limits_set;
 mod key_rate;
 mod limits;
 mod list_scan;
