@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    app::{SECRETS, Setup, TestApp, code_path, entry_path},
+    app::{SECRETS, TestApp, code_path, entry_path},
     call::{Call, Caller, Key},
     connection::{connect, path as connection_path, personal, verified_contact, verify},
     contact,

@@ -8,7 +8,7 @@ use crate::{
     connection::verified_contact,
     contact,
     guard::CANARY,
-    key_limits::{NO_CONTACT, NO_ENTRY, is_not_there, labels, limited, listed, path},
+    key_limits::{NO_CONTACT, NO_ENTRY, is_not_there, labels, limited, listed},
     secret,
 };
 

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use crate::{
     app::{SECRETS, TestApp, code_path},
     call::{Caller, Key},
-    connection::{verified_contact, verify},
+    connection::verified_contact,
     contact,
     guard::CANARY,
-    key_limits::{CREATE, LIST, NO_CONTACT, NO_ENTRY, NO_SECRET, is_not_there, limited, listed, path},
+    key_limits::{
+        CREATE, LIST, NO_CONTACT, NO_ENTRY, NO_SECRET, is_not_there, limited, listed, path,
+    },
     secret,
 };
 
