@@ -14,6 +14,7 @@ mod redactor;
 mod search;
 mod set;
 mod sieve;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,7 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 pub use self::redactor::{Passed, REDACTED, Redactor, redact};
-use self::{set::ByteSet, sieve::Sieve, text::Text};
+use self::{set::ByteSet, sieve::Sieve, tail::Tail, text::Text};
 
 /// A credential that is shorter is not looked for at all, in bytes: it would be found by chance all over an
 /// answer, and which of a few guesses is redacted would tell it.
@@ -42,6 +43,8 @@ pub struct Needles {
     begins: ByteSet,
     /// No occurrence is shorter, in bytes: whatever is escaped takes more of them.
     shortest: usize,
+    /// What is kept back of a body that goes on.
+    tail: Tail,
 }
 
 impl Needles {
@@ -62,7 +65,7 @@ impl Needles {
         let mut begins = unit::WITH_READINGS;
         begins.add(texts.iter().flat_map(Text::beginnings));
         let shortest = texts.iter().map(Text::len).min().unwrap_or(usize::MAX);
-        Self { sieve: Sieve::new(&texts), texts, begins, shortest }
+        Self { sieve: Sieve::new(&texts), tail: Tail::new(&texts), texts, begins, shortest }
     }
 
     /// Whether there is nothing to look for.

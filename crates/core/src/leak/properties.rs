@@ -1,5 +1,7 @@
 //! Any credential, written in any way, between any others, in any pieces.
 
+use std::sync::Arc;
+
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use proptest::{collection::vec, prelude::*, sample::Index};
 
@@ -211,6 +213,36 @@ fn surroundings() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// A credential, and another one of the same length and of the same kind of bytes.
+fn two_alike() -> impl Strategy<Value = (String, String)> {
+    let of = |class: &'static str| {
+        (16_usize..60).prop_flat_map(move |length| {
+            let one =
+                move || proptest::string::string_regex(&format!("{class}{{{length}}}")).unwrap();
+            (one(), one())
+        })
+    };
+    prop_oneof![
+        of("[A-Za-z0-9_.-]"),
+        of("[A-Za-z0-9/+=]"),
+        of("[!-~]").prop_map(|(one, other)| (format!("{one}{{"), format!("{other}}}"))),
+        of("[ -~]").prop_map(|(one, other)| (format!("{one} "), format!("{other} "))),
+    ]
+}
+
+/// How much has been let through after each piece, and whether anything was replaced.
+fn borders(needles: &Arc<Needles>, body: &[u8], mut ends: Vec<usize>) -> (Vec<usize>, u64) {
+    ends.extend([0, body.len()]);
+    ends.sort_unstable();
+    let (mut redactor, mut out) = (Redactor::new(Arc::clone(needles)), Vec::new());
+    let mut after = |piece: &[usize]| {
+        redactor.push(&body[piece[0]..piece[1]], &mut out);
+        out.len()
+    };
+    let borders = ends.windows(2).map(&mut after).collect();
+    (borders, redactor.found())
+}
+
 fn places(indexes: &[Index], body: &[u8]) -> Vec<usize> {
     indexes.iter().map(|index| index.index(body.len() + 1)).collect()
 }
@@ -261,5 +293,20 @@ proptest! {
         let body = bodies.join(&almost[..]);
         prop_assume!(!shows(&body, credential.as_bytes()));
         prop_assert_eq!(&guarded(&needles(&[&credential]), &body, places(&ends, &body)), &body);
+    }
+
+    #[test]
+    fn what_is_kept_back_tells_no_credential_from_another(
+        (credential, other) in two_alike(), bodies in vec(surroundings(), 1..5), cut in any::<Index>(),
+        form in form(), ends in vec(any::<Index>(), 0..20),
+    ) {
+        let guess = form.write(&credential[..cut.index(credential.len())]);
+        let body = bodies.join(&guess[..]);
+        // Whoever guesses ends pieces behind the guesses.
+        let mut ends = places(&ends, &body);
+        ends.push(bodies[0].len() + guess.len().min(body.len() - bodies[0].len()));
+        let [one, other] = [&credential, &other].map(|text| borders(&needles(&[text]), &body, ends.clone()));
+        prop_assume!(one.1 == 0 && other.1 == 0);
+        prop_assert_eq!(one, other);
     }
 }

@@ -9,8 +9,9 @@ use super::{Needles, search::Search};
 /// What stands in the place of a credential.
 pub const REDACTED: &str = "[redacted by keyfob]";
 
-/// Takes a body piece by piece. Of each piece it keeps back only an end with which an occurrence could
-/// begin, at most a few dozen times [`LONGEST`](super::LONGEST) bytes.
+/// Takes a body piece by piece. Of each piece it keeps back an end in which an occurrence of some credential of the
+/// same kind and length could begin, at most a few dozen times [`LONGEST`](super::LONGEST) bytes. What that is does
+/// not depend on the credential itself.
 pub struct Redactor {
     needles: Arc<Needles>,
     search: Search,
@@ -59,12 +60,13 @@ impl Redactor {
 
     fn decide(&mut self, piece: &[u8], is_last: bool, out: &mut Vec<u8>) -> Passed {
         if !self.held.is_empty() {
+            let kept = self.held.len();
             self.held.extend_from_slice(piece);
-            self.go_on(is_last, out);
+            self.go_on(kept, is_last, out);
             return Passed::Other;
         }
-        let decided = self.search.run(&self.needles, piece, is_last);
-        let decided = if is_last { piece.len() } else { decided };
+        self.search.run(&self.needles, piece, is_last);
+        let decided = if is_last { piece.len() } else { self.needles.tail.start(piece, 0) };
         let (spans, decided) = self.search.take(&self.needles, piece, decided);
         self.held.extend_from_slice(&piece[decided..]);
         if spans.is_empty() {
@@ -78,7 +80,7 @@ impl Redactor {
     /// Ends the body: adds to `out` what was kept back.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.held.is_empty() {
-            self.go_on(true, out);
+            self.go_on(0, true, out);
         }
         self.end();
     }
@@ -100,10 +102,11 @@ impl Redactor {
         !self.held.is_empty()
     }
 
-    fn go_on(&mut self, is_last: bool, out: &mut Vec<u8>) {
+    /// Goes on with what is held, of which the first `kept` bytes were before.
+    fn go_on(&mut self, kept: usize, is_last: bool, out: &mut Vec<u8>) {
         let mut held = mem::take(&mut self.held);
-        let decided = self.search.run(&self.needles, &held, is_last);
-        let decided = if is_last { held.len() } else { decided };
+        self.search.run(&self.needles, &held, is_last);
+        let decided = if is_last { held.len() } else { self.needles.tail.start(&held, kept) };
         let (spans, decided) = self.search.take(&self.needles, &held, decided);
         self.write(&held[..decided], &spans, out);
         held.drain(..decided);

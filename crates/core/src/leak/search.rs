@@ -53,8 +53,7 @@ pub(super) struct Search {
 
 impl Search {
     /// Goes on to the end of `body`, which begins with what was kept. `is_last`: nothing comes behind it.
-    /// Answers how many bytes are decided: no occurrence that is not found yet begins in them.
-    pub(super) fn run(&mut self, needles: &Needles, body: &[u8], is_last: bool) -> usize {
+    pub(super) fn run(&mut self, needles: &Needles, body: &[u8], is_last: bool) {
         let mut units = mem::take(&mut self.units);
         let mut places = None;
         loop {
@@ -73,7 +72,6 @@ impl Search {
             }
         }
         self.units = units;
-        self.threads.iter().map(|thread| thread.start).fold(self.at, usize::min)
     }
 
     /// The next place at which an occurrence could be. The end is one, unless nothing comes behind it: an

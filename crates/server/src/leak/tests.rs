@@ -179,10 +179,10 @@ async fn what_is_cut_off_or_broken_ends_in_an_error() {
         assert_eq!(guarded.collect().await.unwrap().to_bytes(), "");
         assert_eq!(told(&outcome).end, End::Complete);
     }
-    let failing = vec![Ok(Frame::data("a".into())), Err(std::io::Error::other("gone"))];
+    let failing = vec![Ok(Frame::data("a,".into())), Err(std::io::Error::other("gone"))];
     let (guarded, outcome) = guard(body(failing), "identity", NO_CAPS);
     assert_eq!(guarded.collect().await.unwrap_err().to_string(), "gone");
-    assert_eq!(told(&outcome), Outcome { bytes: 1, redacted: 0, end: End::UpstreamFailed });
+    assert_eq!(told(&outcome), Outcome { bytes: 2, redacted: 0, end: End::UpstreamFailed });
 }
 
 /// 16 MiB of zeros as a part of deflate that can be repeated.
@@ -359,4 +359,36 @@ async fn an_answer_that_takes_too_long_in_all_is_cut_although_it_goes_on() {
     let error = guarded.collect().await.unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Cut::TooSlow));
     assert_eq!(told(&outcome), Outcome { bytes: 120, redacted: 0, end: End::TooSlow });
+}
+
+/// The sizes of the pieces in which a body passes on.
+async fn sizes(sent: Vec<Sent>, codings: &'static str) -> Vec<usize> {
+    let (mut guarded, _) = guard(body(sent), codings, NO_CAPS);
+    let mut sizes = vec![];
+    while let Some(frame) = guarded.frame().await {
+        sizes.push(frame.unwrap().into_data().unwrap().len());
+    }
+    sizes
+}
+
+#[tokio::test]
+async fn how_an_answer_is_cut_does_not_tell_how_much_of_a_guess_is_right() {
+    // Just as much as is unpacked at once.
+    let guessed = |guess: &str| {
+        let before = "\n".repeat(32 * 1024 - guess.len());
+        format!("{before}{guess}{}", "\n".repeat(32 * 1024))
+    };
+    let encoded = BASE64.encode(TOKEN.as_bytes());
+    for codings in ["identity", "gzip"] {
+        for right in [TOKEN, &encoded, &HEXUPPER.encode(TOKEN.as_bytes())] {
+            for length in 1..right.len() - 4 {
+                let wrong = format!("{}~", &right[..length - 1]);
+                let [right, wrong] = [&right[..length], &wrong].map(|guess| async {
+                    let answer = encode(codings, guessed(guess).as_bytes());
+                    sizes(in_pieces(&answer, 32 * 1024), codings).await
+                });
+                assert_eq!(right.await, wrong.await, "{codings}: {length}");
+            }
+        }
+    }
 }
