@@ -100,7 +100,7 @@ impl Chain {
 
     /// Gives events their ids and places. They count when they are [`Chain::keep`]t. `newest`: the newest
     /// checkpoint's number and hash, if the chain [`Chain::is_unborn`].
-    pub(crate) fn link(&mut self, events: Vec<Event>, newest: (i64, Hash)) -> Batch {
+    pub(crate) fn link(&mut self, events: Vec<Arc<Event>>, newest: (i64, Hash)) -> Batch {
         let first = events.first().map(|event| event.created_at);
         let birth = first.filter(|_| self.is_unborn()).map(|at| self.birth(at, newest));
         let born = birth.as_ref().map(|birth| (0, birth.hash()));

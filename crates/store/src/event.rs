@@ -82,7 +82,7 @@ impl Event {
 /// An event with the id and the place in its chain that the writer gave it.
 pub(crate) struct Row {
     pub(crate) id: EventId,
-    pub(crate) event: Event,
+    pub(crate) event: Arc<Event>,
     pub(crate) position: i64,
     pub(crate) previous: Hash,
     pub(crate) hash: Hash,

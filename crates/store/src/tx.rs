@@ -1,6 +1,9 @@
 //! Transactions as store functions see them.
 
-use std::ops::{ControlFlow, Deref, DerefMut};
+use std::{
+    ops::{ControlFlow, Deref, DerefMut},
+    sync::Arc,
+};
 
 use crate::{
     conn::{Bind, Conn, Row, Sql},
@@ -143,7 +146,7 @@ pub struct WriteTx<'c> {
     read: ReadTx<'c>,
     savepoint: Savepoint,
     /// Events beside the one that ends the unit.
-    pub(crate) also: Vec<Event>,
+    pub(crate) also: Vec<Arc<Event>>,
 }
 
 /// Where this unit can be rolled back to without its neighbours.
@@ -240,13 +243,13 @@ impl<'c> WriteTx<'c> {
 
     /// Tells of one more thing that the unit does, committed with its writes.
     pub fn also(&mut self, event: Event) {
-        self.also.push(event);
+        self.also.push(event.into());
     }
 
     /// Ends the unit: `value` is its answer, and `event` its audit row, committed with its writes.
     /// Nothing is answered before both are on stable storage.
-    pub fn commit<T>(&self, event: Event, value: T) -> Commit<T> {
-        Commit { value, event: Some(event) }
+    pub fn commit<T>(&self, event: impl Into<Arc<Event>>, value: T) -> Commit<T> {
+        Commit { value, event: Some(event.into()) }
     }
 
     /// Ends a unit that changes nothing a person could care about and releases nothing.
@@ -259,7 +262,8 @@ impl<'c> WriteTx<'c> {
 #[must_use]
 pub struct Commit<T> {
     pub(crate) value: T,
-    pub(crate) event: Option<Event>,
+    /// Shared, since a unit that is run again gives it once more.
+    pub(crate) event: Option<Arc<Event>>,
 }
 
 impl<T> Commit<T> {

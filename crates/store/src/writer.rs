@@ -48,7 +48,7 @@ pub(crate) trait Job: Send {
 /// How a run of a unit ended.
 pub(crate) enum Ran {
     /// To be committed, with this event.
-    Keep(Option<Event>),
+    Keep(Option<Arc<Event>>),
     /// To be undone; the answer is the unit's own error.
     Undo,
 }
@@ -357,7 +357,7 @@ impl Writer {
     }
 
     /// Writes the units' events and commits.
-    fn finish(&mut self, events: Vec<Event>) -> Result<(), Failure> {
+    fn finish(&mut self, events: Vec<Arc<Event>>) -> Result<(), Failure> {
         let conn = self.link.open_conn()?;
         let begins = self.chain.is_unborn() && !events.is_empty();
         let newest = if begins { trail::newest(conn)? } else { (0, Checkpoint::NOTHING) };

@@ -150,8 +150,8 @@ impl Broker {
             && let Some(totp) = self.recent_entry(request, is_buffered).await?
             && let Some(released) = self.release_told(request, totp)?
         {
-            let event = request.release(released.at, released.step);
-            let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(event.clone(), ()));
+            let event = Arc::new(request.release(released.at, released.step));
+            let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(Arc::clone(&event), ()));
             if is_buffered {
                 self.inner.store.write_later::<Error, _>(tell)?;
             } else {

@@ -81,7 +81,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "Agent Vault #232",
-        "key_limits",
+        "key_limits_set",
         "a_key_makes_and_changes_keys_to_the_same_or_narrower_limits_only",
     ),
     (

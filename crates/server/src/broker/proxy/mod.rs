@@ -175,11 +175,13 @@ impl Broker {
         if self.inner.audit == Audit::Buffered && !self.inner.store.is_behind() {
             return self.tell_later(event);
         }
-        self.write(move |tx| Ok(tx.commit(event.clone(), ()))).await
+        let event = Arc::new(event);
+        self.write(move |tx| Ok(tx.commit(Arc::clone(&event), ()))).await
     }
 
     fn tell_later(&self, event: Event) -> Result<(), Error> {
-        let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(event.clone(), ()));
+        let event = Arc::new(event);
+        let tell = move |tx: &mut WriteTx<'_>| Ok(tx.commit(Arc::clone(&event), ()));
         Ok(self.inner.store.write_later::<Error, _>(tell)?)
     }
 }
