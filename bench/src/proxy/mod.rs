@@ -13,10 +13,10 @@ use crate::{context::Context, postgres::Cluster, report::Section};
 
 /// Kept-alive connections of the load.
 const CONNECTIONS: usize = 32;
-/// The credential that the upstream wants.
-const TOKEN: &str = "real-token";
+/// The credential that the upstream wants: as long as keys are.
+const TOKEN: &str = "sk-bench-1f0c9d2e7b6a4583a9c1e0d4f7b82635";
 /// The header's value that holds it.
-const CREDENTIAL: &str = "Bearer real-token";
+const CREDENTIAL: &str = "Bearer sk-bench-1f0c9d2e7b6a4583a9c1e0d4f7b82635";
 
 /// Runs the section.
 pub(crate) async fn run(context: &Context) -> Result<Section> {
