@@ -62,7 +62,10 @@ impl Proxy {
             return Ok(refusal(StatusCode::UNAUTHORIZED));
         }
         headers.remove(HOST);
-        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer sk-bench-1f0c9d2e7b6a4583a9c1e0d4f7b82635"));
+        headers.insert(
+            AUTHORIZATION,
+            HeaderValue::from_static("Bearer sk-bench-1f0c9d2e7b6a4583a9c1e0d4f7b82635"),
+        );
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let host = if path.starts_with("/events/") { &self.events } else { &self.upstream };
         let Ok(uri) =

@@ -35,8 +35,10 @@ pub const SHORTEST_ENCODED: usize = 8;
 /// [`Redactor`] keeps back.
 pub const LONGEST: usize = 4096;
 
-/// What must not come back. Made once for each request; shows nothing of what it holds.
+/// What must not come back. Shows nothing of what it holds. To make it costs about as much as to look through a
+/// short answer, so requests with the same credential share it while they are under way.
 pub struct Needles {
+    credentials: Vec<SecretString>,
     texts: Vec<Text>,
     sieve: Sieve,
     /// Which bytes an occurrence can begin with, those that begin an escape included.
@@ -52,8 +54,9 @@ impl Needles {
     /// it, if it was made by more than a prefix. Those shorter than [`SHORTEST`] are left out.
     #[must_use]
     pub fn new<'a>(credentials: impl IntoIterator<Item = &'a SecretString>) -> Self {
+        let credentials: Vec<_> = credentials.into_iter().cloned().collect();
         let mut texts = Vec::new();
-        for credential in credentials {
+        for credential in &credentials {
             let credential = credential.expose_secret();
             for piece in pieces(credential.as_bytes()) {
                 add(&mut texts, piece);
@@ -65,7 +68,22 @@ impl Needles {
         let mut begins = unit::WITH_READINGS;
         begins.add(texts.iter().flat_map(Text::beginnings));
         let shortest = texts.iter().map(Text::len).min().unwrap_or(usize::MAX);
-        Self { sieve: Sieve::new(&texts), tail: Tail::new(&texts), texts, begins, shortest }
+        Self {
+            sieve: Sieve::new(&texts),
+            tail: Tail::new(&texts),
+            credentials,
+            texts,
+            begins,
+            shortest,
+        }
+    }
+
+    /// Whether it was made of these.
+    #[must_use]
+    pub fn are_of(&self, credentials: &[SecretString]) -> bool {
+        let mut both = self.credentials.iter().zip(credentials);
+        self.credentials.len() == credentials.len()
+            && both.all(|(one, other)| one.expose_secret() == other.expose_secret())
     }
 
     /// Whether there is nothing to look for.

@@ -252,6 +252,22 @@ fn short_credentials_are_left_alone() {
 }
 
 #[test]
+fn what_is_looked_for_is_shared_by_requests_with_the_same_credentials_only() {
+    let needles = needles(&["first-credential", "second-credential"]);
+    for (credentials, expected) in [
+        (&["first-credential", "second-credential"][..], true),
+        (&["first-credential"], false),
+        (&["second-credential", "first-credential"], false),
+        (&["first-credential", "second-credential", ""], false),
+        (&["first-credential", "second-credentiaL"], false),
+    ] {
+        let credentials: Vec<SecretString> =
+            credentials.iter().map(|text| (*text).into()).collect();
+        assert_eq!(needles.are_of(&credentials), expected);
+    }
+}
+
+#[test]
 fn a_credential_longer_than_the_longest_is_found_piece_by_piece() {
     let long = (0..1500).map(|number| format!("{number:07x}")).collect::<Vec<_>>().concat();
     assert!(long.len() > 2 * LONGEST);

@@ -2,11 +2,12 @@
 //! It is kept, sealed as it is stored, for as long as other things that were read lately: an agent sends many
 //! requests with the same one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keyfob_core::{
     crypto::Sealed,
     id::{AccountId, ContactId, SecretId},
+    leak::Needles,
     oauth::Grant,
     policy::{Grant as Rights, Object, Permit, RequestDenial, decide_request},
     proxy::{Credential, Destination, Injection, Rules},
@@ -17,6 +18,7 @@ use keyfob_store::{
     ReadTx,
     connection::{self, Connection},
 };
+use secrecy::SecretString;
 
 use super::super::{
     Broker, SecretRef,
@@ -81,6 +83,8 @@ pub(in crate::broker) struct Route {
     pub(super) injection: Injection,
     /// What the contact has connected, if it is a contact's.
     connection: Option<Connection>,
+    /// What must not come back to the requests that are under way. Not kept for any longer.
+    needles: Mutex<Weak<Needles>>,
 }
 
 impl Route {
@@ -108,7 +112,8 @@ impl Route {
             }
             None => Consent::Own,
         };
-        Ok(Self { usable, rules, consent, injection, connection })
+        let needles = Mutex::default();
+        Ok(Self { usable, rules, consent, injection, connection, needles })
     }
 
     /// Whether it may be sent there for somebody with these rights.
@@ -143,6 +148,17 @@ impl Route {
             code: "unusable_secret",
             message: why.into_text().into(),
         })
+    }
+
+    /// What must not come back to a request that is sent with these texts.
+    pub(super) fn needles(&self, texts: &[SecretString]) -> Arc<Needles> {
+        let mut shared = self.needles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(needles) = shared.upgrade().filter(|needles| needles.are_of(texts)) {
+            return needles;
+        }
+        let needles = Arc::new(Needles::new(texts));
+        *shared = Arc::downgrade(&needles);
+        needles
     }
 
     /// What is stored of it, sealed.

@@ -117,7 +117,7 @@ impl Sending {
         let (mut parts, needles) = match self.filled(ready, headers, &payload) {
             Ok((parts, texts)) => {
                 before.extend(texts);
-                (parts, Arc::new(Needles::new(&before)))
+                (parts, self.route.needles(&before))
             }
             Err(error) => {
                 self.ended("refused", &error.to_string());
