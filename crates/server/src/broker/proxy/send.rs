@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The largest body that is signed, in bytes: it has to be there as a whole.
-const LARGEST_SIGNED: usize = 1024 * 1024;
+pub(super) const LARGEST_SIGNED: usize = 1024 * 1024;
 
 /// A request on its way, of which the audit trail knows. It is told how it ended, whatever becomes of it.
 pub(super) struct Sending {
@@ -67,15 +67,6 @@ impl Sending {
         content: Content,
     ) -> Result<Response<Relayed>, Error> {
         let Content { headers, payload, upgrade, before } = content;
-        let payload = match payload {
-            Payload::Stream(body) if self.route.injection.needs_body() => {
-                let collected = answer::collect(body, LARGEST_SIGNED).await;
-                Payload::Whole(
-                    collected.inspect_err(|error| self.ended("refused", &error.to_string()))?,
-                )
-            }
-            payload => payload,
-        };
         let mut again = match &payload {
             Payload::Whole(bytes) if upgrade.is_none() && self.has_token() => {
                 Some((bytes.clone(), headers.clone()))
