@@ -116,7 +116,7 @@ impl Broker {
         caller.decide(wanted.action, Object::Account)?;
         let Outgoing { destination: to, headers, mut payload, upgrade, through } = outgoing;
         let (told, has_own) = (described(&to).into(), has_own(&headers));
-        let place = self.inner.places.take(caller.account()).ok_or_else(too_many)?;
+        let place = self.inner.places.take(caller.account()).ok_or_else(|| too_many(TOO_MANY))?;
         let mut asked = Asked { wanted, to, through, has_own, told, _place: Arc::new(place) };
         let mut found = self.find_route(&asked).await?;
         // As long as the body takes nothing is opened, and all that was decided is decided anew when it is there.
@@ -236,8 +236,10 @@ impl Asked {
     }
 }
 
-fn too_many() -> Error {
-    let message = "too many requests are under way with this account's credentials: wait until some have ended";
+const TOO_MANY: &str =
+    "too many requests are under way with this account's credentials: wait until some have ended";
+
+fn too_many(message: &'static str) -> Error {
     Error::WaitTooLong {
         code: "too_many_at_once",
         message: message.into(),

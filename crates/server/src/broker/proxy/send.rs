@@ -23,7 +23,7 @@ use super::{
     super::{Broker, source::Ready},
     Asked, LIMITS, Payload, Relayed, Upgrade, answer, method,
     route::Route,
-    upgrade,
+    too_many, upgrade,
 };
 use crate::{
     config::LeakGuard,
@@ -120,7 +120,12 @@ impl Sending {
             parts.headers.insert(UPGRADE, protocol.clone());
         }
         let request = Request::from_parts(parts, body(payload));
-        match self.broker.inner.egress.stream(request, LIMITS).await {
+        match self
+            .broker
+            .egress_of(self.asked.wanted.caller.account())
+            .stream(request, LIMITS)
+            .await
+        {
             Ok(response) => Ok((response, needles, upgrade)),
             Err(error) => {
                 self.ended("failed", &error.to_string());
@@ -225,6 +230,7 @@ fn body(payload: Payload) -> StreamBody {
 fn unsent(error: SendError) -> Error {
     match error {
         SendError::Refused(refusal) => Error::invalid("invalid_destination", refusal.to_string()),
+        SendError::Busy => too_many("too many names are being looked up that do not answer"),
         SendError::NotSent(_) => {
             Error::Upstream { code: "upstream_unreachable", may_have_it: false }
         }
