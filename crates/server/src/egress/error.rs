@@ -90,7 +90,7 @@ impl SendError {
 
     /// What it means that this has happened to a request that came so far.
     pub(super) fn caused_by(error: &(dyn Error + 'static), reached: Reached) -> Self {
-        if causes(error).any(|cause| cause.is::<Busy>()) {
+        if causes(error).any(<dyn Error>::is::<Busy>) {
             return Self::Busy;
         }
         match causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {

@@ -70,8 +70,8 @@ async fn a_key_that_is_revoked_while_a_token_is_renewed_gets_nothing_of_it() {
 
 #[tokio::test]
 async fn a_key_that_is_revoked_while_a_server_refuses_its_token_has_it_sent_no_second_time() {
-    let (come, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (came, goes) = (Arc::clone(&come), Arc::clone(&go));
+    let (arrives, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (came, goes) = (Arc::clone(&arrives), Arc::clone(&go));
     let upstream = Upstream::start(Speaks::Clear, move |_| {
         let (came, goes) = (Arc::clone(&came), Arc::clone(&goes));
         async move {
@@ -87,7 +87,7 @@ async fn a_key_that_is_revoked_while_a_server_refuses_its_token_has_it_sent_no_s
     scene.app.clock.advance_seconds(60);
     let (key, agent) = limited(&scene.app, "agent", json!({})).await;
     let changes = async {
-        within_patience(come.notified()).await;
+        within_patience(arrives.notified()).await;
         scene.app.owner().post(key_path(&key.id, "revoke"), json!({})).await.ok();
         go.notify_one();
     };

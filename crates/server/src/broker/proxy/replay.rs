@@ -53,7 +53,7 @@ impl Sending {
             return Ok(None);
         }
         let told = format!("{}, once more with a renewed token", self.asked.told).into();
-        let asked = Asked { told, wanted, ..self.asked.clone() };
+        let asked = Asked { wanted, told, ..self.asked.clone() };
         Ok(Some(self.broker.clear_anew(&asked).await?))
     }
 }
