@@ -88,7 +88,7 @@ impl Broker {
                 form.set(name, value);
             }
         }
-        let (egress, random) = (&self.inner.egress, &*self.inner.random);
+        let (egress, random) = (&self.egress_of(&usable.secret.account), &*self.inner.random);
         let (client, token) = (&provider.client, &provider.token_endpoint);
         let endpoint = TokenEndpoint { egress, url: token, client, random };
         let asked_at = self.now()?;

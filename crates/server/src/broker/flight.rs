@@ -15,9 +15,10 @@ use keyfob_store::refresh::Holder;
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    Broker,
+    Broker, Caller,
     renewal::{Need, Renewal},
 };
+use crate::error::Error;
 
 /// So long a caller waits for a renewal; it goes on without them.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -73,7 +74,8 @@ impl Drop for Place {
 }
 
 impl Broker {
-    /// Has a grant renewed as far as `need` says, or waits for the renewal that is under way; how it went.
+    /// Has a grant renewed as far as `need` says, or waits for the renewal that is under way; how it went. For a
+    /// caller, [`Broker::renew_for`].
     pub(super) async fn keep_alive(&self, holder: &Holder, need: Need) -> Renewal {
         let patience = if matches!(need, Need::Soon) { LITTLE_PATIENCE } else { PATIENCE };
         let landed = async {
@@ -86,6 +88,18 @@ impl Broker {
             }
         };
         tokio::time::timeout(patience, landed).await.unwrap_or(Renewal::Waiting)
+    }
+
+    /// [`Broker::keep_alive`] for somebody who waits for it, and how the caller stands by then: the key may have
+    /// been revoked meanwhile, or be given less, and whatever follows is to be decided with what it is given now.
+    pub(super) async fn renew_for(
+        &self,
+        caller: &Caller,
+        holder: &Holder,
+        need: Need,
+    ) -> Result<(Caller, Renewal), Error> {
+        let renewal = self.keep_alive(holder, need).await;
+        Ok((self.reauthenticate(caller).await?, renewal))
     }
 
     async fn fly(&self, holder: &Holder, need: Need) -> Renewal {

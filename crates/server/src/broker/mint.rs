@@ -53,8 +53,7 @@ impl Broker {
         caller.decide(action, Object::Account)?;
         let (caller, contact, at) = (caller.clone(), contact.cloned(), at.clone());
         let wanted = Wanted { caller, contact, at, action };
-        let of = wanted.clone();
-        self.acquire(&wanted, mintable, move |tx, usable, ready, now| {
+        self.acquire(&wanted, mintable, |tx, of, usable, ready, now| {
             let Ready { text: token, expires_at } = ready;
             let (caller, secret) = (&of.caller, &usable.secret.id);
             let mut event = match &of.contact {

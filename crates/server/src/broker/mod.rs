@@ -71,7 +71,7 @@ mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
-use keyfob_core::{audit::AuditKey, random::Random, time::Timestamp};
+use keyfob_core::{audit::AuditKey, id::AccountId, random::Random, time::Timestamp};
 use keyfob_store::{Commit, ReadTx, Store, StoreError, WriteTx, creation as creations, vault};
 use url::Url;
 
@@ -299,6 +299,11 @@ impl Broker {
     #[must_use]
     pub fn egress(&self) -> &Egress {
         &self.inner.egress
+    }
+
+    /// The way out for requests of an account.
+    fn egress_of(&self, account: &AccountId) -> Egress {
+        self.inner.egress.of(account)
     }
 
     /// How many units of work wait for the writer.

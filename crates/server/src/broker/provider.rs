@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use keyfob_core::{
+    id::AccountId,
     jwt::Algorithm,
     oauth::{AuthMethod, Client, ClientKey, Grant, GrantClient, metadata::ServerMetadata},
     secret::SecretType,
@@ -97,7 +98,9 @@ impl Broker {
         let discovered = match named(config) {
             (None, None) => None,
             _ if is_complete(config) => None,
-            (issuer, resource) => Some(self.discover(issuer, resource).await?),
+            (issuer, resource) => {
+                Some(self.discover(&usable.secret.account, issuer, resource).await?)
+            }
         };
         let server = discovered.as_ref().map(|discovered| &*discovered.server);
         let registered = match server {
@@ -116,17 +119,22 @@ impl Broker {
     }
 
     /// What a config's provider says of itself.
-    pub(super) async fn discovered(&self, config: &Config) -> Result<Discovered, NotDiscovered> {
+    pub(super) async fn discovered(
+        &self,
+        account: &AccountId,
+        config: &Config,
+    ) -> Result<Discovered, NotDiscovered> {
         let (issuer, resource) = named(config);
-        self.discover(issuer, resource).await
+        self.discover(account, issuer, resource).await
     }
 
     async fn discover(
         &self,
+        account: &AccountId,
         issuer: Option<Url>,
         resource: Option<Url>,
     ) -> Result<Discovered, NotDiscovered> {
-        let (egress, clock) = (&self.inner.egress, &*self.inner.clock);
+        let (egress, clock) = (&self.egress_of(account), &*self.inner.clock);
         self.inner.discovery.find(egress, clock, issuer.as_ref(), resource.as_ref()).await
     }
 }

@@ -41,7 +41,7 @@ impl Broker {
             let (account, contact) = (asking.account().clone(), Some(contact.id));
             Ok(Holder { account, contact, secret: usable.secret.id })
         });
-        self.force(&holder.await?).await?;
+        let caller = &self.force(caller, &holder.await?).await?;
         self.verify_connection_for(caller, Action::ConnectionRefresh, contact, at).await
     }
 
@@ -58,20 +58,20 @@ impl Broker {
             expect_oauth(usable.secret_type)?;
             Ok(shared_holder(&usable))
         });
-        self.force(&holder.await?).await?;
+        let caller = &self.force(caller, &holder.await?).await?;
         self.verify_secret_for(caller, Action::SecretRefresh, at).await
     }
 
-    async fn force(&self, holder: &Holder) -> Result<(), Error> {
+    /// Has it renewed whether it is due or not; the caller as it is after that.
+    async fn force(&self, caller: &Caller, holder: &Holder) -> Result<Caller, Error> {
         let (broker, of) = (self.clone(), holder.clone());
         let held = self.read(move |tx| broker.held(tx, &of)).await?;
         // Whoever asks means the tokens that are there now: if somebody else replaces them meanwhile, that is
         // what was asked for.
-        if let Some(held) = held {
-            let seen = held.place.value().cloned();
-            self.keep_alive(holder, Need::Forced(seen)).await;
-        }
-        Ok(())
+        let Some(held) = held else { return Ok(caller.clone()) };
+        let seen = held.place.value().cloned();
+        let (caller, _) = self.renew_for(caller, holder, Need::Forced(seen)).await?;
+        Ok(caller)
     }
 }
 

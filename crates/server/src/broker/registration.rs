@@ -168,7 +168,7 @@ impl Broker {
             Ok(tx.commit_unaudited(lease))
         });
         let Some(fence) = leased.await? else { return Ok(None) };
-        match self.register_client(server, since).await {
+        match self.register_client(&place.account, server, since).await {
             Ok(registered) => Ok(self.keep_client(place, fence, registered).await?),
             Err(unable) => {
                 self.give_up(place, fence).await;
@@ -179,6 +179,7 @@ impl Broker {
 
     async fn register_client(
         &self,
+        account: &AccountId,
         server: &ServerMetadata,
         since: Timestamp,
     ) -> Result<Registered, Unable> {
@@ -192,7 +193,8 @@ impl Broker {
         let redirect_uri = Url::parse(&self.redirect_uri()).map_err(Error::internal)?;
         let for_devices = server.device_authorization_endpoint.is_some();
         let wish = (message::method(server), for_devices);
-        let asked = register(&self.inner.egress, endpoint, &redirect_uri, wish, LIMIT);
+        let egress = self.egress_of(account);
+        let asked = register(&egress, endpoint, &redirect_uri, wish, LIMIT);
         asked.await.map_err(not_registered)
     }
 

@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use keyfob_core::{
     crypto::Sealed,
+    id::AccountId,
     oauth::{Form, Grant},
     time::Timestamp,
 };
@@ -189,6 +190,7 @@ impl Broker {
     /// says itself where that is, has it found out.
     async fn renewed_at(
         &self,
+        account: &AccountId,
         config: &Config,
         grant: Option<&Grant>,
     ) -> Result<(Url, Option<String>), provider::Incomplete> {
@@ -199,7 +201,7 @@ impl Broker {
                 Err(incomplete)
             }
             Err(_) => {
-                let found = self.discovered(config).await;
+                let found = self.discovered(account, config).await;
                 let found = found.map_err(|why| provider::Incomplete(why.to_string()))?;
                 Ok((found.server.token_endpoint.clone(), provider::source(config)))
             }
@@ -210,10 +212,11 @@ impl Broker {
     async fn ask_for_tokens(&self, lease: &Lease, begun: Instant) -> Answer {
         let Held { config, grant, .. } = &lease.held;
         let incomplete = |error: provider::Incomplete| Answer::Failed(Failure::not_sent(error.0));
-        let (url, source) = match self.renewed_at(config, grant.as_ref()).await {
-            Ok(at) => at,
-            Err(error) => return incomplete(error),
-        };
+        let (url, source) =
+            match self.renewed_at(&lease.held.holder.account, config, grant.as_ref()).await {
+                Ok(at) => at,
+                Err(error) => return incomplete(error),
+            };
         let registered = grant.as_ref().and_then(|grant| grant.client.as_ref());
         let preferred = grant.as_ref().and_then(|grant| grant.method);
         let to = (&url, source.as_deref());
@@ -227,7 +230,7 @@ impl Broker {
             let text = "the database took too long to note that the provider is asked";
             return Answer::Failed(Failure::not_sent(text.into()));
         }
-        let (egress, random) = (&self.inner.egress, &*self.inner.random);
+        let (egress, random) = (&self.egress_of(&lease.held.holder.account), &*self.inner.random);
         let endpoint = TokenEndpoint { egress, url: &url, client: &client, random };
         let now = || self.inner.clock.now();
         endpoint.ask(&form(&lease.held), now, LIMIT).await

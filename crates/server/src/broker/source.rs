@@ -38,6 +38,13 @@ pub(super) struct Wanted {
     pub(super) action: Action,
 }
 
+impl Wanted {
+    /// The same, for the caller as it is by now.
+    pub(super) fn by(&self, caller: Caller) -> Self {
+        Self { caller, ..self.clone() }
+    }
+}
+
 /// A credential that can be used now.
 #[derive(Clone)]
 pub(super) struct Ready {
@@ -63,25 +70,34 @@ pub(super) enum Source {
 pub(super) type Find = fn(&Broker, &mut ReadTx<'_>, &Wanted) -> Result<Usable, Error>;
 
 impl Broker {
-    /// Has a credential ready, and does `take` with it in the unit that it was read in; what comes of that.
+    /// Has a credential ready, and does `take` with it in the unit that it was read in; what comes of that. What is
+    /// wanted is handed to `take` as it is by then: whoever wants it may be allowed less after a renewal.
     pub(super) async fn acquire<T: Send + 'static>(
         &self,
         wanted: &Wanted,
         find: Find,
-        take: impl FnMut(&mut WriteTx<'_>, Usable, Ready, Timestamp) -> Result<Commit<T>, Error>
+        take: impl FnMut(
+            &mut WriteTx<'_>,
+            &Wanted,
+            Usable,
+            Ready,
+            Timestamp,
+        ) -> Result<Commit<T>, Error>
         + Clone
         + Send
         + 'static,
     ) -> Result<T, Error> {
+        let mut wanted = wanted.clone();
         for _ in 0..LOOKS {
             let mut renewal = Renewal::Fresh;
-            if let Source::Due(holder, need) = self.find_source(wanted, find).await? {
-                renewal = self.keep_alive(&holder, need).await;
+            if let Source::Due(holder, need) = self.find_source(&wanted, find).await? {
+                let renewed = self.renew_for(&wanted.caller, &holder, need).await?;
+                (wanted.caller, renewal) = renewed;
             }
-            match self.take_source(wanted, find, take.clone()).await? {
+            match self.take_source(&wanted, find, take.clone()).await? {
                 Ok(taken) => return Ok(taken),
                 Err(Source::Person { secret, why, can_connect }) => {
-                    return Err(self.ask_person(wanted, secret, why, can_connect).await?);
+                    return Err(self.ask_person(&wanted, secret, why, can_connect).await?);
                 }
                 // It has ended between two looks.
                 Err(_) if renewal == Renewal::Fresh => {}
@@ -112,7 +128,13 @@ impl Broker {
         &self,
         wanted: &Wanted,
         find: Find,
-        mut take: impl FnMut(&mut WriteTx<'_>, Usable, Ready, Timestamp) -> Result<Commit<T>, Error>
+        mut take: impl FnMut(
+            &mut WriteTx<'_>,
+            &Wanted,
+            Usable,
+            Ready,
+            Timestamp,
+        ) -> Result<Commit<T>, Error>
         + Send
         + 'static,
     ) -> Result<Result<T, Source>, Error> {
@@ -125,7 +147,7 @@ impl Broker {
                 source => source,
             };
             match source {
-                Source::Ready(ready) => Ok(take(tx, usable, ready, now)?.map(Ok)),
+                Source::Ready(ready) => Ok(take(tx, &wanted, usable, ready, now)?.map(Ok)),
                 source => Ok(tx.commit_unaudited(Err(source))),
             }
         })

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use keyfob_core::id::AccountId;
 use reqwest::{
     Method,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
@@ -38,6 +39,7 @@ const ATLASSIAN: (&str, &str) = (
 
 /// A token, and where it is tried.
 pub(super) struct Trial {
+    account: AccountId,
     url: Url,
     is_slack: bool,
     token: SecretString,
@@ -54,14 +56,15 @@ impl Held {
         let known = [SLACK, ATLASSIAN].into_iter().find(|(name, _)| *name == given);
         let url = Url::parse(known.map_or(given, |(_, url)| url)).ok()?;
         let token = self.grant.as_ref()?.access_token.clone();
-        Some(Trial { url, is_slack: given == SLACK.0, token })
+        let account = self.holder.account.clone();
+        Some(Trial { account, url, is_slack: given == SLACK.0, token })
     }
 }
 
 impl Broker {
     /// What is known after the token was tried.
     pub(super) async fn try_out(&self, verified: Verified, trial: Trial) -> Verified {
-        let Trial { url, is_slack, token } = trial;
+        let Trial { account, url, is_slack, token } = trial;
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
         let Ok(bearer) = bearer else { return verified };
         let accept = HeaderValue::from_static("application/json");
@@ -69,7 +72,7 @@ impl Broker {
         let method = if is_slack { Method::POST } else { Method::GET };
         let request = Request { method, url, headers, body: None, limit: LIMIT };
         let refused = "the service that it is for does not take the token";
-        match self.inner.egress.send(request).await {
+        match self.egress_of(&account).send(request).await {
             Ok(answer) if is_refused(&answer, is_slack) => {
                 verified.but(Status::Unauthenticated, refused)
             }

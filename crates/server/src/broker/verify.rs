@@ -120,11 +120,11 @@ impl Broker {
         at: &SecretRef,
     ) -> Result<Verified, Error> {
         caller.may(action)?;
-        let (broker, asking) = (self.clone(), caller.clone());
+        let broker = self.clone();
         let (of, at) = (contact.clone(), at.clone());
-        let look = move |tx: &mut ReadTx<'_>, now| {
-            let contact = find_contact(tx, &asking, action, &of)?;
-            let usable = broker.usable(tx, &asking, action, &at)?;
+        let look = move |tx: &mut ReadTx<'_>, caller: &Caller, now| {
+            let contact = find_contact(tx, caller, action, &of)?;
+            let usable = broker.usable(tx, caller, action, &at)?;
             if usable.secret.kind == Kind::Shared {
                 return match broker.verify_shared(tx, &usable, now)? {
                     Some(found) => Ok(Found { can_connect: false, ..found }),
@@ -135,7 +135,7 @@ impl Broker {
                 let text = "Cannot verify secret for this secret configuration";
                 return Err(Error::conflict(text));
             }
-            broker.verify_personal(tx, (&asking, action), &contact.id, &usable, now)
+            broker.verify_personal(tx, (caller, action), &contact.id, &usable, now)
         };
         self.verify(caller, Some(contact.clone()), look).await
     }
@@ -153,9 +153,9 @@ impl Broker {
         at: &SecretRef,
     ) -> Result<Verified, Error> {
         caller.may(action)?;
-        let (broker, asking, at) = (self.clone(), caller.clone(), at.clone());
-        let look = move |tx: &mut ReadTx<'_>, now| {
-            let usable = broker.usable(tx, &asking, action, &at)?;
+        let (broker, at) = (self.clone(), at.clone());
+        let look = move |tx: &mut ReadTx<'_>, caller: &Caller, now| {
+            let usable = broker.usable(tx, caller, action, &at)?;
             if usable.secret.kind == Kind::Personal {
                 let text = "Cannot verify secret for this secret configuration";
                 return Err(Error::conflict(text));
@@ -176,24 +176,29 @@ impl Broker {
         &self,
         caller: &Caller,
         contact: Option<ContactId>,
-        look: impl FnMut(&mut ReadTx<'_>, Timestamp) -> Result<Found, Error> + Clone + Send + 'static,
+        look: impl FnMut(&mut ReadTx<'_>, &Caller, Timestamp) -> Result<Found, Error>
+        + Clone
+        + Send
+        + 'static,
     ) -> Result<Verified, Error> {
-        let look_once = async || {
-            let (now, mut look) = (self.now()?, look.clone());
-            self.read(move |tx| look(tx, now)).await
+        let look_for = async |caller: &Caller| {
+            let (now, caller, mut look) = (self.now()?, caller.clone(), look.clone());
+            self.read(move |tx| look(tx, &caller, now)).await
         };
-        let mut found = look_once().await?;
+        let mut caller = caller.clone();
+        let mut found = look_for(&caller).await?;
         if let Some((holder, need)) = found.due {
-            self.keep_alive(&holder, need).await;
-            found = look_once().await?;
+            (caller, _) = self.renew_for(&caller, &holder, need).await?;
+            found = look_for(&caller).await?;
         }
         let Found { mut verified, can_connect, trial, .. } = found;
         if let Some(trial) = trial {
             verified = self.try_out(verified, trial).await;
+            caller = self.reauthenticate(&caller).await?;
         }
         if can_connect && verified.status != Status::Authenticated {
             let link = NewLink { contact, secret: verified.secret.clone(), return_url: None };
-            verified.link = self.recent_link(caller, link).await?;
+            verified.link = self.recent_link(&caller, link).await?;
         }
         Ok(verified)
     }

@@ -2,6 +2,8 @@
 
 use std::{error::Error, io};
 
+use super::lookups::Busy;
+
 /// The longest text of another library that is passed on, in characters: a certificate's names are
 /// in it, and they are the server's.
 const LONGEST_CAUSE: usize = 200;
@@ -17,6 +19,9 @@ pub enum SendError {
     /// TLS failed. The request may be sent again.
     #[error("the server could not be reached: {0}")]
     NotSent(String),
+    /// Nothing was sent: too many names of this account, or of all, are looked up and do not answer.
+    #[error("nothing was sent: too many names are being looked up that do not answer")]
+    Busy,
     /// The server may have seen the request, and even have done what it says.
     #[error("the server may have had the request, but did not answer as it should: {0}")]
     NoAnswer(String),
@@ -85,6 +90,9 @@ impl SendError {
 
     /// What it means that this has happened to a request that came so far.
     pub(super) fn caused_by(error: &(dyn Error + 'static), reached: Reached) -> Self {
+        if causes(error).any(<dyn Error>::is::<Busy>) {
+            return Self::Busy;
+        }
         match causes(error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
             Some(refusal) => Self::Refused(refusal.clone()),
             None => Self::lost(innermost(error), reached),

@@ -3,10 +3,11 @@
 
 use std::{error::Error, io, net::IpAddr, pin::Pin, sync::Arc};
 
+use keyfob_core::id::AccountId;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::{Allow, Refusal, address::not_public};
+use super::{Allow, Refusal, address::not_public, lookups::Lookups};
 
 /// A look-up on its way.
 pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
@@ -124,12 +125,18 @@ const LOCAL: &[&str] = &[
 pub(super) struct Guard {
     pub(super) allow: Arc<Allow>,
     pub(super) lookup: Arc<dyn Lookup>,
+    pub(super) lookups: Arc<Lookups>,
 }
 
 impl Guard {
-    /// The addresses of a name, all of which were looked at.
-    pub(super) async fn find(&self, rule: Rule, name: &str) -> Result<Vec<IpAddr>, Cause> {
-        let found = self.lookup.lookup(name).await?;
+    /// The addresses of a name, all of which were looked at, for somebody of this account.
+    pub(super) async fn find(
+        &self,
+        account: Option<&AccountId>,
+        rule: Rule,
+        name: &str,
+    ) -> Result<Vec<IpAddr>, Cause> {
+        let found = self.lookups.find(account, &*self.lookup, name).await??;
         if found.is_empty() {
             return Err("the name has no address".into());
         }
@@ -145,6 +152,12 @@ impl Guard {
 /// Why a name was not found, or may not be used: a [`Refusal`] is among the causes then.
 pub(super) type Cause = Box<dyn Error + Send + Sync>;
 
+tokio::task_local! {
+    /// For whom the HTTP client is asked: it passes no such thing on to its resolver, which it calls where it was
+    /// called itself.
+    pub(super) static ACCOUNT: Option<AccountId>;
+}
+
 /// Resolves names for the HTTP client, which then connects to no other address than these.
 pub(super) struct Guarded {
     pub(super) rule: Rule,
@@ -154,8 +167,9 @@ pub(super) struct Guarded {
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let (rule, guard) = (self.rule, self.guard.clone());
+        let account = ACCOUNT.try_with(Clone::clone).ok().flatten();
         Box::pin(async move {
-            let found = guard.find(rule, name.as_str()).await?;
+            let found = guard.find(account.as_ref(), rule, name.as_str()).await?;
             // The port is the URL's.
             let addresses: Addrs = Box::new(found.into_iter().map(|ip| (ip, 0).into()));
             Ok(addresses)

@@ -10,10 +10,12 @@ mod body;
 mod client;
 mod error;
 mod guard;
+mod lookups;
 mod stream;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use keyfob_core::id::AccountId;
 use reqwest::{
     Client, Method,
     header::{HeaderMap, HeaderValue},
@@ -41,6 +43,8 @@ use crate::clock::Clock;
 #[derive(Clone)]
 pub struct Egress {
     inner: Arc<Inner>,
+    /// For whom requests are sent: accounts have shares, and connections of their own.
+    account: Option<AccountId>,
 }
 
 struct Inner {
@@ -100,12 +104,19 @@ impl Egress {
     pub fn with(allow: Allow, clock: Arc<dyn Clock>, means: Means) -> Result<Self, StartError> {
         let Means { lookup, trusted } = means;
         let (allow, tls) = (Arc::new(allow), client::tls(trusted)?);
-        let guard = Guard { allow: Arc::clone(&allow), lookup };
+        let guard = Guard { allow: Arc::clone(&allow), lookup, lookups: Arc::default() };
         let client = |rule| client::client(tls.clone(), Guarded { rule, guard: guard.clone() });
         let public = client(Rule::Public)?;
         let (plain, named) = (client(Rule::Plain)?, client(Rule::Named)?);
         let streaming = stream::Client::new(guard, &tls);
-        Ok(Self { inner: Arc::new(Inner { allow, clock, public, plain, named, streaming }) })
+        let inner = Inner { allow, clock, public, plain, named, streaming };
+        Ok(Self { inner: Arc::new(inner), account: None })
+    }
+
+    /// The same for requests of an account.
+    #[must_use]
+    pub fn of(&self, account: &AccountId) -> Self {
+        Self { inner: Arc::clone(&self.inner), account: Some(account.clone()) }
     }
 
     /// Sends a request once, and reads its answer, whatever its status.
@@ -141,6 +152,7 @@ impl Egress {
             let response = response.map_err(|error| SendError::of(&error, progress.reached()))?;
             Answer::read(response, self.inner.clock.now()).await
         };
+        let exchange = guard::ACCOUNT.scope(self.account.clone(), exchange);
         let within = tokio::time::timeout(limit, exchange).await;
         within.unwrap_or_else(|_| Err(SendError::too_slow(progress.reached())))
     }

@@ -148,7 +148,7 @@ fn read(answer: &egress::Answer, sent: &[&SecretString]) -> Answer {
 
 fn failed(error: &SendError) -> Failure {
     let may_be_done = match error {
-        SendError::Refused(_) | SendError::NotSent(_) => false,
+        SendError::Refused(_) | SendError::NotSent(_) | SendError::Busy => false,
         SendError::NoAnswer(_) | SendError::TooLarge => true,
     };
     let is_outage = matches!(error, SendError::NotSent(_) | SendError::NoAnswer(_));

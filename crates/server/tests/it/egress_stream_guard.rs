@@ -8,6 +8,7 @@ use std::{
 };
 
 use hyper::{Request, Uri, header::LOCATION};
+use keyfob_core::id::AccountId;
 use keyfob_server::egress::{
     Allow, Egress, Looking, Lookup, Means, Refusal, SendError, StreamBody, StreamLimits,
 };
@@ -16,6 +17,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use url::Url;
 
 use crate::{
+    egress::{post, send},
     egress_guard::{Names, egress_with},
     egress_stream::{LIMITS, SHORT, get, read, read_text, stream},
     endpoint::{Endpoint, Step, ok},
@@ -349,4 +351,38 @@ async fn requests_that_come_together_to_what_is_not_there_all_learn_so() {
         assert!(matches!(result, Err(SendError::Refused(_))), "{result:?}");
     }
     assert_eq!(*asked.lock().unwrap(), 20);
+}
+
+/// One name is never found.
+struct Stuck;
+
+impl Lookup for Stuck {
+    fn lookup(&self, name: &str) -> Looking {
+        match name {
+            "stuck.example" => Box::pin(std::future::pending()),
+            _ => Box::pin(std::future::ready(Ok(vec!["10.0.0.1".parse().unwrap()]))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_of_one_account_that_are_not_found_leave_those_of_others_alone() {
+    let means = Means { lookup: Arc::new(Stuck), ..Means::default() };
+    let egress = Egress::with(Allow::default(), Arc::new(ManualClock::new()), means).unwrap();
+    let [one, two] = [1, 2].map(|n| egress.of(&AccountId::from_bits([n; 16])));
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..300 {
+        let (one, also) = (one.clone(), one.clone());
+        asking.spawn(async move { drop(stream(&one, get("https://stuck.example/")).await) });
+        let url = Url::parse("https://stuck.example/").unwrap();
+        asking.spawn(async move { drop(send(&also, post(url, "x")).await) });
+    }
+    tokio::task::yield_now().await;
+    for _ in 0..50 {
+        let refused = stream(&two, get("https://api.example/")).await.map(|_| ());
+        assert!(matches!(refused, Err(SendError::Refused(_))), "{refused:?}");
+        let url = Url::parse("https://api.example/").unwrap();
+        let refused = send(&two, post(url, "x")).await;
+        assert!(matches!(refused, Err(SendError::Refused(_))), "{refused:?}");
+    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use h2::{Reason, server::SendResponse};
 use http_body_util::BodyExt;
 use hyper::{Request, Response, body::Incoming};
+use keyfob_core::id::AccountId;
 use keyfob_server::egress::{Allow, BrokenOff, Egress, Means};
 use tokio::{
     net::TcpListener,
@@ -55,6 +56,20 @@ async fn requests_that_come_together_share_one_connection_from_the_first_on() {
     all_at_once(&server, &egress, 80).await;
     all_at_once(&server, &egress, 80).await;
     assert_eq!((server.requests().len(), server.connections()), (160, 1));
+}
+
+/// What one account does to a connection, such as resets in numbers, does not reach the requests of another.
+#[tokio::test]
+async fn accounts_share_no_connection() {
+    for speaks in [Speaks::Http2, Speaks::Http1] {
+        let server = Upstream::start(speaks, async |_| answer("hello")).await;
+        let egress = server.egress();
+        for n in [1, 2, 1, 2] {
+            let own = egress.of(&AccountId::from_bits([n; 16]));
+            read(stream(&own, get(server.url("/"))).await.unwrap()).await.unwrap();
+        }
+        assert_eq!(server.connections(), 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

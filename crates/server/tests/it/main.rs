@@ -66,6 +66,7 @@ mod key_change;
 mod key_limits;
 mod key_limits_entries;
 mod key_limits_set;
+mod key_meanwhile;
 mod key_rate;
 mod limits;
 mod list_scan;

@@ -20,7 +20,7 @@ mod route;
 mod send;
 mod upgrade;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, mem, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -37,7 +37,7 @@ pub use self::{answer::Relayed, dry_run::Explained, links::Through};
 use self::{
     places::Place,
     route::{Key, Refusal, Route, proxyable},
-    send::{Content, Sending},
+    send::{Content, LARGEST_SIGNED, Sending},
 };
 pub(super) use self::{places::Places, route::Routes};
 use super::{
@@ -114,53 +114,73 @@ impl Broker {
     ) -> Result<Response<Relayed>, Error> {
         let wanted = wanted(caller, contact, at);
         caller.decide(wanted.action, Object::Account)?;
-        let Outgoing { destination: to, headers, payload, upgrade, through } = outgoing;
+        let Outgoing { destination: to, headers, mut payload, upgrade, through } = outgoing;
         let (told, has_own) = (described(&to).into(), has_own(&headers));
-        let place = self.inner.places.take(caller.account()).ok_or_else(too_many)?;
-        let asked = Asked { wanted, to, through, has_own, told, _place: Arc::new(place) };
-        let (route, ready) = self.clear(&asked).await?;
-        let content = Content { headers, payload, upgrade, before: Vec::new() };
-        Sending::begun(self.clone(), asked, route).send(ready, content).await
+        let place = self.inner.places.take(caller.account()).ok_or_else(|| too_many(TOO_MANY))?;
+        let mut asked = Asked { wanted, to, through, has_own, told, _place: Arc::new(place) };
+        let mut found = self.find_route(&asked).await?;
+        // As long as the body takes nothing is opened, and all that was decided is decided anew when it is there.
+        if let (Payload::Stream(body), true) = (&mut payload, found.0.injection.needs_body()) {
+            let collected = answer::collect(mem::take(body), LARGEST_SIGNED).await;
+            if let Err(error) = &collected {
+                self.tell(asked.refused(&found.0, error, self.now()?)).await?;
+            }
+            payload = Payload::Whole(collected?);
+            asked.wanted.caller = self.reauthenticate(&asked.wanted.caller).await?;
+            found = self.find_route(&asked).await?;
+        }
+        let (sending, ready) = self.clear(asked, found).await?;
+        sending.send(ready, Content { headers, payload, upgrade, before: Vec::new() }).await
     }
 
-    /// The credential, once the audit trail says that it is about to be used for this.
-    async fn clear(&self, asked: &Asked) -> Result<(Arc<Route>, Ready), Error> {
-        let now = self.now()?;
-        if let Some((route, ready)) = self.recent_route(&asked.wanted, now)? {
+    /// How it would be sent, if it may be; with the credential, if that was used lately. This is decided before
+    /// anything is renewed or asked of a person for it.
+    async fn find_route(&self, asked: &Asked) -> Result<(Arc<Route>, Option<Ready>), Error> {
+        if let Some((route, ready)) = self.recent_route(&asked.wanted, self.now()?)? {
             self.decide_request(asked, &route).await?;
-            self.tell(asked.sending(&route, now)).await?;
-            return Ok((route, ready));
+            return Ok((route, Some(ready)));
         }
-        // Before anything is renewed or asked of a person for it.
         let (broker, of) = (self.clone(), asked.wanted.clone());
         let route = self.read(move |tx| {
             let usable = proxyable(&broker, tx, &of)?;
             Route::read(&broker, tx, &of, usable)
         });
-        self.decide_request(asked, &route.await?).await?;
-        self.clear_anew(asked).await
+        let route = Arc::new(route.await?);
+        self.decide_request(asked, &route).await?;
+        Ok((route, None))
+    }
+
+    /// What is sent, and its credential, once the audit trail says that it is about to be.
+    async fn clear(
+        &self,
+        asked: Asked,
+        (route, ready): (Arc<Route>, Option<Ready>),
+    ) -> Result<(Arc<Sending>, Ready), Error> {
+        let Some(ready) = ready else { return self.clear_anew(&asked).await };
+        self.tell(asked.sending(&route, self.now()?)).await?;
+        Ok((Sending::begun(self.clone(), asked, route), ready))
     }
 
     /// The same for a credential that was not used lately, or has to be renewed first.
-    async fn clear_anew(&self, asked: &Asked) -> Result<(Arc<Route>, Ready), Error> {
+    async fn clear_anew(&self, asked: &Asked) -> Result<(Arc<Sending>, Ready), Error> {
         let reading = self.inner.routes.begin(self.now()?);
         let (broker, of) = (self.clone(), asked.clone());
-        let cleared = self.acquire(&asked.wanted, proxyable, move |tx, usable, ready, now| {
-            let route = Arc::new(Route::read(&broker, tx, &of.wanted, usable)?);
-            // It may have changed while a token was renewed.
-            of.decide(&route)?;
-            Ok(tx.commit(of.sending(&route, now), (route, ready)))
-        });
-        let (route, ready) = cleared.await?;
+        let cleared =
+            self.acquire(&asked.wanted, proxyable, move |tx, wanted, usable, ready, now| {
+                let route = Arc::new(Route::read(&broker, tx, wanted, usable)?);
+                // Either may have changed while a token was renewed.
+                let asked = Asked { wanted: wanted.clone(), ..of.clone() };
+                asked.decide(&route)?;
+                Ok(tx.commit(asked.sending(&route, now), (asked, route, ready)))
+            });
+        let (asked, route, ready) = cleared.await?;
         self.inner.routes.keep(Key::of(&asked.wanted), Arc::clone(&route), reading);
-        Ok((route, ready))
+        Ok((Sending::begun(self.clone(), asked, route), ready))
     }
 
     async fn decide_request(&self, asked: &Asked, route: &Route) -> Result<(), Error> {
         let Err(refusal) = asked.decide(route) else { return Ok(()) };
-        let reason = Some(format!("{}: {refusal}", asked.told));
-        let event = asked.event(route, self.now()?);
-        self.tell(Event { result: "refused", reason, ..event }).await?;
+        self.tell(asked.refused(route, &refusal, self.now()?)).await?;
         Err(match refusal {
             Refusal::Denied(denial) => denial.into(),
             Refusal::Consent(why) => {
@@ -205,6 +225,11 @@ impl Asked {
         }
     }
 
+    fn refused(&self, route: &Route, why: &dyn Display, now: Timestamp) -> Event {
+        let reason = Some(format!("{}: {why}", self.told));
+        Event { result: "refused", reason, ..self.event(route, now) }
+    }
+
     fn sending(&self, route: &Route, now: Timestamp) -> Event {
         let without = if self.is_without(route) { ", without the credential" } else { "" };
         let stands_for = route.usable().told().map_or_else(String::new, |told| format!("; {told}"));
@@ -213,8 +238,10 @@ impl Asked {
     }
 }
 
-fn too_many() -> Error {
-    let message = "too many requests are under way with this account's credentials: wait until some have ended";
+const TOO_MANY: &str =
+    "too many requests are under way with this account's credentials: wait until some have ended";
+
+fn too_many(message: &'static str) -> Error {
     Error::WaitTooLong {
         code: "too_many_at_once",
         message: message.into(),

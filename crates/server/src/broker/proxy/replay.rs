@@ -43,16 +43,17 @@ impl Sending {
         let wanted = &self.asked.wanted;
         let holder = holder(wanted, self.route.usable());
         let seen = self.route.value(wanted)?;
-        self.broker.keep_alive(&holder, Need::Forced(seen)).await;
-        let fresh = self.broker.peek(wanted, proxyable).await?;
+        let need = Need::Forced(seen);
+        let (caller, _) = self.broker.renew_for(&wanted.caller, &holder, need).await?;
+        let wanted = wanted.by(caller);
+        let fresh = self.broker.peek(&wanted, proxyable).await?;
         let is_newer =
             fresh.is_some_and(|fresh| fresh.text.expose_secret() != refused.text.expose_secret());
         if !is_newer {
             return Ok(None);
         }
         let told = format!("{}, once more with a renewed token", self.asked.told).into();
-        let asked = Asked { told, ..self.asked.clone() };
-        let (route, ready) = self.broker.clear_anew(&asked).await?;
-        Ok(Some((Self::begun(self.broker.clone(), asked, route), ready)))
+        let asked = Asked { wanted, told, ..self.asked.clone() };
+        Ok(Some(self.broker.clear_anew(&asked).await?))
     }
 }

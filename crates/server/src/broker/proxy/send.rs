@@ -23,7 +23,7 @@ use super::{
     super::{Broker, source::Ready},
     Asked, LIMITS, Payload, Relayed, Upgrade, answer, method,
     route::Route,
-    upgrade,
+    too_many, upgrade,
 };
 use crate::{
     config::LeakGuard,
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The largest body that is signed, in bytes: it has to be there as a whole.
-const LARGEST_SIGNED: usize = 1024 * 1024;
+pub(super) const LARGEST_SIGNED: usize = 1024 * 1024;
 
 /// A request on its way, of which the audit trail knows. It is told how it ended, whatever becomes of it.
 pub(super) struct Sending {
@@ -67,15 +67,6 @@ impl Sending {
         content: Content,
     ) -> Result<Response<Relayed>, Error> {
         let Content { headers, payload, upgrade, before } = content;
-        let payload = match payload {
-            Payload::Stream(body) if self.route.injection.needs_body() => {
-                let collected = answer::collect(body, LARGEST_SIGNED).await;
-                Payload::Whole(
-                    collected.inspect_err(|error| self.ended("refused", &error.to_string()))?,
-                )
-            }
-            payload => payload,
-        };
         let mut again = match &payload {
             Payload::Whole(bytes) if upgrade.is_none() && self.has_token() => {
                 Some((bytes.clone(), headers.clone()))
@@ -129,7 +120,12 @@ impl Sending {
             parts.headers.insert(UPGRADE, protocol.clone());
         }
         let request = Request::from_parts(parts, body(payload));
-        match self.broker.inner.egress.stream(request, LIMITS).await {
+        match self
+            .broker
+            .egress_of(self.asked.wanted.caller.account())
+            .stream(request, LIMITS)
+            .await
+        {
             Ok(response) => Ok((response, needles, upgrade)),
             Err(error) => {
                 self.ended("failed", &error.to_string());
@@ -234,6 +230,7 @@ fn body(payload: Payload) -> StreamBody {
 fn unsent(error: SendError) -> Error {
     match error {
         SendError::Refused(refusal) => Error::invalid("invalid_destination", refusal.to_string()),
+        SendError::Busy => too_many("too many names are being looked up that do not answer"),
         SendError::NotSent(_) => {
             Error::Upstream { code: "upstream_unreachable", may_have_it: false }
         }

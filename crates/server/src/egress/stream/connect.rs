@@ -85,7 +85,9 @@ impl Connector {
             // These were looked at with the URL.
             Host::Ipv4(ip) => vec![IpAddr::from(*ip)],
             Host::Ipv6(ip) => vec![IpAddr::from(*ip)],
-            Host::Domain(name) => self.guard.find(origin.rule, name).await?,
+            Host::Domain(name) => {
+                self.guard.find(origin.key.account.as_ref(), origin.rule, name).await?
+            }
         };
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, origin.port)).collect())
     }

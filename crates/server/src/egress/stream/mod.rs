@@ -18,6 +18,7 @@ use hyper::{
     body::Incoming,
     header::{AUTHORIZATION, EXPECT, HOST, UPGRADE},
 };
+use keyfob_core::id::AccountId;
 use rustls::ClientConfig;
 use tokio::time::timeout;
 
@@ -77,12 +78,12 @@ impl Egress {
         limits: StreamLimits,
     ) -> Result<Response<Arriving>, SendError> {
         if !tracing::enabled!(tracing::Level::DEBUG) {
-            return self.inner.streaming.send(request, limits).await;
+            return self.inner.streaming.send(self.account.as_ref(), request, limits).await;
         }
         let begun = self.inner.clock.now();
         let method = request.method().clone();
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let result = self.inner.streaming.send(request, limits).await;
+        let result = self.inner.streaming.send(self.account.as_ref(), request, limits).await;
         let took = self.inner.clock.now().since(begun);
         match &result {
             Ok(response) => {
@@ -98,10 +99,11 @@ impl Egress {
 impl Client {
     async fn send(
         &self,
+        account: Option<&AccountId>,
         mut request: Request<StreamBody>,
         limits: StreamLimits,
     ) -> Result<Response<Arriving>, SendError> {
-        let key = Key::of(request.uri())?;
+        let key = Key::of(account, request.uri())?;
         let wants_own = request.headers().contains_key(UPGRADE);
         let progress = request.body().progress();
         request.headers_mut().remove(EXPECT);

@@ -5,6 +5,7 @@ use hyper::{
     header::HeaderValue,
     http::uri::{Authority, Scheme},
 };
+use keyfob_core::id::AccountId;
 use url::{Host, Url};
 
 use super::super::{
@@ -16,20 +17,22 @@ use super::super::{
 /// it; two spellings of one host have connections of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
+    /// Whose requests it takes: what one account does to a connection must not reach another's.
+    pub(super) account: Option<AccountId>,
     pub(super) is_secure: bool,
     pub(super) authority: Authority,
 }
 
 impl Key {
-    /// What a request's URL says.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Refusal> {
+    /// What the URL says of a request of this account.
+    pub(super) fn of(account: Option<&AccountId>, uri: &Uri) -> Result<Self, Refusal> {
         let is_secure = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
             other => return Err(Refusal::Scheme(other.map_or("", Scheme::as_str).into())),
         };
         let authority = uri.authority().ok_or(Refusal::Host)?.clone();
-        Ok(Self { is_secure, authority })
+        Ok(Self { account: account.cloned(), is_secure, authority })
     }
 }
 
