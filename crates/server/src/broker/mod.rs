@@ -85,7 +85,7 @@ use self::{
     flight::{Flights, UnderWay},
     hosts::Hosts,
     keyring::Keyring,
-    proxy::{Places, Routes},
+    proxy::{Budget, Routes},
 };
 pub use self::{
     authentication::Link,
@@ -130,6 +130,8 @@ use crate::{
 
 /// Old rows that one unit of work forgets.
 const FORGOTTEN_AT_ONCE: u32 = 500;
+/// The most that decoders of answers hold, all together, in bytes; half of it for those of one account.
+const MEMORY_OF_DECODERS: usize = 256 * 1024 * 1024;
 /// A create is known again for so long.
 pub(crate) const CREATES_KEPT: Duration = Duration::from_mins(10);
 
@@ -148,7 +150,11 @@ struct Inner {
     entries: Entries,
     recent_links: RecentLinks,
     routes: Routes,
-    places: Places,
+    /// Of requests that are sent with a credential: each holds two connections for as long as both of its bodies
+    /// take, and other calls need some too.
+    places: Budget,
+    /// What decoders of answers may hold, in bytes.
+    decoders: Budget,
     flights: Flights,
     under_way: UnderWay,
     refreshing: Hosts,
@@ -200,7 +206,8 @@ impl Broker {
             entries: Entries::default(),
             recent_links: RecentLinks::default(),
             routes: Routes::default(),
-            places: Places::of(limits.connections),
+            places: Budget::of((limits.connections / 2).max(1)),
+            decoders: Budget::of(MEMORY_OF_DECODERS),
             flights: Flights::default(),
             under_way: UnderWay::default(),
             refreshing: Hosts::new(Arc::clone(&slots)),

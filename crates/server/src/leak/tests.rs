@@ -127,7 +127,7 @@ fn document() -> (String, String) {
 async fn a_credential_is_taken_out_in_every_coding_however_it_comes() {
     let (shown, left) = document();
     for codings in
-        ["identity", "gzip", "x-gzip", "deflate", "br", "zstd", "gzip, br", "zstd, deflate, gzip"]
+        ["identity", "gzip", "x-gzip", "deflate", "br", "zstd", "gzip, br", "zstd, deflate"]
     {
         let encoded = codings
             .split(", ")

@@ -55,6 +55,12 @@ pub(super) fn relay(
         sending.ended("failed", &unknown.to_string());
         Error::Upstream { code: "upstream_encoding", may_have_it: true }
     })?;
+    let (decoders, account) =
+        (&sending.broker.inner.decoders, sending.asked.wanted.caller.account());
+    let share = decoders.take(account, decoding.memory()).ok_or_else(|| {
+        sending.ended("failed", "too many compressed answers are under way to decode another one");
+        Error::Upstream { code: "upstream_encoding", may_have_it: true }
+    })?;
     let (headers, mut redacted) = shown(sending, status, &parts.headers, &needles);
     parts.headers = headers;
     if let Some(phrase) = parts.extensions.remove::<ReasonPhrase>() {
@@ -67,6 +73,7 @@ pub(super) fn relay(
     let tell = move |outcome: Outcome| {
         let Outcome { bytes, redacted: in_body, end } = outcome;
         tell(&teller, status, bytes, redacted + in_body, end);
+        drop(share);
     };
     let body = GuardedBody::new(body, &decoding, needles, CAPS, tell).map_err(|error| {
         sending.ended("failed", "there was no memory to look into the answer");

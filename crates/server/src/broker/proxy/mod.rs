@@ -9,12 +9,12 @@
 
 mod anew;
 mod answer;
+mod budget;
 mod dry_run;
 mod end;
 mod frames;
 mod links;
 mod messages;
-mod places;
 mod replay;
 mod route;
 mod send;
@@ -34,12 +34,12 @@ use keyfob_core::{
 use keyfob_store::{Event, WriteTx};
 
 pub use self::{answer::Relayed, dry_run::Explained, links::Through};
+pub(super) use self::{budget::Budget, route::Routes};
 use self::{
-    places::Place,
+    budget::Share,
     route::{Key, Refusal, Route, proxyable},
     send::{Content, LARGEST_SIGNED, Sending},
 };
-pub(super) use self::{places::Places, route::Routes};
 use super::{
     Broker, Caller, SecretRef,
     connection::told,
@@ -99,7 +99,7 @@ struct Asked {
     /// What events tell of it.
     told: Arc<str>,
     /// Its place, until it has ended.
-    _place: Arc<Place>,
+    _place: Arc<Share>,
 }
 
 impl Broker {
@@ -116,7 +116,8 @@ impl Broker {
         caller.decide(wanted.action, Object::Account)?;
         let Outgoing { destination: to, headers, mut payload, upgrade, through } = outgoing;
         let (told, has_own) = (described(&to).into(), has_own(&headers));
-        let place = self.inner.places.take(caller.account()).ok_or_else(|| too_many(TOO_MANY))?;
+        let place =
+            self.inner.places.take(caller.account(), 1).ok_or_else(|| too_many(TOO_MANY))?;
         let mut asked = Asked { wanted, to, through, has_own, told, _place: Arc::new(place) };
         let mut found = self.find_route(&asked).await?;
         // As long as the body takes nothing is opened, and all that was decided is decided anew when it is there.
