@@ -31,10 +31,10 @@ const OF_THE_CONNECTION: [&str; 16] = [
     "via",
 ];
 /// Where the caller came from, and what proxies say to one another: nothing that an upstream may believe of us,
-/// and `X-Original-URL` would have some servers take another path than the one that was checked. Nor what would have
+/// and `X-Original-URL` and its like would have some servers take another host or path than the one that was checked. Nor what would have
 /// the answer come in a form that nobody looks for a credential in: WebSocket extensions compress, ranges cut it into
 /// pieces, other charsets and differences (RFC 3229) write it otherwise.
-const NEVER_SENT: [&str; 20] = [
+const NEVER_SENT: [&str; 27] = [
     "cookie",
     "cookie2",
     "set-cookie",
@@ -48,6 +48,13 @@ const NEVER_SENT: [&str; 20] = [
     "x-original-host",
     "x-original-url",
     "x-rewrite-url",
+    "x-host-override",
+    "x-path-override",
+    "x-http-host-override",
+    "x-http-path-override",
+    "x-override-url",
+    "x-proxy-url",
+    "x-proxy-host",
     "sec-websocket-extensions",
     "range",
     "if-range",
@@ -57,8 +64,16 @@ const NEVER_SENT: [&str; 20] = [
     "a-im",
 ];
 /// Beginnings of such names; those of Keyfob's own among them.
-const NEVER_SENT_PREFIXES: [&str; 6] =
-    ["proxy-", "x-forwarded-", "x-original-", "x-keyfob-", "sb-api-", "x-runas-"];
+const NEVER_SENT_PREFIXES: [&str; 8] = [
+    "proxy-",
+    "x-forwarded",
+    "x-original-",
+    "x-envoy-",
+    "x-waws-",
+    "x-keyfob-",
+    "sb-api-",
+    "x-runas-",
+];
 /// What a browser says of the page that it is at, to whom it asks: Keyfob, not the upstream.
 const OF_THE_BROWSER: [&str; 4] = ["origin", "referer", "upgrade-insecure-requests", "sec-gpc"];
 const OF_THE_BROWSER_PREFIXES: [&str; 2] = ["sec-fetch-", "sec-ch-"];
@@ -205,13 +220,13 @@ fn end_to_end(headers: &HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool) -> 
 
 /// Whether a name, which is in lower case as all names are here, is one of `names` or begins like one of
 /// `prefixes`.
-pub(super) fn is_in(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
+fn is_in(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
     let name = &*with_hyphens(name);
     names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// As servers read a name that hand headers over as variables (RFC 3875 section 4.1.18): to them `X_A` is `X-A`.
-fn with_hyphens(name: &str) -> Cow<'_, str> {
+pub(super) fn with_hyphens(name: &str) -> Cow<'_, str> {
     if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
 }
 
@@ -253,7 +268,8 @@ mod tests {
         for name in "Connection Keep-Alive Proxy-Connection TE Trailer Transfer-Encoding Upgrade \
              Content-Length Expect Host HTTP2-Settings Via Proxy-Authorization proxy-AUTHENTICATE \
              Cookie COOKIE2 Forwarded X-Forwarded-For x-forwarded-anything X-Real-IP \
-             X-Original-URL X-Rewrite-URL sb-api-key-id sb-api-secret-key x-runas-user-id \
+             X-Original-URL X-Original-Path X-Rewrite-URL X-HTTP-Host-Override X-HTTP-Path-Override \
+             X-Envoy-Original-Path X-WAWS-Unencoded-URL X-Proxy-URL X-Forwarded x_proxy_url sb-api-key-id sb-api-secret-key x-runas-user-id \
              x-runas-child-user-email X-Keyfob-Anything Sec-WebSocket-Extensions Range If-Range \
              Accept-Charset A-IM X_Forwarded_For X_ORIGINAL_URL x-original_url Content_Length \
              Transfer_Encoding Proxy_Authorization sb_api_secret_key"

@@ -15,6 +15,7 @@ mod placeholder;
 mod rules;
 mod sigv4;
 
+pub(crate) use self::rules::names_no_other;
 pub use self::{
     config::InvalidInjection,
     credential::Credential,

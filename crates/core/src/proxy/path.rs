@@ -61,6 +61,11 @@ impl PathPrefix {
             || !is_ambiguous(path) && all.iter().any(|prefix| prefix.matches(path))
     }
 
+    /// Whether there are paths that these leave out; `None` leaves out none.
+    pub(crate) fn leave_some_out(all: Option<&[Self]>) -> bool {
+        all.is_some_and(|all| !all.iter().any(Self::is_all))
+    }
+
     /// Whether it is `/`, below which every path is.
     fn is_all(&self) -> bool {
         self.0 == "/"

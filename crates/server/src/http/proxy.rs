@@ -120,9 +120,10 @@ fn outgoing(body: &body::Bytes, shown: &Shown) -> Result<Outgoing, Error> {
     let destination = destination(&url, method.unwrap_or(Method::Get))?;
     shown.is_not_in(destination.url().query())?;
     let headers = header_map(&headers)?;
+    let headers = nameable(&headers, &shown.headers(&headers)).map_err(misleading)?;
     Ok(Outgoing {
-        destination,
-        headers: nameable(&headers, &shown.headers(&headers)).map_err(misleading)?,
+        destination: destination.with(&headers),
+        headers,
         payload: Payload::Whole(Bytes::from(text)),
         upgrade: None,
         // The answer to a request in JSON leads nowhere.

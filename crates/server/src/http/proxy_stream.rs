@@ -49,6 +49,7 @@ pub(crate) async fn pass(
     let headers = forwardable(&headers, &keys).map_err(misleading)?;
     let payload = payload(body, &broker, &caller).await?;
     let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
+    let destination = destination.with(&headers);
     // Clients leave `Authorization` behind where they are led to another host, and no other header.
     let takes_key_along = keys.iter().any(|name| name != header::AUTHORIZATION);
     let through = Some(Through { host, prefix, takes_key_along });
