@@ -55,7 +55,7 @@ pub(super) fn relay(
         sending.ended("failed", &unknown.to_string());
         Error::Upstream { code: "upstream_encoding", may_have_it: true }
     })?;
-    let (headers, mut redacted) = shown(sending, status, &parts.headers, &needles);
+    let (headers, mut redacted) = shown(sending, &parts.headers, &needles);
     parts.headers = headers;
     if let Some(phrase) = parts.extensions.remove::<ReasonPhrase>() {
         match redact(&needles, phrase.as_bytes()) {
@@ -82,7 +82,7 @@ pub(super) fn switched<T>(
     protocol: HeaderValue,
     needles: &Needles,
 ) -> Response<Relayed> {
-    let (mut headers, _) = shown(sending, response.status(), response.headers(), needles);
+    let (mut headers, _) = shown(sending, response.headers(), needles);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
     let mut switched = Response::new(Relayed::Right(Empty::new()));
@@ -92,14 +92,9 @@ pub(super) fn switched<T>(
 }
 
 /// The headers that come back, and from how many of them a credential was taken out.
-fn shown(
-    sending: &Sending,
-    status: StatusCode,
-    headers: &HeaderMap,
-    needles: &Needles,
-) -> (HeaderMap, u64) {
+fn shown(sending: &Sending, headers: &HeaderMap, needles: &Needles) -> (HeaderMap, u64) {
     let mut shown = returnable(headers);
-    sending.lead_back(&mut shown, status);
+    sending.lead_back(&mut shown);
     if let Some(id) = shown.remove(REQUEST_ID) {
         shown.insert(UPSTREAM_REQUEST_ID, id);
     }
