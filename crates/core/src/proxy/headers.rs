@@ -4,11 +4,11 @@ use std::{borrow::Cow, collections::HashSet};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
-    },
+    header::{AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS},
 };
 use thiserror::Error;
+
+use super::form;
 
 /// About one connection only (RFC 9110 section 7.6.1), or how a message is framed on it, which is each
 /// client's own: of what two servers read differently none is left. Trailers are not passed on.
@@ -31,10 +31,8 @@ const OF_THE_CONNECTION: [&str; 16] = [
     "via",
 ];
 /// Where the caller came from, and what proxies say to one another: nothing that an upstream may believe of us,
-/// and `X-Original-URL` and its like would have some servers take another host or path than the one that was checked. Nor what would have
-/// the answer come in a form that nobody looks for a credential in: WebSocket extensions compress, ranges cut it into
-/// pieces, other charsets and differences (RFC 3229) write it otherwise.
-const NEVER_SENT: [&str; 27] = [
+/// and `X-Original-URL` and its like would have some servers take another host or path than the one that was checked.
+const NEVER_SENT: [&str; 20] = [
     "cookie",
     "cookie2",
     "set-cookie",
@@ -55,13 +53,6 @@ const NEVER_SENT: [&str; 27] = [
     "x-override-url",
     "x-proxy-url",
     "x-proxy-host",
-    "sec-websocket-extensions",
-    "range",
-    "if-range",
-    "request-range",
-    "x-ms-range",
-    "accept-charset",
-    "a-im",
 ];
 /// Beginnings of such names; those of Keyfob's own among them.
 const NEVER_SENT_PREFIXES: [&str; 8] = [
@@ -142,9 +133,6 @@ const NEVER_RETURNED_PREFIXES: [&str; 8] = [
     "x-keyfob-",
 ];
 
-/// Codings of a body that can be looked into on its way back.
-const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
-
 /// A header would make it another request than the one that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -177,9 +165,11 @@ fn without(
         return Err(Misleading(name));
     }
     let mut kept = end_to_end(headers, |name| {
-        is_in(name.as_str(), &NEVER_SENT, &NEVER_SENT_PREFIXES) || is_dropped(name)
+        is_in(name.as_str(), &NEVER_SENT, &NEVER_SENT_PREFIXES)
+            || is_in(name.as_str(), &form::NEVER_ASKED, &[])
+            || is_dropped(name)
     });
-    kept.insert(ACCEPT_ENCODING, codings(headers));
+    form::narrow(&mut kept);
     Ok(kept)
 }
 
@@ -230,18 +220,6 @@ pub(super) fn with_hyphens(name: &str) -> Cow<'_, str> {
     if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
 }
 
-/// What of `Accept-Encoding` an upstream may make use of. A caller that says nothing gets the body as it is.
-fn codings(headers: &HeaderMap) -> HeaderValue {
-    let said = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-    let known = said.flat_map(|value| value.split(',')).map(str::trim).filter(|coding| {
-        let name = coding.split(';').next().unwrap_or_default().trim();
-        CODINGS.iter().any(|known| known.eq_ignore_ascii_case(name))
-    });
-    let known = known.collect::<Vec<_>>().join(", ");
-    let value = HeaderValue::try_from(known).ok().filter(|value| !value.is_empty());
-    value.unwrap_or_else(|| HeaderValue::from_static("identity"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{sync::mpsc, thread, time::Duration};
@@ -271,7 +249,9 @@ mod tests {
              X-Original-URL X-Original-Path X-Rewrite-URL X-HTTP-Host-Override X-HTTP-Path-Override \
              X-Envoy-Original-Path X-WAWS-Unencoded-URL X-Proxy-URL X-Forwarded x_proxy_url sb-api-key-id sb-api-secret-key x-runas-user-id \
              x-runas-child-user-email X-Keyfob-Anything Sec-WebSocket-Extensions Range If-Range \
-             Accept-Charset A-IM X_Forwarded_For X_ORIGINAL_URL x-original_url Content_Length \
+             Accept-Charset A-IM X-Range Available-Dictionary Grpc-Encoding Grpc-Accept-Encoding \
+             Connect-Content-Encoding Connect-Accept-Encoding Want-Digest Want-Content-Digest \
+             Want-Repr-Digest X_Forwarded_For X_ORIGINAL_URL x-original_url Content_Length \
              Transfer_Encoding Proxy_Authorization sb_api_secret_key"
             .split_whitespace()
         {
@@ -370,24 +350,6 @@ mod tests {
         }
         for name in ["X-Method-Name", "X-HTTP-Version", "Method"] {
             assert!(nameable(&headers(&[(name, "DELETE")]), &[]).is_ok(), "{name}");
-        }
-    }
-
-    #[test]
-    fn an_upstream_may_code_the_body_only_as_it_can_be_looked_into() {
-        for (said, expected) in [
-            (&[][..], "identity"),
-            (&["gzip, deflate, br, zstd"], "gzip, deflate, br, zstd"),
-            (&["GZIP;q=0.5, compress, *", "br;q=1"], "GZIP;q=0.5, br;q=1"),
-            (&["dcb, sdch"], "identity"),
-            (&["*"], "identity"),
-            (&["identity;q=0, gzip"], "gzip"),
-            (&["identity;q=0"], "identity"),
-            (&["gzipx, xgzip, x-gzip"], "identity"),
-        ] {
-            let said: Vec<_> = said.iter().map(|said| ("accept-encoding", *said)).collect();
-            let passed = nameable(&headers(&said), &[]).unwrap();
-            assert_eq!(passed.get_all("accept-encoding").iter().collect::<Vec<_>>(), [expected]);
         }
     }
 

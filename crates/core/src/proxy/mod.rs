@@ -6,6 +6,7 @@
 mod config;
 mod credential;
 mod destination;
+mod form;
 mod headers;
 mod host;
 mod injection;
