@@ -56,7 +56,7 @@ pub enum Outside {
     },
     /// The path could mean another one.
     #[error(
-        "the secret may be sent to some paths only, and servers disagree about which one this is: send a path without encoded slashes, backslashes, control characters, %u escapes, and segments that are dots or begin with two, each written once"
+        "the secret may be sent to some paths only, and servers disagree about which one this is: send a path without encoded slashes, backslashes, control characters, what is like them in other scripts, %u escapes, and segments that are dots or begin with two, each written once"
     )]
     AmbiguousPath,
     /// A header names another object.
