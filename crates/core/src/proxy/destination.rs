@@ -12,7 +12,7 @@ use super::{Method, headers::with_hyphens};
 const LONGEST: usize = 8_000;
 
 /// Headers by which servers read, write or lead to an object other than the one in the path: what is copied, renamed or
-/// put together from where (S3 and its like, Azure, Google, WebDAV, Swift, tus).
+/// put together from where (S3 and its like, Azure, Google, `WebDAV`, Swift, tus).
 const OF_ANOTHER: [&str; 2] = ["destination", "upload-concat"];
 const OF_ANOTHER_PARTS: [&str; 5] =
     ["copy-source", "rename-source", "copy-from", "symlink-target", "object-manifest"];
