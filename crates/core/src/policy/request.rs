@@ -1,7 +1,7 @@
 //! Whether a request may go where it is to go: as the caller's key and the secret itself say.
 
 use super::{Denial, Grant};
-use crate::proxy::{Destination, Outside, Rules};
+use crate::proxy::{Destination, Outside, Rules, names_no_other};
 
 /// Why a request is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,7 +9,7 @@ pub enum RequestDenial {
     /// The caller's key does not reach there: for it, there is no such place.
     #[error(transparent)]
     Limited(#[from] Denial),
-    /// The secret itself is not for that destination.
+    /// The secret itself is not for that destination, or it cannot be known whether the key is.
     #[error(transparent)]
     Outside(#[from] Outside),
 }
@@ -20,6 +20,7 @@ pub fn decide_request(grant: &Grant, rules: &Rules, to: &Destination) -> Result<
     if !grant.limits().has_destination(to) {
         return Err(Denial::Hidden.into());
     }
+    names_no_other(grant.limits().paths.as_deref(), to)?;
     Ok(rules.allow(to)?)
 }
 
@@ -33,6 +34,30 @@ mod tests {
         policy::{Limits, Role},
         proxy::Method,
     };
+
+    /// `x-amz-copy-source: /private/key` puts what no path of the rules reaches below one that they name.
+    #[test]
+    fn no_header_names_another_object_where_paths_are_limited() {
+        let paths = |path: &str| Some(vec![path.parse().unwrap()]);
+        let hosts = vec!["a.b".parse().unwrap()];
+        for (of_key, of_secret, is_sent) in [
+            (None, None, true),
+            (paths("/"), paths("/"), true),
+            (paths("/pub/"), None, false),
+            (None, paths("/pub/"), false),
+            (Some(Vec::new()), None, false),
+        ] {
+            let limits = Limits { paths: of_key, ..Limits::NONE };
+            let grant = Grant::new(AccountId::from_bits([1; 16]), Role::Agent);
+            let grant = grant.limited(Arc::new(limits));
+            let rules = Rules { hosts: hosts.clone(), methods: None, paths: of_secret };
+            let to = Destination::parse("https://a.b/pub/x", Method::Put).unwrap();
+            let mut headers = http::HeaderMap::new();
+            headers.insert("x-amz-copy-source", "/private/key".parse().unwrap());
+            let decided = decide_request(&grant, &rules, &to.with(&headers));
+            assert_eq!(decided.is_ok(), is_sent, "{grant:?} {rules:?}");
+        }
+    }
 
     /// What becomes of a request, for each limit of a key and each rule of a secret.
     #[test]

@@ -4,7 +4,7 @@ use http::HeaderName;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{Injection, headers::is_in};
+use super::Injection;
 
 /// The longest name, prefix or user name, in bytes.
 const LONGEST: usize = 128;
@@ -26,33 +26,55 @@ const NOT_INJECTED: [&str; 15] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// More of what servers work with before they look at a credential, and repeat in other words where they cannot: in
-/// another case, for one, as `unsupported charset`. A caller could choose the form that it comes back in.
-const NOT_FILLED: [&str; 16] = [
-    "range",
-    "user-agent",
-    "origin",
-    "referer",
-    "from",
-    "date",
-    "cache-control",
-    "pragma",
-    "prefer",
-    "priority",
-    "via",
-    "warning",
-    "forwarded",
-    "baggage",
-    "traceparent",
-    "tracestate",
+/// What the last word of a name ends in that is for a credential: `X-Api-Key`, `apikey`, `PRIVATE-TOKEN`, `X-Auth`.
+const OF_CREDENTIALS: [&str; 10] = [
+    "key",
+    "token",
+    "auth",
+    "authorization",
+    "authentication",
+    "secret",
+    "password",
+    "credential",
+    "credentials",
+    "jwt",
 ];
-const NOT_FILLED_PREFIXES: [&str; 6] =
-    ["accept", "access-control-", "content-", "if-", "x-forwarded-", "sec-"];
+/// What a name holds that servers keep and hand out again, to whoever asks by another secret too; that they send on
+/// to where the caller says, or name another object by; or that they give back as it came, for a client to know its
+/// request by.
+const OF_SOMETHING_ELSE: [&str; 19] = [
+    "meta",
+    "copy",
+    "source",
+    "destination",
+    "cookie",
+    "host",
+    "idempoten",
+    "dedup",
+    "surrogate",
+    "cache",
+    "partition",
+    "encryption",
+    "forward",
+    "callback",
+    "redirect",
+    "object",
+    "upload",
+    "routing",
+    "continuation",
+];
+/// Words of names that servers work with before they look at a credential, and repeat in words of their own where
+/// they cannot. A caller could choose the form that it comes back in.
+const OF_THE_MESSAGE: [&str; 7] = ["accept", "content", "control", "if", "message", "proxy", "sec"];
 
-/// Whether a placeholder may stand in a header, wherever `config.inject` puts the credential.
+/// Whether a placeholder may stand in a header, wherever `config.inject` puts the credential: its name has to say
+/// that it is for a credential, and for nothing else.
 pub(super) fn may_be_filled(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    !is_in(name, &NOT_INJECTED, &[]) && !is_in(name, &NOT_FILLED, &NOT_FILLED_PREFIXES)
+    let name = name.as_str().replace('_', "-");
+    let last = name.rsplit('-').next().unwrap_or_default();
+    OF_CREDENTIALS.iter().any(|end| last.ends_with(end))
+        && !OF_SOMETHING_ELSE.iter().any(|part| name.contains(part))
+        && !name.split('-').any(|word| OF_THE_MESSAGE.contains(&word))
 }
 
 /// What is wrong with an `inject`, behind its name. Repeats nothing of it.
@@ -162,15 +184,27 @@ mod tests {
     #[test]
     fn a_placeholder_stands_where_credentials_do() {
         let may = |name: &str| may_be_filled(&name.parse().unwrap());
-        for name in "Authorization X-Api-Key api-key x-goog-api-key X-Auth-Token PRIVATE-TOKEN \
-             DD-API-KEY Ocp-Apim-Subscription-Key X-Accept iffy second dates"
+        for name in "Authorization X-Authorization X-Api-Key X-Key api-key apikey xi-api-key \
+             x-goog-api-key X_API_KEY X-CMC_PRO_API_KEY X-Auth X-Auth-Token X-Auth-Key \
+             PRIVATE-TOKEN JOB-TOKEN DD-API-KEY DD-APPLICATION-KEY AccessKey X-TrackerToken \
+             Ocp-Apim-Subscription-Key X-Shopify-Access-Token X-Vault-Token X-RapidAPI-Key \
+             X-Parse-REST-API-Key Fastly-Key x-functions-key x-amz-security-token X-Api-Secret \
+             X-Password X-JWT"
             .split_whitespace()
         {
             assert!(may(name), "{name}");
         }
         for name in "Accept Accept-Language Content-Type content_type Content-MD5 Range If-Match \
              User-Agent Origin Referer Expect From Date Cache-Control Pragma TE Trailer Via Warning \
-             X-Forwarded-For X_Forwarded_Host Sec-WebSocket-Protocol Host Set-Cookie"
+             X-Forwarded-For X_Forwarded_Host Sec-WebSocket-Protocol Host Set-Cookie X-Accept X \
+             x-goog-meta-leak x-goog-meta-key x-amz-meta-token x_ms_meta_token X-Object-Meta-Key \
+             Upload-Metadata x-oss-callback x-ms-copy-source x-ms-copy-source-authorization \
+             x-amz-server-side-encryption-customer-key x-ms-encryption-key Cookie-Token \
+             Idempotency-Key X-Idempotency_Key idempotencykey Surrogate-Key x-cache-key \
+             ce-partitionkey x-ms-continuation-token X-Dedup-Key Destination-Token \
+             Upstash-Forward-Authorization X-Redirect-Token Proxy-Authorization X-Message-Key \
+             Sec-WebSocket-Key Sec-Token Content-Key If-Token Accept-Token X-Api-Key-Id X-Auth-Email \
+             Slug Title X-Request-Id Monkeys"
             .split_whitespace()
         {
             assert!(!may(name), "{name}");

@@ -2,14 +2,20 @@
 
 use std::fmt;
 
-use http::Uri;
+use http::{HeaderMap, HeaderName, Uri};
 use thiserror::Error;
 use url::Url;
 
-use super::Method;
+use super::{Method, headers::with_hyphens};
 
 /// The longest URL, in bytes, as it is sent: as long as any server is sure to take (RFC 9110 section 4.1).
 const LONGEST: usize = 8_000;
+
+/// Headers by which servers read, write or lead to an object other than the one in the path: what is copied, renamed or
+/// put together from where (S3 and its like, Azure, Google, `WebDAV`, Swift, tus).
+const OF_ANOTHER: [&str; 2] = ["destination", "upload-concat"];
+const OF_ANOTHER_PARTS: [&str; 5] =
+    ["copy-source", "rename-source", "copy-from", "symlink-target", "object-manifest"];
 
 /// A URL that was read once, and a method. What is checked, here and by [`Rules`](super::Rules), is byte for
 /// byte what is sent: a client that would read the text again could read it otherwise.
@@ -18,6 +24,7 @@ pub struct Destination {
     url: Url,
     uri: Uri,
     method: Method,
+    other: Option<HeaderName>,
 }
 
 /// Why nothing can be sent to a URL. Repeats nothing of it.
@@ -81,7 +88,23 @@ impl Destination {
         let uri: Uri = url.as_str().parse().map_err(|_| E::Unreadable)?;
         let is_same = uri.host() == url.host_str() && uri.path() == url.path();
         let is_same = is_same && uri.query() == url.query() && uri.port_u16() == url.port();
-        if is_same { Ok(Self { url, uri, method }) } else { Err(E::Unreadable) }
+        if is_same { Ok(Self { url, uri, method, other: None }) } else { Err(E::Unreadable) }
+    }
+
+    /// The same for a request with these headers, one of which may name another object of the server.
+    #[must_use]
+    pub fn with(self, headers: &HeaderMap) -> Self {
+        let is_of_another = |name: &&HeaderName| {
+            let name = &*with_hyphens(name.as_str());
+            OF_ANOTHER.contains(&name) || OF_ANOTHER_PARTS.iter().any(|part| name.contains(part))
+        };
+        Self { other: headers.keys().find(is_of_another).cloned(), ..self }
+    }
+
+    /// The header that names another object than the path does, if there is one: nobody looks at that path.
+    #[must_use]
+    pub const fn other(&self) -> Option<&HeaderName> {
+        self.other.as_ref()
     }
 
     /// The URL as it was read.
@@ -153,6 +176,29 @@ mod tests {
 
     fn parse(url: &str) -> Result<Destination, InvalidDestination> {
         Destination::parse(url, Method::Get)
+    }
+
+    #[test]
+    fn a_header_that_names_another_object_is_known() {
+        let other = |name: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("accept", "*/*".parse().unwrap());
+            headers.insert(name.parse::<HeaderName>().unwrap(), "/x".parse().unwrap());
+            let to = parse("https://a.b/").unwrap().with(&headers);
+            to.other().map(|name| name.as_str().to_owned())
+        };
+        for name in
+            "x-amz-copy-source x-amz-copy-source-range x-amz-rename-source x-ms-copy-source \
+             x-ms-rename-source x-ms-file-rename-source x-goog-copy-source x-oss-copy-source \
+             x-cos-copy-source x_amz_copy_source destination x-copy-from x-copy-from-account \
+             x-symlink-target x-oss-symlink-target x-object-manifest upload-concat"
+                .split_whitespace()
+        {
+            assert_eq!(other(name).as_deref(), Some(name));
+        }
+        for name in ["x-amz-metadata-directive", "content-location", "x-destination-id", "source"] {
+            assert_eq!(other(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod config;
 mod credential;
 mod destination;
+mod form;
 mod headers;
 mod host;
 mod injection;
@@ -15,6 +16,7 @@ mod placeholder;
 mod rules;
 mod sigv4;
 
+pub(crate) use self::rules::names_no_other;
 pub use self::{
     config::InvalidInjection,
     credential::Credential,

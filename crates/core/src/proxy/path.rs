@@ -4,17 +4,14 @@ use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
 /// How often a path is decoded to see what it could mean. No honest one is encoded so often.
 const MOST_DECODED: usize = 3;
-/// What servers take for a dot that make ASCII of a path (Unicode NFKC).
-const DOTS: [char; 5] = ['\u{2024}', '\u{2025}', '\u{2026}', '\u{fe52}', '\u{ff0e}'];
-/// The same for slashes and backslashes, for what holds one, and for what begins an escape.
-const SEPARATORS: [char; 14] = [
-    '\u{2044}', '\u{2215}', '\u{2216}', '\u{29f5}', '\u{29f8}', '\u{29f9}', '\u{fe68}', '\u{ff0f}',
-    '\u{ff3c}', '\u{2100}', '\u{2105}', '\u{66a}', '\u{fe6a}', '\u{ff05}',
-];
+/// What is like a slash, a backslash or the sign that begins an escape and is not made one by NFKC.
+const LIKE_SEPARATORS: [char; 7] =
+    ['\u{2044}', '\u{2215}', '\u{2216}', '\u{29f5}', '\u{29f8}', '\u{29f9}', '\u{66a}'];
 
 /// The beginning of paths, at the border of a segment: `/v1/chat` is that path and all below it, `/v1/chat/…`,
 /// but not `/v1/chats`; `/v1/` is all below `/v1`, and not `/v1` itself; `/` is every path.
@@ -61,6 +58,11 @@ impl PathPrefix {
             || !is_ambiguous(path) && all.iter().any(|prefix| prefix.matches(path))
     }
 
+    /// Whether there are paths that these leave out; `None` leaves out none.
+    pub(crate) fn leave_some_out(all: Option<&[Self]>) -> bool {
+        all.is_some_and(|all| !all.iter().any(Self::is_all))
+    }
+
     /// Whether it is `/`, below which every path is.
     fn is_all(&self) -> bool {
         self.0 == "/"
@@ -81,18 +83,21 @@ impl fmt::Display for PathPrefix {
 
 /// Whether servers disagree about which path this is: some decode `%2F` and `%5C` before they look for
 /// segments, some decode twice or in other ways (`%u002e`), some cut parameters (`..;x`), blanks, dots, or what is not
-/// ASCII off first, and some stop at a control character. Where any of them would see a slash more, or a dot segment,
+/// ASCII off first, some make ASCII of what is like it (Unicode NFKC: `︰` is two dots, `℁` has a slash), and some stop
+/// at a control character. Where any of them would see a slash more, or a dot segment,
 /// the beginning of the path says nothing.
 pub(super) fn is_ambiguous(path: &str) -> bool {
     let slashes = |text: &str| text.matches(['/', '\\']).count();
     let mut current = path.to_owned();
     for _ in 0..=MOST_DECODED {
-        if slashes(&current) != slashes(path)
-            || current.contains('\\')
-            || current.contains(SEPARATORS)
-            || current.to_ascii_lowercase().contains("%u")
+        let folded: String = current.nfkc().collect();
+        if slashes(&folded) != slashes(path)
+            || folded.contains('\\')
+            || folded.matches('%').count() != current.matches('%').count()
+            || current.contains(LIKE_SEPARATORS)
+            || folded.to_ascii_lowercase().contains("%u")
             || current.chars().any(char::is_control)
-            || current.split('/').any(is_dots)
+            || current.split('/').chain(folded.split('/')).any(is_dots)
         {
             return true;
         }
@@ -108,7 +113,6 @@ pub(super) fn is_ambiguous(path: &str) -> bool {
 /// Whether a segment is one or two dots to some server. What follows two dots may be cut off, whatever it is.
 fn is_dots(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
-    let name = name.replace(DOTS, ".");
     name.starts_with("..")
         || name.contains('.') && name.chars().all(|c| c == '.' || c == ' ' || !c.is_ascii())
 }
@@ -209,6 +213,18 @@ mod tests {
             "/v1/..:/admin",
             "/v1/..x",
             "/v1/...x",
+            "/v1/%ef%b8%b0/admin",
+            "/v1/%ef%b8%99/admin",
+            "/v1/%ef%b8%b0x",
+            "/v1/%e2%80%a5x",
+            "/v1/%e2%84%80/x",
+            "/v1/%e2%84%81/x",
+            "/v1/%e2%84%85",
+            "/v1/%e2%84%86",
+            "/v1/%ef%b9%a8",
+            "/v1/x%ef%b9%aa41",
+            "/v1/x%d9%aa41",
+            "/v1/%25ef%25b8%25b0/admin",
         ] {
             assert!(is_ambiguous(path), "{path}");
         }
@@ -224,6 +240,9 @@ mod tests {
             "/v1/%E6%97%A5.json",
             "/v1/%E6%97%A5%E3%80%82",
             "/v1/x%E2%80%A6",
+            "/v1/%E2%92%88x",
+            "/v1/%EF%BC%A1",
+            "/v1/%C2%BD",
             "/v1/x%20y",
             "/v1/%C3%A9",
             "/v1/a%3Ab",

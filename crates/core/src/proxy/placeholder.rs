@@ -5,7 +5,8 @@ use std::ops::Range;
 
 /// The name that stands for whichever secret it is.
 const DEFAULT: &str = "default";
-const OPENINGS: [(&str, &str); 2] = [("${SECRET_", "}"), ("{{SECRET_", "}}")];
+/// What both spellings begin with, behind the one character in which they differ.
+const OPENING: &str = "{SECRET_";
 
 /// A placeholder in a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,33 +17,26 @@ pub(super) struct Placeholder<'a> {
     pub(super) name: &'a str,
 }
 
-/// Every placeholder of a text, in order.
+/// Every placeholder of a text, in order. Each byte is looked at a few times at the most, whatever the text is: callers
+/// write it.
 pub(super) fn placeholders(text: &str) -> Vec<Placeholder<'_>> {
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(next) = next(text, from) {
-        from = next.at.end;
-        found.push(next);
-    }
-    found
+    text.match_indices(OPENING).filter_map(|(at, _)| placeholder(text, at)).collect()
 }
 
-fn next(text: &str, mut from: usize) -> Option<Placeholder<'_>> {
-    loop {
-        let find = |(open, close): (&'static str, &'static str)| {
-            Some((from + text.get(from..)?.find(open)?, open, close))
-        };
-        let (start, open, close) =
-            OPENINGS.into_iter().filter_map(find).min_by_key(|(start, ..)| *start)?;
-        let begin = start + open.len();
-        let rest = &text[begin..];
-        let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-        if end > 0 && rest[end..].starts_with(close) {
-            let at = start..begin + end + close.len();
-            return Some(Placeholder { at, name: &rest[..end] });
-        }
-        from = begin;
-    }
+/// The placeholder whose [`OPENING`] is there, if it is one: `$` before it ends in `}`, another `{` in `}}`.
+fn placeholder(text: &str, opening: usize) -> Option<Placeholder<'_>> {
+    let start = opening.checked_sub(1)?;
+    let close = match text.as_bytes()[start] {
+        b'$' => "}",
+        b'{' => "}}",
+        _ => return None,
+    };
+    let begin = opening + OPENING.len();
+    // No opening is within a name, so no part of the text is gone through for two of them.
+    let length = text[begin..].bytes().take_while(|byte| is_word(char::from(*byte))).count();
+    let (name, rest) = text[begin..].split_at(length);
+    let is_whole = !name.is_empty() && rest.starts_with(close);
+    is_whole.then(|| Placeholder { at: start..begin + length + close.len(), name })
 }
 
 /// Whether a placeholder of this name stands for the secret that is called `own`.
@@ -64,6 +58,8 @@ const fn is_word(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -89,8 +85,21 @@ mod tests {
             ("${secret_A}", &[]),
             ("$SECRET_A ${A}", &[]),
             ("é${SECRET_Ä}", &[]),
+            ("{SECRET_A}} ${SECRET_B}", &["B"]),
         ] {
             assert_eq!(names(text), expected, "{text}");
+        }
+    }
+
+    /// Who looks for the end of the text from each opening needs minutes for it, and a thread for as long.
+    #[test]
+    fn a_text_full_of_openings_is_gone_through_once() {
+        for opening in ["${SECRET_", "{{SECRET_", "${SECRET_A", "{{SECRET_A} "] {
+            let text = opening.repeat(1024 * 1024 / opening.len()) + "${SECRET_B}";
+            let (tell, told) = mpsc::channel();
+            thread::spawn(move || tell.send(names(&text).join(" ")));
+            let found = told.recv_timeout(Duration::from_secs(20));
+            assert_eq!(found.as_deref(), Ok("B"), "{opening}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which requests a credential may be used for.
 
+use http::HeaderName;
 use thiserror::Error;
 
 use super::{Destination, HostPattern, Method, PathPrefix, path::is_ambiguous};
@@ -55,9 +56,17 @@ pub enum Outside {
     },
     /// The path could mean another one.
     #[error(
-        "the secret may be sent to some paths only, and servers disagree about which one this is: send a path without encoded slashes, backslashes, control characters, %u escapes, and segments that are dots or begin with two, each written once"
+        "the secret may be sent to some paths only, and servers disagree about which one this is: send a path without encoded slashes, backslashes, control characters, what is like them in other scripts, %u escapes, and segments that are dots or begin with two, each written once"
     )]
     AmbiguousPath,
+    /// A header names another object.
+    #[error(
+        "requests may go to some paths only, as the \"paths\" of the secret or of the key say, and the header {header} names another object, whose path is not looked at: leave it out, or use a secret and a key without \"paths\""
+    )]
+    OtherObject {
+        /// The header.
+        header: HeaderName,
+    },
 }
 
 impl Outside {
@@ -67,7 +76,9 @@ impl Outside {
         match self {
             Self::Nowhere | Self::Host { .. } => "host_not_allowed",
             Self::Method { .. } => "method_not_allowed",
-            Self::Path { .. } | Self::AmbiguousPath => "path_not_allowed",
+            Self::Path { .. } | Self::AmbiguousPath | Self::OtherObject { .. } => {
+                "path_not_allowed"
+            }
         }
     }
 }
@@ -83,6 +94,7 @@ impl Rules {
             return Err(Outside::Method { method: to.method(), methods });
         }
         let Some(paths) = &self.paths else { return Ok(()) };
+        names_no_other(Some(paths), to)?;
         if PathPrefix::any_holds(paths, to.path()) {
             return Ok(());
         }
@@ -101,6 +113,19 @@ impl Rules {
         }
         let port = if to.has_default_port() { String::new() } else { format!(":{}", to.port()) };
         Err(Outside::Host { host: format!("{}{port}", to.host()), hosts: told(&self.hosts) })
+    }
+}
+
+/// That no header of a request names another object, where `paths` leave some out.
+pub(crate) fn names_no_other(
+    paths: Option<&[PathPrefix]>,
+    to: &Destination,
+) -> Result<(), Outside> {
+    match to.other() {
+        Some(header) if PathPrefix::leave_some_out(paths) => {
+            Err(Outside::OtherObject { header: header.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -29,6 +29,11 @@ use crate::{
     error::Error,
 };
 
+/// So many headers a request may name, and so large they may be in all, names and values, in bytes: as many as its own
+/// may have. A body has room for more than a request of anybody's, and than what goes through headers is made for.
+const MOST_HEADERS: usize = 100;
+const LARGEST_HEADERS: usize = 16 * 1024;
+
 /// `POST /api/v1/contact/{contact}/secret/{secret}/proxy`
 pub(crate) async fn send(
     State(broker): State<Broker>,
@@ -115,9 +120,10 @@ fn outgoing(body: &body::Bytes, shown: &Shown) -> Result<Outgoing, Error> {
     let destination = destination(&url, method.unwrap_or(Method::Get))?;
     shown.is_not_in(destination.url().query())?;
     let headers = header_map(&headers)?;
+    let headers = nameable(&headers, &shown.headers(&headers)).map_err(misleading)?;
     Ok(Outgoing {
-        destination,
-        headers: nameable(&headers, &shown.headers(&headers)).map_err(misleading)?,
+        destination: destination.with(&headers),
+        headers,
         payload: Payload::Whole(Bytes::from(text)),
         upgrade: None,
         // The answer to a request in JSON leads nowhere.
@@ -138,6 +144,12 @@ pub(super) fn misleading(misleading: Misleading) -> Error {
 
 /// Headers out of JSON. What is no text is left out (contract/contacts-and-secrets, section 6.2).
 fn header_map(given: &Map<String, Value>) -> Result<HeaderMap, Error> {
+    let text = |value: &Value| value.as_str().map_or(0, str::len);
+    let size: usize = given.iter().map(|(name, value)| name.len() + text(value)).sum();
+    if given.len() > MOST_HEADERS || size > LARGEST_HEADERS {
+        let text = "\"headers\" has more than 100 names, or more than 16 KiB of names and values: name fewer, or shorter ones";
+        return Err(Error::invalid("bad_request", text));
+    }
     let mut headers = HeaderMap::new();
     for (name, value) in given {
         let Some(value) = value.as_str() else { continue };

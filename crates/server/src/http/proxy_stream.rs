@@ -4,7 +4,7 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderName, Uri, header, request::Parts},
     response::Response,
 };
 use hyper::body::Body as _;
@@ -27,6 +27,8 @@ use crate::{
 
 /// The largest body that is small, in bytes.
 const SMALL: u64 = 64 * 1024;
+/// What a request has that came through a proxy.
+const IN_FRONT: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 /// In the place of a contact: the secret has one value for everybody.
 const NOBODY: &str = "-";
 
@@ -45,16 +47,25 @@ pub(crate) async fn pass(
     let upgrade = upgrade(&mut request);
     let (Parts { headers, .. }, body) = request.into_parts();
     let keys = shown.headers(&headers);
-    let host = headers.get(header::HOST).cloned();
+    let host = direct_host(&headers);
     let headers = forwardable(&headers, &keys).map_err(misleading)?;
+    let destination = destination.with(&headers);
     let payload = payload(body, &broker, &caller).await?;
-    let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
     // Clients leave `Authorization` behind where they are led to another host, and no other header.
     let takes_key_along = keys.iter().any(|name| name != header::AUTHORIZATION);
     let through = Some(Through { host, prefix, takes_key_along });
     let outgoing = Outgoing { destination, headers, payload, upgrade, through };
     let answer = broker.proxy(&caller, contact.as_ref(), &secret, outgoing).await?;
     Ok(answer.map(Body::new))
+}
+
+/// The host that a caller names who comes straight here: what is in front of Keyfob says so, or may name itself.
+fn direct_host(headers: &HeaderMap) -> Option<String> {
+    let mut names = headers.keys().map(HeaderName::as_str);
+    if names.any(|name| IN_FRONT.contains(&name) || name.starts_with("x-forwarded-")) {
+        return None;
+    }
+    Some(headers.get(header::HOST)?.to_str().ok()?.to_owned())
 }
 
 /// The framing of a body is undone here; another transfer coding would be sent on as if it were what is in it

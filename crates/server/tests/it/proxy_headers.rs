@@ -6,9 +6,11 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
+    key_limits::limited,
     listening::{Server, within_patience},
     passed_on::{Scene, TOKEN, call},
-    upstream::{Speaks, Upstream, whole},
+    secret,
+    upstream::{Speaks, Upstream, answer, whole},
 };
 
 /// A client that puts its key everywhere shows it to Keyfob alone.
@@ -175,4 +177,31 @@ async fn a_body_in_another_transfer_coding_than_chunked_is_refused() {
         assert!(raw(&scene, "POST", "/", &chunked(coding)).await.starts_with("HTTP/1.1 200 "));
     }
     assert_eq!(scene.upstream.requests().len(), 2);
+}
+
+/// A copy of what no path of the rules reaches, below a path that they name, would be read there.
+#[tokio::test]
+async fn no_header_names_another_object_where_only_some_paths_are_reached() {
+    let upstream = Upstream::start(Speaks::Clear, async |_| answer("hello")).await;
+    let scene = Scene::at(upstream, json!({})).await;
+    let everywhere = scene.app.agent();
+    let (_, somewhere) = limited(&scene.app, "agent", json!({"paths": ["/pub/"]})).await;
+    let copies = ("x-amz-copy-source", "/private/key");
+    let back = scene.pass(&everywhere, "PUT", "/pub/x", &[copies], "").await;
+    assert_eq!((back.status, scene.upstream.requests().len()), (StatusCode::OK, 1));
+    let back = scene.pass(&somewhere, "PUT", "/pub/x", &[copies], "").await;
+    assert!(back.error(400, "invalid_destination").contains(copies.0), "{}", back.text());
+    let host = format!("127.0.0.1:{}", scene.upstream.port());
+    let paths = json!({"config": {"hosts": [host], "paths": ["/pub/"]}});
+    secret::update(&scene.app.backend(), &scene.secret, paths).await.ok();
+    for name in ["X-Amz-Copy-Source", "x-ms-rename-source", "Destination"] {
+        let asked = json!({"url": scene.url("/pub/x"), "method": "PUT", "headers": {name: "/y"}});
+        let in_json = scene.send(&everywhere, asked).await;
+        let passed = scene.pass(&everywhere, "PUT", "/pub/x", &[(name, "/y")], "").await;
+        for back in [in_json, passed] {
+            let said = back.error(400, "invalid_destination");
+            assert!(said.contains(&name.to_ascii_lowercase()), "{said}");
+        }
+    }
+    assert_eq!(scene.upstream.requests().len(), 1);
 }

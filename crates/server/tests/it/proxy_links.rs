@@ -1,6 +1,8 @@
 //! Where answers of the streaming proxy lead, and what is told of a caller who does not wait for one.
 
-use hyper::{Request, Response, body::Incoming};
+use std::sync::{Arc, Mutex};
+
+use hyper::{Request, Response, body::Incoming, header::HeaderValue};
 use serde_json::json;
 use url::Url;
 
@@ -12,11 +14,16 @@ use crate::{
 
 /// A server that leads to what the query says, in `Location` and `Link`.
 async fn leading() -> Scene {
-    let upstream = Upstream::start(Speaks::Clear, async |request: Request<Incoming>| {
+    leading_by(|to| format!("<{to}>; rel=\"next\"; title=\"<{to}>\"")).await
+}
+
+/// The same with another `Link`.
+async fn leading_by(link: fn(&str) -> String) -> Scene {
+    let upstream = Upstream::start(Speaks::Clear, move |request: Request<Incoming>| {
         let to = request.uri().query().unwrap_or_default().to_owned();
-        let link = format!("<{to}>; rel=\"next\"; title=\"<{to}>\"");
-        let answer = Response::builder().status(307).header("location", to).header("link", link);
-        answer.header("x-keyfob-answer", "keyfob").body(whole("")).unwrap()
+        let answer =
+            Response::builder().status(307).header("link", link(&to)).header("location", to);
+        async move { answer.header("x-keyfob-answer", "keyfob").body(whole("")).unwrap() }
     });
     Scene::at(upstream.await, json!({"paths": ["/v1/"]})).await
 }
@@ -59,11 +66,21 @@ async fn a_caller_who_comes_by_another_host_is_led_back_by_that() {
     let at = scene.path_to(&scene.url("/v1/x"));
     let prefix = at.strip_suffix(&scene.url("/v1/x")).unwrap();
     let public = PUBLIC_URL.trim_end_matches('/');
-    for (host, keyfob) in
-        [("keyfob:7117", "http://keyfob:7117"), ("keyfob.example.com", public), ("a b>", public)]
-    {
+    let forwarded = ("x-forwarded-for", "192.0.2.1");
+    for (host, more, keyfob) in [
+        ("keyfob:7117", None, "http://keyfob:7117"),
+        ("keyfob:7117", Some(forwarded), public),
+        ("keyfob.example.com", None, public),
+        ("keyfob.example.com:443", None, public),
+        ("keyfob.example.com:8443", None, public),
+        ("127.0.0.1:7117", None, public),
+        ("x@evil.example", None, public),
+        ("evil.example/a", None, public),
+        ("a b>", None, public),
+    ] {
         let at = format!("{at}?/v1/y");
-        let answer = call(&scene.app.agent(), "GET", &at, &[("host", host)], "").await;
+        let headers: Vec<_> = [("host", host)].into_iter().chain(more).collect();
+        let answer = call(&scene.app.agent(), "GET", &at, &headers, "").await;
         let whole = format!("<{keyfob}{prefix}{}>", scene.url("/v1/y"));
         let link = answer.headers["link"].to_str().unwrap();
         assert!(link.starts_with(&whole), "{host}: {link}");
@@ -72,7 +89,7 @@ async fn a_caller_who_comes_by_another_host_is_led_back_by_that() {
 
 #[tokio::test]
 async fn a_key_that_clients_would_take_along_is_led_nowhere_else() {
-    let scene = leading().await;
+    let scene = leading_by(|to| format!("<{to}>; rel=\"next\"; title=\"of, two\"")).await;
     let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
     let bearer = format!("Bearer {token}");
     let pair = scene.app.key_of(keyfob_core::policy::Role::Agent);
@@ -100,6 +117,44 @@ async fn a_key_that_clients_would_take_along_is_led_nowhere_else() {
                 assert_eq!(is_shown, !is_followed, "{shown:?} {to} {name}");
             }
         }
+    }
+}
+
+/// What Keyfob cannot read may lead somewhere all the same: clients take more for a URL than others do.
+#[tokio::test]
+async fn a_key_that_clients_would_take_along_follows_nothing_that_cannot_be_read() {
+    let given = Arc::new(Mutex::new((201, "location", Vec::new())));
+    let said = Arc::clone(&given);
+    let upstream = Upstream::start(Speaks::Clear, move |_| {
+        let (status, name, values) = said.lock().unwrap().clone();
+        let mut answer = Response::builder().status(status);
+        for value in values {
+            answer = answer.header(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        async move { answer.body(whole("")).unwrap() }
+    });
+    let scene = Scene::at(upstream.await, json!({"paths": ["/v1/"]})).await;
+    let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
+    let at = scene.path_to(&scene.url("/v1/x"));
+    for (status, name, values) in [
+        (302, "location", vec![&b"https://evil.example/steal"[..]]),
+        (302, "location", vec!["https://evil.example/\u{e9}".as_bytes()]),
+        (302, "location", vec![b"https://evil.example/\xe9"]),
+        (302, "location", vec![b"https://xn--a.evil.example/steal"]),
+        (302, "location", vec![b"https://evil.example:7654x/"]),
+        (302, "location", vec![b"/v1/y\xe9", b"https://evil.example/"]),
+        (201, "location", vec![b"https://evil.example/"]),
+        (200, "link", vec![b"\"<https://evil.example/steal>; rel=\"next\""]),
+        (200, "link", vec![b"<https://evil.example/a\xe9>; rel=\"next\""]),
+        (200, "link", vec![b"</v1/y>; title=\"; rel=prev, <https://evil.example/>; rel=\"next\""]),
+        (200, "link", vec![b"https://evil.example/; rel=next"]),
+    ] {
+        *given.lock().unwrap() = (status, name, values.clone());
+        let shown = [("x-api-key", &*token)];
+        let answer = call(&scene.app.anonymous(), "GET", &at, &shown, "").await;
+        assert_eq!(answer.status, status, "{values:?}");
+        assert!(!answer.headers.contains_key(name), "{values:?}: {:?}", answer.headers);
+        assert!(answer.headers.contains_key(format!("x-upstream-{name}")), "{values:?}");
     }
 }
 

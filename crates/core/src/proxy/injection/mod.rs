@@ -17,13 +17,11 @@ use super::{
     Credential, Payload, SigV4, SignError,
     config::may_be_filled,
     credential::{basic, encoded, joined, of_pair},
-    placeholder::{is_own, normalized, placeholders},
+    placeholder::{Placeholder, is_own, normalized, placeholders},
     sigv4,
 };
 use crate::time::Timestamp;
 
-/// The longest value of a header that placeholders are filled in, in bytes.
-const LONGEST: usize = 64 * 1024;
 /// Schemes that are not said twice, whatever the credential's own is.
 const SCHEMES: [&str; 2] = ["Bearer", "Basic"];
 /// What a query may hold as it is (RFC 3986 section 2.3).
@@ -94,9 +92,17 @@ pub enum Unfit {
     },
     /// A placeholder stands in a header that is for no credential.
     #[error(
-        "a placeholder cannot stand in the header {name}, which is not for credentials: put it into the header that the server takes the credential from"
+        "a placeholder cannot stand in the header {name}, whose name does not say that it is for a credential and for nothing else: put it into Authorization, or name the header in the secret's \"config.inject\""
     )]
     OtherHeader {
+        /// The header.
+        name: HeaderName,
+    },
+    /// Something else stands beside a placeholder.
+    #[error(
+        "a placeholder has the header {name} to itself, or stands behind one word, as in \"Bearer ${{SECRET_DEFAULT}}\": leave out what else is there, or say it as a \"prefix\" in the secret's \"config.inject\""
+    )]
+    NotAlone {
         /// The header.
         name: HeaderName,
     },
@@ -106,7 +112,7 @@ pub enum Unfit {
     )]
     SignsOnly,
     /// Too much would be filled in.
-    #[error("a header would be longer than 65536 bytes with its placeholders filled")]
+    #[error("the URL would be longer than 65535 bytes with the credential in it")]
     Long,
     /// It has characters that cannot be sent.
     #[error(
@@ -128,9 +134,11 @@ impl Unfit {
     #[must_use]
     pub const fn is_of_the_request(&self) -> bool {
         match self {
-            Self::OtherSecret { .. } | Self::OtherHeader { .. } | Self::SignsOnly | Self::Long => {
-                true
-            }
+            Self::OtherSecret { .. }
+            | Self::OtherHeader { .. }
+            | Self::NotAlone { .. }
+            | Self::SignsOnly
+            | Self::Long => true,
             Self::Control | Self::Type => false,
             Self::Sign(error) => error.is_of_the_request(),
         }
@@ -197,17 +205,23 @@ impl Injection {
         }
     }
 
-    /// Whether there are placeholders; none may stand for another secret, or where no credential does.
+    /// Whether there are placeholders; none may stand for another secret, where no credential does, or among other
+    /// text.
     fn check_placeholders(&self, headers: &HeaderMap, own: &str) -> Result<bool, Unfit> {
         let mut has_some = false;
         for (header, text) in texts(headers) {
-            for found in placeholders(text) {
-                has_some = true;
-                check_name(found.name, own)?;
-                let is_injected = matches!(self, Self::Header { name, .. } if name == header);
-                if !is_injected && !may_be_filled(header) {
-                    return Err(Unfit::OtherHeader { name: header.clone() });
-                }
+            let found = placeholders(text);
+            if found.is_empty() {
+                continue;
+            }
+            has_some = true;
+            found.iter().try_for_each(|found| check_name(found.name, own))?;
+            let is_injected = matches!(self, Self::Header { name, .. } if name == header);
+            if !is_injected && !may_be_filled(header) {
+                return Err(Unfit::OtherHeader { name: header.clone() });
+            }
+            if !is_alone(text, &found) {
+                return Err(Unfit::NotAlone { name: header.clone() });
             }
         }
         Ok(has_some)
@@ -301,7 +315,7 @@ fn check_name(name: &str, own: &str) -> Result<(), Unfit> {
     Err(Unfit::OtherSecret { name, own })
 }
 
-/// Fills every placeholder. All values are made before any is put in.
+/// Fills every placeholder, each of which is [alone](is_alone). All values are made before any is put in.
 fn fill(headers: &mut HeaderMap, value: &str, scheme: Option<&str>) -> Result<Vec<Place>, Unfit> {
     let filled = headers.values().map(|header| filled(header, value, scheme));
     let filled = filled.collect::<Result<Vec<_>, _>>()?;
@@ -315,7 +329,18 @@ fn fill(headers: &mut HeaderMap, value: &str, scheme: Option<&str>) -> Result<Ve
     Ok(places)
 }
 
-/// A header's value with its placeholders filled; `None` if it has none.
+/// Whether a text is one placeholder, at most behind the word that is its scheme (RFC 9110 section 11.1).
+fn is_alone(text: &str, found: &[Placeholder<'_>]) -> bool {
+    let [Placeholder { at, .. }] = found else { return false };
+    let (before, behind) = (text[..at.start].trim_start(), text[at.end..].trim());
+    let is_scheme = |word: &str| {
+        !word.is_empty() && word.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c))
+    };
+    let scheme = before.trim_end();
+    behind.is_empty() && (before.is_empty() || scheme.len() < before.len() && is_scheme(scheme))
+}
+
+/// A header's value with its placeholder filled; `None` if it has none.
 fn filled(
     header: &HeaderValue,
     value: &str,
@@ -323,22 +348,9 @@ fn filled(
 ) -> Result<Option<HeaderValue>, Unfit> {
     let Ok(text) = std::str::from_utf8(header.as_bytes()) else { return Ok(None) };
     let found = placeholders(text);
-    if found.is_empty() {
-        return Ok(None);
-    }
-    let length = text.len() + found.len() * value.len();
-    if length > LONGEST {
-        return Err(Unfit::Long);
-    }
-    let mut filled = Zeroizing::new(String::with_capacity(length));
-    let mut end = 0;
-    for placeholder in found {
-        filled.push_str(&text[end..placeholder.at.start]);
-        filled.push_str(value);
-        end = placeholder.at.end;
-    }
-    filled.push_str(&text[end..]);
-    sensitive(said_once(&filled, scheme)).map(Some)
+    let Some(placeholder) = found.first() else { return Ok(None) };
+    let before = text[..placeholder.at.start].trim_start();
+    sensitive(said_once(&joined(&[before, value]), scheme)).map(Some)
 }
 
 /// A value without the scheme at its beginning, where that is there twice.

@@ -123,7 +123,7 @@ fn an_authorization_of_the_callers_own_stays_and_goes_without_the_credential() {
 }
 
 #[test]
-fn placeholders_are_filled_wherever_they_stand_and_then_nothing_else_is() {
+fn placeholders_are_filled_where_credentials_stand_and_then_nothing_else_is() {
     let bearer = token("Bearer", "abc");
     let token_scheme = token("Token", "abc");
     let any = Injection::Authorization;
@@ -137,20 +137,21 @@ fn placeholders_are_filled_wherever_they_stand_and_then_nothing_else_is() {
         (&token_scheme, "Token ${SECRET_DEFAULT}", "Token abc"),
         (&pair_of("a", "b"), "Basic ${SECRET_DEFAULT}", "Basic YTpi"),
         (&text("Bearer abc"), "Bearer ${SECRET_DEFAULT}", "Bearer abc"),
-        (&text("abc"), "key=${SECRET_DEFAULT};again={{SECRET_DEFAULT}}", "key=abc;again=abc"),
+        (&text("abc"), " token\t${SECRET_DEFAULT} ", "token\tabc"),
+        (&text("abc"), "SSWS ${SECRET_DEFAULT}", "SSWS abc"),
         (&text("${SECRET_OTHER}"), "${SECRET_DEFAULT}", "${SECRET_OTHER}"),
     ] {
-        let headers = [("x-any", given), ("x-none", "$")];
-        assert_eq!(sent(&any, credential, &headers, "x-any"), [expected], "{given}");
+        let headers = [("x-any-key", given), ("x-none", "$")];
+        assert_eq!(sent(&any, credential, &headers, "x-any-key"), [expected], "{given}");
         assert_eq!(sent(&any, credential, &headers, "authorization"), [""; 0], "{given}");
         assert_eq!(sent(&any, credential, &headers, "x-none"), ["$"]);
     }
     let own = header("x-api-key", None);
-    assert_eq!(sent(&own, &bearer, &[("x-any", "${SECRET_DEFAULT}")], "x-any"), ["abc"]);
-    let mut parts = parts("https://a.b/?key=own", &[("x-any", "${SECRET_DEFAULT}")]);
+    assert_eq!(sent(&own, &bearer, &[("x-any-key", "${SECRET_DEFAULT}")], "x-any-key"), ["abc"]);
+    let mut parts = parts("https://a.b/?key=own", &[("x-any-key", "${SECRET_DEFAULT}")]);
     apply(&query("key"), &bearer, &mut parts).unwrap();
     assert_eq!(parts.uri, "https://a.b/?key=own");
-    assert_eq!(parts.headers["x-any"], "abc");
+    assert_eq!(parts.headers["x-any-key"], "abc");
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn no_other_secret_is_ever_filled_in() {
     for name in ["OTHER", "MY_API", "MY_API_KEY_2", "_", "DEFAULT_"] {
         let value = format!("${{SECRET_DEFAULT}} ${{SECRET_{name}}}");
         let mut parts =
-            parts("https://a.b/", &[("x-first", "${SECRET_DEFAULT}"), ("x-any", &value)]);
+            parts("https://a.b/", &[("x-first-token", "${SECRET_DEFAULT}"), ("x-any-key", &value)]);
         let error = apply(&Injection::Authorization, &text("CANARY"), &mut parts).unwrap_err();
         assert!(error.is_of_the_request());
         let said = error.to_string();
@@ -170,8 +171,10 @@ fn no_other_secret_is_ever_filled_in() {
 /// A server that cannot read such a header repeats it in its own words, such as `unsupported charset "CANARY"`.
 #[test]
 fn a_placeholder_in_a_header_that_is_for_no_credential_is_refused() {
-    for name in ["content-type", "accept", "user-agent", "if-none-match", "content_type"] {
-        let headers = [("x-first", "${SECRET_DEFAULT}"), (name, "x; charset={{SECRET_DEFAULT}}")];
+    for name in
+        ["content-type", "accept", "user-agent", "if-none-match", "x-goog-meta-key", "x-any"]
+    {
+        let headers = [("x-first-token", "${SECRET_DEFAULT}"), (name, "{{SECRET_DEFAULT}}")];
         for injection in [Injection::Authorization, query("key"), header("x-key", None)] {
             let mut parts = parts("https://a.b/", &headers);
             let error = apply(&injection, &text("CANARY"), &mut parts).unwrap_err();
@@ -182,6 +185,31 @@ fn a_placeholder_in_a_header_that_is_for_no_credential_is_refused() {
     // But for the one that its config names.
     let named = [("sec-token", "${SECRET_DEFAULT}")];
     assert_eq!(sent(&header("sec-token", None), &text("abc"), &named, "sec-token"), ["abc"]);
+}
+
+/// What is around it could be a URL that the server fetches, or what it answers with.
+#[test]
+fn a_placeholder_among_other_text_is_refused() {
+    for value in [
+        "https://evil.example/?t=${SECRET_DEFAULT}",
+        "key=${SECRET_DEFAULT}",
+        "Token token=${SECRET_DEFAULT}",
+        "${SECRET_DEFAULT}x",
+        "${SECRET_DEFAULT} x",
+        "Bearer x ${SECRET_DEFAULT}",
+        "Bearer${SECRET_DEFAULT}",
+        "Bearer, ${SECRET_DEFAULT}",
+        "${SECRET_DEFAULT}${SECRET_DEFAULT}",
+        "${SECRET_DEFAULT} {{SECRET_DEFAULT}}",
+    ] {
+        for name in ["authorization", "x-any-key", "x-named"] {
+            let headers = [("x-first-token", "${SECRET_DEFAULT}"), (name, value)];
+            let mut parts = parts("https://a.b/", &headers);
+            let error = apply(&header("x-named", None), &text("CANARY"), &mut parts).unwrap_err();
+            assert!(error.is_of_the_request() && error.to_string().contains(name), "{error}");
+            assert!(!format!("{parts:?} {error}").contains("CANARY"), "nothing has been put in");
+        }
+    }
 }
 
 #[test]
@@ -198,7 +226,7 @@ fn what_gives_way_is_known_beforehand() {
         assert!(gives_way(&injection, &[own]));
         assert!(!gives_way(&injection, &[]));
         assert!(!gives_way(&injection, &[("authorization", "Bearer ${SECRET_DEFAULT}")]));
-        assert!(!gives_way(&injection, &[own, ("x-any", "${SECRET_DEFAULT}")]));
+        assert!(!gives_way(&injection, &[own, ("x-any-key", "${SECRET_DEFAULT}")]));
     }
     assert!(!gives_way(&query("key"), &[own]) && !gives_way(&header("x-key", None), &[own]));
 }
@@ -226,7 +254,7 @@ fn what_cannot_be_sent_is_refused_before_anything_is_put_in() {
     for bad in ["a\r\nX-Evil: 1", "a\nb", "a\0", "\u{7f}", "a\u{85}", ""] {
         for credential in [text(bad), token("Bearer", bad), pair_of("a", bad), pair_of(bad, "a")] {
             for injection in [Injection::Authorization, query("key"), header("x-key", None)] {
-                let mut parts = parts("https://a.b/", &[("x-any", "${SECRET_DEFAULT}")]);
+                let mut parts = parts("https://a.b/", &[("x-any-key", "${SECRET_DEFAULT}")]);
                 let error = apply(&injection, &credential, &mut parts);
                 assert_eq!(error, Err(Unfit::Control));
                 assert_eq!(parts.uri, "https://a.b/");
@@ -245,10 +273,8 @@ fn what_cannot_be_sent_is_refused_before_anything_is_put_in() {
         assert_eq!(error, Unfit::Type);
         assert!(!error.is_of_the_request());
     }
-    let many = "${SECRET_DEFAULT}".repeat(10);
-    let long = text(&"x".repeat(10_000));
-    let mut parts = parts("https://a.b/", &[("x-any", &many)]);
-    assert_eq!(apply(&Injection::Authorization, &long, &mut parts), Err(Unfit::Long));
+    let long = text(&"x".repeat(70_000));
+    assert_eq!(apply(&query("key"), &long, &mut parts("https://a.b/", &[])), Err(Unfit::Long));
 }
 
 #[test]
@@ -262,7 +288,7 @@ fn a_secret_that_signs_is_shown_to_nobody() {
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/"));
     assert!(signed.headers.values().all(|value| !value.to_str().unwrap().contains("CANARY")));
     assert!(!signed.headers.contains_key(HOST));
-    let mut asked = parts("https://a.b/", &[("x-any", "${SECRET_DEFAULT}")]);
+    let mut asked = parts("https://a.b/", &[("x-any-key", "${SECRET_DEFAULT}")]);
     assert_eq!(apply(&signs, &keys, &mut asked), Err(Unfit::SignsOnly));
     assert!(signs.needs_body() && !Injection::Authorization.needs_body());
 }

@@ -61,7 +61,7 @@ pub(super) fn relay(
         sending.ended("failed", "too many compressed answers are under way to decode another one");
         Error::Upstream { code: "upstream_encoding", may_have_it: true }
     })?;
-    let (headers, mut redacted) = shown(sending, status, &parts.headers, &needles);
+    let (headers, mut redacted) = shown(sending, &parts.headers, &needles);
     parts.headers = headers;
     if let Some(phrase) = parts.extensions.remove::<ReasonPhrase>() {
         match redact(&needles, phrase.as_bytes()) {
@@ -89,7 +89,7 @@ pub(super) fn switched<T>(
     protocol: HeaderValue,
     needles: &Needles,
 ) -> Response<Relayed> {
-    let (mut headers, _) = shown(sending, response.status(), response.headers(), needles);
+    let (mut headers, _) = shown(sending, response.headers(), needles);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
     let mut switched = Response::new(Relayed::Right(Empty::new()));
@@ -99,14 +99,9 @@ pub(super) fn switched<T>(
 }
 
 /// The headers that come back, and from how many of them a credential was taken out.
-fn shown(
-    sending: &Sending,
-    status: StatusCode,
-    headers: &HeaderMap,
-    needles: &Needles,
-) -> (HeaderMap, u64) {
+fn shown(sending: &Sending, headers: &HeaderMap, needles: &Needles) -> (HeaderMap, u64) {
     let mut shown = returnable(headers);
-    sending.lead_back(&mut shown, status);
+    sending.lead_back(&mut shown);
     if let Some(id) = shown.remove(REQUEST_ID) {
         shown.insert(UPSTREAM_REQUEST_ID, id);
     }
