@@ -56,6 +56,9 @@ pub struct Grant {
     /// What the refresh token that it came with is known by, where it came from elsewhere: who sends the same
     /// import again must not put what is used up in the place of what it was renewed to.
     pub imported: Option<String>,
+    /// What the access token that it began with is known by: it stays, however often the grant is renewed, and tells
+    /// it from one that somebody put in its place. `None` for one that was stored before this was noted.
+    pub began_as: Option<String>,
 }
 
 /// The registered client of a [`Grant`].
@@ -74,6 +77,7 @@ impl Grant {
     pub fn obtained(tokens: Tokens, now: Timestamp, assumed: Option<Duration>) -> Self {
         let renewable = tokens.refresh_token.is_some();
         Self {
+            began_as: Some(known_by(&tokens.access_token)),
             access_token_expires_at: expiry(&tokens, renewable, now, assumed),
             refresh_token_expires_at: tokens.refresh_token_expires_in.map(|life| now.plus(life)),
             access_token: tokens.access_token,
@@ -94,8 +98,7 @@ impl Grant {
     /// The same grant, as one that came from elsewhere.
     #[must_use]
     pub fn imported(self) -> Self {
-        let token = self.refresh_token.as_ref();
-        let imported = token.map(|token| HEXLOWER.encode(&Sha256::digest(token.expose_secret())));
+        let imported = self.refresh_token.as_ref().map(known_by);
         Self { imported, ..self }
     }
 
@@ -121,6 +124,7 @@ impl Grant {
             resource: self.resource.clone(),
             source: self.source.clone(),
             imported: self.imported.clone(),
+            began_as: self.began_as.clone(),
         }
     }
 
@@ -203,6 +207,7 @@ impl Grant {
             client: fields.object("client").and_then(client),
             source: text("source"),
             imported: text("imported"),
+            began_as: text("beganAs"),
             method: fields.text("tokenEndpointAuthMethod").and_then(AuthMethod::parse),
             resource: text("resource"),
         })
@@ -230,6 +235,7 @@ impl Grant {
             ("client", client),
             ("source", text(&self.source)),
             ("imported", text(&self.imported)),
+            ("beganAs", text(&self.began_as)),
             ("tokenEndpointAuthMethod", self.method.map(|method| method.as_str().into())),
             ("resource", text(&self.resource)),
         ]))
@@ -239,6 +245,11 @@ impl Grant {
 
 fn client(fields: Fields<'_>) -> Option<GrantClient> {
     Some(GrantClient { id: fields.text("id")?.to_owned(), secret: fields.secret("secret") })
+}
+
+/// What a token is known again by.
+fn known_by(token: &SecretString) -> String {
+    HEXLOWER.encode(&Sha256::digest(token.expose_secret()))
 }
 
 fn exposed(secret: &SecretString) -> Value {
@@ -314,6 +325,17 @@ mod tests {
         assert_eq!(stored.imported, grant(HOUR).imported().imported);
         assert_eq!(stored.imported.as_deref().map(str::len), Some(64));
         assert_eq!(grant(HOUR).imported, None);
+    }
+
+    #[test]
+    fn a_grant_is_the_same_however_often_it_is_renewed_and_another_one_is_not() {
+        let first = grant(HOUR);
+        let renewed = first.renewed(tokens("a2", Some("r2"), None), NOW, None);
+        let stored = Grant::parse(&renewed.to_bytes()).unwrap();
+        assert!(first.began_as.is_some());
+        assert_eq!(stored.renewed(tokens("a3", None, None), NOW, None).began_as, first.began_as);
+        let other = Grant::obtained(tokens("a2", Some("r2"), None), NOW, None);
+        assert_ne!(other.began_as, first.began_as);
     }
 
     #[test]

@@ -88,6 +88,7 @@ mod proxy_links;
 mod proxy_places;
 mod proxy_replay;
 mod proxy_socket;
+mod proxy_socket_replaced;
 mod proxy_stream;
 mod proxy_trail;
 mod reference;

@@ -21,7 +21,7 @@ use crate::{
 
 const NO_CONTACT: &str = "con_00000000000000000000000000";
 
-type Socket = TokioIo<Upgraded>;
+pub(crate) type Socket = TokioIo<Upgraded>;
 
 /// A server's answer that it speaks WebSocket from now on, with these headers too.
 fn switched(headers: &[(&str, &str)]) -> Response<Body> {
@@ -38,8 +38,17 @@ where
     F: Fn(Socket) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
+    server_for(TOKEN.to_owned(), does).await
+}
+
+/// One for those who show it this token.
+async fn server_for<F, R>(token: String, does: F) -> Upstream
+where
+    F: Fn(Socket) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
     let answer = move |mut request: Request<Incoming>| {
-        assert_eq!(request.headers()["authorization"], format!("Bearer {TOKEN}"));
+        assert_eq!(request.headers()["authorization"], format!("Bearer {token}"));
         assert!(!request.headers().contains_key("sec-websocket-extensions"));
         let (upgrade, does) = (hyper::upgrade::on(&mut request), does.clone());
         tokio::spawn(async move { does(TokioIo::new(upgrade.await.unwrap())).await });
@@ -50,7 +59,11 @@ where
 
 /// One that says what it was told.
 async fn echo() -> Upstream {
-    server_that(async |socket| {
+    echo_for(TOKEN.to_owned()).await
+}
+
+pub(crate) async fn echo_for(token: String) -> Upstream {
+    server_for(token, async |socket| {
         let (mut read, mut write) = tokio::io::split(socket);
         let _ = tokio::io::copy(&mut read, &mut write).await;
     })
@@ -64,12 +77,12 @@ fn frame(first: u8, payload: &str) -> Vec<u8> {
     [&[first, length], payload.as_bytes()].concat()
 }
 
-fn message(text: &str) -> Vec<u8> {
+pub(crate) fn message(text: &str) -> Vec<u8> {
     frame(0x81, text)
 }
 
 /// What a caller is sent at the end by Keyfob.
-fn close(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     let [high, low] = code.to_be_bytes();
     let length = u8::try_from(reason.len() + 2).unwrap();
     [&[0x88, length, high, low], reason.as_bytes()].concat()
@@ -84,27 +97,27 @@ async fn ask(scene: &Scene, server: &Server, token: &str) -> Response<Incoming> 
     within_patience(client.sender.send_request(request)).await.unwrap()
 }
 
-async fn open_with(scene: &Scene, server: &Server, token: &str) -> Socket {
+pub(crate) async fn open_with(scene: &Scene, server: &Server, token: &str) -> Socket {
     let mut back = ask(scene, server, token).await;
     assert_eq!(back.status(), 101);
     assert_eq!(back.headers()["sec-websocket-accept"], "x");
     TokioIo::new(within_patience(hyper::upgrade::on(&mut back)).await.unwrap())
 }
 
-async fn open(scene: &Scene, server: &Server) -> Socket {
+pub(crate) async fn open(scene: &Scene, server: &Server) -> Socket {
     let token = scene.app.key_of(keyfob_core::policy::Role::Agent).token.clone();
     open_with(scene, server, &token).await
 }
 
 /// That what is sent to a server that says it again comes back.
-async fn echoes(socket: &mut Socket, sent: &[u8]) {
+pub(crate) async fn echoes(socket: &mut Socket, sent: &[u8]) {
     socket.write_all(sent).await.unwrap();
     let mut back = vec![0; sent.len()];
     within_patience(socket.read_exact(&mut back)).await.unwrap();
     assert_eq!(back, sent);
 }
 
-async fn rest(mut socket: Socket) -> Vec<u8> {
+pub(crate) async fn rest(mut socket: Socket) -> Vec<u8> {
     let mut rest = Vec::new();
     within_patience(socket.read_to_end(&mut rest)).await.unwrap();
     rest

@@ -1,5 +1,6 @@
 //! Whether a connection may go on: who has opened one could use it for an hour, whatever becomes of the key, of the
-//! rules and of the credential meanwhile. So all of them are looked at anew, as if the request were sent now.
+//! rules and of the credential meanwhile. So all of them are looked at anew, as if the request were sent now, and the
+//! credential has to be the one that the server was shown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +23,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A database that is away for a moment ends no connection.
 const UNSURE_FOR: Duration = Duration::from_secs(30);
 
+const REPLACED: &str = "its credential was replaced by another one";
+
 /// Looks again and again whether something may go on. Ends when it may not, or when nobody could say for too long.
 pub(super) async fn watch<F>(look: impl Fn() -> F) -> Ended
 where
@@ -43,7 +46,7 @@ where
 }
 
 impl Sending {
-    /// Refuses what would be refused if it were asked for now.
+    /// Refuses what would be refused if it were asked for now, or be sent with another credential.
     pub(super) async fn look(self: Arc<Self>) -> Result<(), Error> {
         let (broker, of) = (&self.broker, &self.asked.wanted);
         let caller = broker.reauthenticate(&of.caller).await?;
@@ -56,7 +59,9 @@ impl Sending {
             Some((route, _)) => route,
             None => self.route_now(&asked.wanted).await?,
         };
-        Ok(asked.decide(&route)?)
+        asked.decide(&route)?;
+        let has_kept = route.has_kept(&self.route, &broker.inner.keyring, &asked.wanted)?;
+        if has_kept { Ok(()) } else { Err(Error::conflict(REPLACED)) }
     }
 
     /// The route as it is now, if its credential can be used, or could if its token were renewed: that was shown to

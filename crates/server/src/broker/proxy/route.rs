@@ -26,6 +26,7 @@ use super::super::{
     consent::Consent,
     credential,
     grant::GRANT,
+    keyring::Keyring,
     recent::Recent,
     source::{Ready, Source, Wanted, from_value, unusable},
     usable::{Shared, Usable},
@@ -168,6 +169,30 @@ impl Route {
 
     pub(super) fn usable(&self) -> &Usable {
         &self.usable
+    }
+
+    /// Whether it is of the very credential that `before` is of. A grant is, however often it was renewed since, and
+    /// not if somebody has connected anew; any other value is not once it was stored anew.
+    pub(super) fn has_kept(
+        &self,
+        before: &Self,
+        keyring: &Keyring,
+        wanted: &Wanted,
+    ) -> Result<bool, Error> {
+        if self.usable.stands_for != before.usable.stands_for {
+            return Ok(false);
+        }
+        let (Some(now), Some(then)) = (self.sealed(wanted)?, before.sealed(wanted)?) else {
+            return Ok(false);
+        };
+        if now.1 == then.1 {
+            return Ok(true);
+        }
+        let began_as = |(permit, sealed): (Permit, &Sealed)| {
+            let bytes = keyring.open_with_known(&permit, GRANT, sealed)?;
+            Some(Grant::parse(&bytes)?.began_as)
+        };
+        Ok(began_as(now).is_some_and(|it| Some(it) == began_as(then)))
     }
 
     /// Where the credential is, and the permit to open it.
