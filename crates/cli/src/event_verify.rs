@@ -105,6 +105,8 @@ fn summarize(report: &Report, json: bool) -> Result<(), Failure> {
             "unchained": report.unchained,
             "expired": report.expired,
             "findings": report.findings,
+            "first": report.first.map(|(hash, _)| format!("1:{hash}")),
+            "begun": report.first.map(|(_, at)| audit::date(at)),
             "newest": newest,
         }))?);
     }

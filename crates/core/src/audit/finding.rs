@@ -118,6 +118,12 @@ pub enum Finding {
         /// Its number.
         number: i64,
     },
+    /// The first checkpoint is not the one that the vault's data keys were wrapped together with: the log was
+    /// removed, and Keyfob was made to begin another one.
+    BegunAnew {
+        /// How many data keys say so.
+        keys: u64,
+    },
     /// A row does not hold what its columns must.
     Damaged(String),
     /// The checkpoint that was expected is not there, or another one: the trail was set back.
@@ -151,6 +157,7 @@ impl Finding {
             Self::CheckpointReplaced { .. } => "checkpoint_replaced",
             Self::CheckpointForged { .. } => "checkpoint_forged",
             Self::SetBack { .. } => "set_back",
+            Self::BegunAnew { .. } => "begun_anew",
             Self::Damaged(_) => "damaged",
         }
     }
@@ -242,6 +249,10 @@ impl fmt::Display for Finding {
             Self::CheckpointForged { number } => {
                 write!(f, "checkpoint {number} is signed by another key than the one given")
             }
+            Self::BegunAnew { keys } => write!(
+                f,
+                "the log was begun anew: {keys} data keys are from a vault with another first checkpoint"
+            ),
             Self::Damaged(what) => f.write_str(what),
             Self::SetBack { number } => write!(
                 f,
@@ -270,6 +281,8 @@ pub struct Report {
     pub chains: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
+    /// The first checkpoint's hash and time.
+    pub first: Option<(Hash, Timestamp)>,
     /// The newest checkpoint's number, hash and time.
     pub newest: Option<(i64, Hash, Timestamp)>,
     /// How much is not as it was written.

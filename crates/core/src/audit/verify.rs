@@ -35,12 +35,16 @@ struct Walk {
 /// checkpoint it holds 16 bytes.
 ///
 /// Order: [`Verifier::checkpoint`] by number, [`Verifier::end_log`], then of each chain [`Verifier::begin`],
-/// [`Verifier::event`] by position and [`Verifier::end`], then [`Verifier::unchained`] by time, account and id,
+/// [`Verifier::event`] by position and [`Verifier::end`], then [`Verifier::anchored`] in any order, [`Verifier::unchained`] by time, account and id,
 /// [`Verifier::later`] and [`Verifier::finish`]. What was found is taken in between ([`Verifier::found`]).
 pub struct Verifier<'k> {
     trusted: PublicKey,
     secret: Option<&'k AuditKey>,
     chains: BTreeMap<String, Known>,
+    /// The hash of the first checkpoint, if it is signed.
+    first: Option<Hash>,
+    /// How many data keys were wrapped together with another one.
+    astray: u64,
     /// The last checkpoint, unless something was found about it.
     last: Option<Checkpoint>,
     /// The number of the next one.
@@ -69,6 +73,8 @@ impl<'k> Verifier<'k> {
             trusted,
             secret: None,
             chains: BTreeMap::new(),
+            first: None,
+            astray: 0,
             last: None,
             number: 1,
             signed: Vec::new(),
@@ -133,6 +139,10 @@ impl<'k> Verifier<'k> {
         }
         let hash = checkpoint.hash();
         self.expected = self.expected.filter(|expected| *expected != (number, hash));
+        if number == 1 {
+            self.first = Some(hash);
+            self.report.first = Some((hash, created_at));
+        }
         self.report.newest = Some((number, hash, created_at));
         self.last = Some(checkpoint);
     }
@@ -186,6 +196,11 @@ impl<'k> Verifier<'k> {
         }
         let edges = self.chains.values().map(|known| u64::try_from(known.edge()).unwrap_or(0));
         self.report.expired = edges.sum();
+    }
+
+    /// A data key of the vault was wrapped together with the hash of this first checkpoint.
+    pub fn anchored(&mut self, anchor: &Hash) {
+        self.astray += u64::from(self.first.is_some_and(|first| first != *anchor));
     }
 
     /// Begins a chain. `birth`: what is stored of how it began.
@@ -372,6 +387,9 @@ impl<'k> Verifier<'k> {
 
     /// There is no more of the trail.
     pub fn finish(&mut self) {
+        if self.astray > 0 {
+            self.find(Finding::BegunAnew { keys: self.astray });
+        }
         self.end_unchained();
         for (chain, (checkpoint, hash)) in std::mem::take(&mut self.births) {
             if checkpoint >= self.number || !self.has_signed(checkpoint, &hash) {

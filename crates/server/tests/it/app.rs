@@ -89,7 +89,7 @@ impl Running {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, vault::OpenError> {
         let (metrics, random) = (Arc::new(Metrics::default()), Arc::new(SystemRandom));
-        let vault = vault::open(config, &*clock, &*random, metrics.observe_batches()).await?;
+        let vault = vault::open(config, &*clock, random.clone(), metrics.observe_batches()).await?;
         let store = vault.store.clone();
         let public_url = public_url(&setup.public_url).unwrap();
         let allow = Allow::parse(LOOPBACK).unwrap();

@@ -4,12 +4,12 @@
 use std::{io, time::Duration};
 
 use keyfob_core::{
-    audit::{AuditKey, Birth, Checkpoint, Head},
+    audit::{AuditKey, Birth, Checkpoint, Hash, Head},
     crypto::MasterKey,
     time::Timestamp,
 };
-use keyfob_server::audit;
-use keyfob_store::{StoreError, event::Stored, trail};
+use keyfob_server::{audit, random::SystemRandom};
+use keyfob_store::{StoreError, data_key, event::Stored, trail};
 use serde_json::json;
 
 use crate::{
@@ -218,15 +218,8 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
             checkpoint: (0, Checkpoint::NOTHING),
         };
         let hash = event.record().hash(name, 1, &birth.hash());
-        let bytes = |text: String| {
-            if app.database().writers() == 1 {
-                format!("X'{text}'")
-            } else {
-                format!("'\\x{text}'::bytea")
-            }
-        };
-        let (nothing, previous) =
-            (bytes(Checkpoint::NOTHING.to_string()), bytes(birth.hash().to_string()));
+        let bytes = |hash: Hash| app.database().bytes(&hash.to_string());
+        let (nothing, previous) = (bytes(Checkpoint::NOTHING), bytes(birth.hash()));
         app.database().execute(&format!(
             "INSERT INTO event_chain (id, started_at, node, checkpoint, checkpoint_hash)
                  VALUES ('{name}', {}, 'x', 0, {nothing});
@@ -237,7 +230,7 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
                  object_type, object_id, contact_id, result, reason, ip, request_id, '{name}', 1,
                  {previous}, {} FROM event WHERE id = '{source}'",
             birth.started_at.as_millis(),
-            bytes(hash.to_string()),
+            bytes(hash),
         ));
         assert_eq!(kinds(&look(&app, &own, None).await.0), ["birth_changed", "forged"], "{name}");
         assert_eq!(kinds(&look(&app, &public, None).await.0), ["birth_changed"], "{name}");
@@ -263,17 +256,109 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
     assert_eq!(kinds(&found), ["doubled", "doubled", "unchained"]);
 }
 
+/// Makes a trail look as if it were from before there were chains, as far as somebody can who has not the master
+/// key.
+const UNCHAIN: &str = "DELETE FROM event_chain; DELETE FROM event_checkpoint;
+    UPDATE event SET chain = NULL, position = NULL, previous_hash = NULL, hash = NULL, tag = NULL";
+
+/// Wraps the data keys as they were before there were chains.
+async fn unanchor(app: &mut TestApp) {
+    let master = std::fs::read_to_string(app.config().key_file()).unwrap();
+    let master = MasterKey::parse(&master.into()).unwrap();
+    let write = app.store().write(move |tx| {
+        for key in data_key::list(tx, None, 100)?.rows {
+            let data_key::Stored { account, id, wrapped } = key;
+            let wrapped = master.anchor_data_key(&account, id, &wrapped, None, &SystemRandom);
+            let wrapped = wrapped.unwrap();
+            data_key::replace(tx, &data_key::Stored { account, id, wrapped })?;
+        }
+        Ok::<_, StoreError>(tx.commit_unaudited(()))
+    });
+    write.await.unwrap();
+}
+
 /// A trail of which all events were written before there were chains, and its service, that starts then.
 async fn upgraded() -> (TestApp, u64) {
     let mut app = signed().await;
+    unanchor(&mut app).await;
     app.close();
-    app.database().execute(
-        "DELETE FROM event_chain; DELETE FROM event_checkpoint;
-         UPDATE event SET chain = NULL, position = NULL, previous_hash = NULL, hash = NULL, tag = NULL",
-    );
+    app.database().execute(UNCHAIN);
     let old = count(&app, "event");
     app.restart().await;
     (app, u64::try_from(old).unwrap())
+}
+
+#[tokio::test]
+async fn a_log_begins_once_and_not_over_a_past_that_somebody_has_written() {
+    let mut app = signed().await;
+    let own = own(&mut app);
+    app.close();
+    app.database().execute(UNCHAIN);
+    app.database().execute("UPDATE event SET actor_name = 'somebody else'");
+    for _ in 0..2 {
+        app.restart().await;
+        app.entry_with(json!({"label": app.clock.seconds().to_string()})).await;
+        app.clock.advance_seconds(200);
+        assert!(app.broker().sign_events().await.is_err());
+        assert_eq!(count(&app, "event_checkpoint"), 0);
+        assert_eq!(kinds(&look(&app, &own, None).await.0)[0], "checkpoints_removed");
+        // Also where nothing but that is left of it.
+        app.close();
+        app.database().execute("DELETE FROM event_chain");
+        app.database().execute("DELETE FROM event WHERE chain IS NOT NULL");
+    }
+    // Data keys that are away for so long, and those that are no keys, change nothing.
+    for hide in ["DELETE FROM data_key", "UPDATE data_key SET wrapped = created_bytes"] {
+        let hide = hide.replace("created_bytes", &app.database().bytes(&"00".repeat(60)));
+        app.database().execute(
+            "DROP TABLE IF EXISTS kept_key; CREATE TABLE kept_key AS SELECT * FROM data_key",
+        );
+        app.database().execute(&hide);
+        app.restart().await;
+        assert_eq!(count(&app, "event_checkpoint"), 0, "{hide}");
+        app.close();
+        app.database().execute("DELETE FROM data_key; INSERT INTO data_key SELECT * FROM kept_key");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_begins_anew_while_all_that_it_could_be_known_by_is_away_is_told() {
+    let mut app = signed().await;
+    let own = own(&mut app);
+    let first = look(&app, &own, None).await.1.first;
+    app.close();
+    app.database().execute("CREATE TABLE kept_key AS SELECT * FROM data_key; DELETE FROM data_key");
+    app.database()
+        .execute("DELETE FROM event; DELETE FROM event_chain; DELETE FROM event_checkpoint");
+    app.clock.advance_seconds(1);
+    app.restart().await;
+    app.close();
+    app.database().execute("INSERT INTO data_key SELECT * FROM kept_key");
+    app.restart().await;
+    go_on(&app, 61).await;
+    let (found, report) = look(&app, &own, None).await;
+    assert_eq!(kinds(&found), ["begun_anew"]);
+    assert_ne!(report.first.map(|(hash, _)| hash), first.map(|(hash, _)| hash));
+}
+
+#[tokio::test]
+async fn a_first_start_or_an_upgrade_that_was_killed_begins_the_log_the_next_time() {
+    let mut app = TestApp::new().await;
+    let own = own(&mut app);
+    // All that a first start has stored before it.
+    app.close();
+    app.database()
+        .execute("DELETE FROM event; DELETE FROM event_chain; DELETE FROM event_checkpoint");
+    app.database().execute("CREATE TABLE kept_key AS SELECT * FROM data_key; DELETE FROM data_key");
+    app.restart().await;
+    assert_eq!(count(&app, "event_checkpoint"), 1);
+    app.database().execute("INSERT INTO data_key SELECT * FROM kept_key");
+    unanchor(&mut app).await;
+    app.close();
+    app.database().execute(UNCHAIN);
+    app.restart().await;
+    app.other_account().await;
+    assert_eq!(look(&app, &own, None).await.0, [], "all data keys say the same");
 }
 
 #[tokio::test]
