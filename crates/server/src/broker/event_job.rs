@@ -18,7 +18,7 @@ use keyfob_store::{StoreError, WriteTx, trail, vault};
 
 use super::{
     Broker,
-    event_log::{refused, tail},
+    event_log::{edge_after, refused, sealed_edge, tail},
 };
 use crate::error::Error;
 
@@ -114,31 +114,40 @@ impl Broker {
 
     /// Adds a checkpoint to the log.
     pub(super) async fn sign(&self, heads: Vec<Head>, now: Timestamp) -> Result<(), Error> {
-        self.sign_and(heads, now, |_| Ok(0)).await.map(drop)
+        self.sign_and(heads, now, None, |_| Ok(0)).await.map(drop)
     }
 
-    /// Adds a checkpoint to the log, and does something else together with it; how much.
+    /// Adds a checkpoint to the log, and does something else together with it; how much. `from`: up to where what
+    /// is sealed must have been removed by then; `None` is the answer if another node was faster.
     pub(super) async fn sign_and(
         &self,
         heads: Vec<Head>,
         now: Timestamp,
+        from: Option<(i64, Hash)>,
         mut also: impl FnMut(&mut WriteTx<'_>) -> Result<u64, StoreError> + Send + 'static,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<u64>, Error> {
         let mut log = self.event_log().await?;
         let (known, broker, signed) = (log.newest(), self.clone(), heads.clone());
+        let edge = sealed_edge(&log);
         let (new, done) = self
             .write(move |tx| {
                 // One node at a time: each one follows the one before it.
                 vault::lock(tx)?;
                 let mut new = tail(tx, known)?.map_err(refused)?;
+                if from.is_some_and(|from| from != edge_after(edge, &new)) {
+                    return Ok(tx.commit_unaudited((new, None)));
+                }
                 let checkpoint = broker.next_checkpoint(known, &new, heads.clone(), now)?;
                 trail::insert(tx, &checkpoint)?;
                 new.push(checkpoint);
                 let done = also(tx)?;
-                Ok(tx.commit_unaudited((new, done)))
+                Ok(tx.commit_unaudited((new, Some(done))))
             })
             .await?;
         log.extend(&new, &self.inner.audit_key.public()).map_err(refused)?;
+        if done.is_none() {
+            return Ok(None);
+        }
         if let Some((number, hash)) = log.newest() {
             tracing::debug!(number, %hash, "a checkpoint of the audit trail");
         }

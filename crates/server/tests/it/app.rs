@@ -193,6 +193,11 @@ impl TestApp {
         &self.running.broker
     }
 
+    /// That of the last other node that was started.
+    pub(crate) fn other_broker(&self) -> &Broker {
+        &self.others.last().expect("another node was started").broker
+    }
+
     /// Keeps every writer busy until the answer is dropped.
     pub(crate) async fn hold_writers(&self) -> Vec<mpsc::Sender<()>> {
         let mut held = Vec::new();

@@ -280,12 +280,18 @@ async fn unanchor(app: &mut TestApp) {
 /// A trail of which all events were written before there were chains, and its service, that starts then.
 async fn upgraded() -> (TestApp, u64) {
     let mut app = signed().await;
-    unanchor(&mut app).await;
+    let old = upgrade(&mut app).await;
+    (app, old)
+}
+
+/// Makes the trail one from before there were chains, and starts the service with it; how many events there are.
+async fn upgrade(app: &mut TestApp) -> u64 {
+    unanchor(app).await;
     app.close();
     app.database().execute(UNCHAIN);
-    let old = count(&app, "event");
+    let old = count(app, "event");
     app.restart().await;
-    (app, u64::try_from(old).unwrap())
+    u64::try_from(old).unwrap()
 }
 
 #[tokio::test]
@@ -424,6 +430,48 @@ async fn what_was_there_before_there_were_chains_goes_when_it_is_old_enough() {
              result, request_id FROM event WHERE action = 'totp.create'",
     );
     assert_eq!(kinds(&look(&app, &own, None).await.0), ["unchained"]);
+}
+
+#[tokio::test]
+async fn two_nodes_remove_what_was_sealed_at_the_same_time_and_the_seal_holds() {
+    let mut app = signed().await;
+    let (account, own) = (app.account().await, own(&mut app));
+    let now = app.clock.seconds() * 1000;
+    for (id, at, events) in
+        [(1, 1, 1000), (2, now + 2 * i64::try_from(LONG).unwrap() * 1000 - 5000, 500)]
+    {
+        app.database().execute(&format!(
+            "INSERT INTO event (account_id, id, created_at, actor_type, actor_id, actor_name, action,
+                                object_type, object_id, result, request_id)
+             WITH RECURSIVE n (i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < {})
+             SELECT '{account}', 'evt_{id}' || i, {at}, 'key', 'k', 'k', 'totp.list', 'totp', 'x', 'ok', 'r'
+             FROM n",
+            10_000 + events - 1,
+        ));
+    }
+    let old = upgrade(&mut app).await;
+    app.on_another_node(app.agent()).await;
+    app.clock.advance_seconds(LONG);
+    go_on(&app, LONG).await;
+    let (one, held) = (app.broker().clone(), app.hold_writers().await);
+    let mut removed = Box::pin(one.expire_events(Duration::from_secs(1)));
+    // It has hashed its first page, and its removal is on its way.
+    tokio::select! {
+        biased;
+        _ = &mut removed => panic!("it was not held"),
+        () = app.until_depth(1) => {}
+    }
+    drop(held);
+    let left = || app.database().number("SELECT count(*) FROM event WHERE position IS NULL");
+    while left() > i64::try_from(old).unwrap() - 500 {
+        tokio::task::yield_now().await;
+    }
+    // It stands still while the other one, which keeps more, removes what it keeps no longer.
+    let other = app.other_broker().expire_events(DAY).await.unwrap();
+    assert!(other >= 500 && left() >= 500, "{other}, {}", left());
+    assert_eq!(removed.await.unwrap() + other, old);
+    let (found, report) = look(&app, &own, None).await;
+    assert_eq!((found, report.expired, report.unchained), (vec![], old, 0));
 }
 
 /// Writes an edge into the log as soon as a chain is exported.
