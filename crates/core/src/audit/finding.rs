@@ -271,6 +271,8 @@ pub struct Report {
     pub events: u64,
     /// How many of them no checkpoint covers yet.
     pub uncovered: u64,
+    /// How many of them nobody vouches for either, as it was looked at without the key of their tags.
+    pub unproved: u64,
     /// How many events are from before there were chains, and were sealed when there were.
     pub unchained: u64,
     /// How many events were removed because they had been kept for long enough.

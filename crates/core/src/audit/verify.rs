@@ -242,6 +242,7 @@ impl<'k> Verifier<'k> {
         let (covered, edge) = known.map_or((0, None), |known| (known.covered(), known.edge));
         if event.position > covered {
             self.report.uncovered += 1;
+            self.report.unproved += u64::from(self.secret.is_none());
         }
         if event.position < self.walk.next {
             return self.find(Finding::Doubled(event.at()));
