@@ -113,7 +113,7 @@ fn outgoing(body: &body::Bytes, shown: &Shown) -> Result<Outgoing, Error> {
     let text = fields.text("body")?.value().unwrap_or_default();
     fields.end()?;
     let destination = destination(&url, method.unwrap_or(Method::Get))?;
-    shown.is_not_in(destination.url().query())?;
+    shown.is_not_in(destination.url())?;
     let headers = header_map(&headers)?;
     Ok(Outgoing {
         destination,
