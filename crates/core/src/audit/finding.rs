@@ -68,6 +68,11 @@ pub enum Finding {
         /// How many events it had.
         events: i64,
     },
+    /// The chain comes a second time.
+    ChainDoubled {
+        /// The chain.
+        chain: String,
+    },
     /// The row that says how a chain began is gone, or another one.
     BirthChanged {
         /// The chain.
@@ -151,6 +156,7 @@ impl Finding {
             Self::Removed { .. } => "removed",
             Self::Rewritten { .. } => "rewritten",
             Self::ChainRemoved { .. } => "chain_removed",
+            Self::ChainDoubled { .. } => "chain_doubled",
             Self::BirthChanged { .. } => "birth_changed",
             Self::CheckpointChanged { .. } => "checkpoint_changed",
             Self::CheckpointsRemoved { .. } => "checkpoints_removed",
@@ -230,6 +236,9 @@ impl fmt::Display for Finding {
             ),
             Self::ChainRemoved { chain, events } => {
                 write!(f, "chain {chain} was removed, with its {events} events")
+            }
+            Self::ChainDoubled { chain } => {
+                write!(f, "chain {chain} was added once more: it was there already")
             }
             Self::BirthChanged { chain } => {
                 write!(f, "how chain {chain} began was changed or removed")

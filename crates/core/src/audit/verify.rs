@@ -207,8 +207,11 @@ impl<'k> Verifier<'k> {
     pub fn begin(&mut self, chain: &str, birth: Option<&Birth>) {
         self.report.chains += 1;
         let known = self.chains.entry(chain.to_owned()).or_default();
-        known.is_walked = true;
+        let is_again = std::mem::replace(&mut known.is_walked, true);
         let edge = known.edge;
+        if is_again {
+            self.find(Finding::ChainDoubled { chain: chain.to_owned() });
+        }
         self.walk = Walk { chain: chain.to_owned(), next: 1, ..Walk::default() };
         let is_right = |birth: &Birth| {
             let is_kept = edge.is_none_or(|(_, edge)| edge.birth == birth.hash());
