@@ -66,7 +66,7 @@ impl Broker {
     pub async fn sign_events(&self) -> Result<i64, Error> {
         let now = self.now()?;
         let (heads, events) = self.unsigned();
-        let is_over = |at: Option<Timestamp>| at.is_none_or(|at| now.since(at) >= INTERVAL);
+        let is_over = |at: Option<Timestamp>| at.is_none_or(|at| !is_within(INTERVAL, at, now));
         let (is_due, is_wanted) = {
             let last = self.inner.signed.last();
             (is_over(last.at), is_over(last.failed_at))
@@ -187,7 +187,7 @@ impl Broker {
             after.clone_from(last);
             let mut heads = Vec::new();
             for (chain, end) in ends.into_iter().filter(|(chain, _)| !own.contains(chain)) {
-                heads.extend(self.stale_head(chain, end, now.minus(STALE)).await?);
+                heads.extend(self.stale_head(chain, end, now).await?);
             }
             if !heads.is_empty() {
                 signed += heads.len();
@@ -196,23 +196,24 @@ impl Broker {
         }
     }
 
-    /// How far another process's chain has come that has not been signed since a moment; `None` if there is
-    /// nothing to sign, or if it is not as it was written.
+    /// How far another process's chain has come that has not been signed for long; `None` if there is nothing to
+    /// sign, or if it is not as it was written.
     async fn stale_head(
         &self,
         chain: String,
         end: i64,
-        before: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Head>, Error> {
+        let is_recent = |at: Timestamp| is_within(STALE, at, now);
         let (covered, named_at) = {
             let log = self.event_log().await?;
             (log.covered(&chain), log.named_at(&chain))
         };
-        if covered.is_some_and(|(covered, _)| covered >= end) || named_at >= Some(before) {
+        if covered.is_some_and(|(covered, _)| covered >= end) || named_at.is_some_and(is_recent) {
             return Ok(None);
         }
         let birth = self.birth_of(&chain).await?;
-        if covered.is_none() && birth.as_ref().is_some_and(|birth| birth.started_at >= before) {
+        if covered.is_none() && birth.as_ref().is_some_and(|birth| is_recent(birth.started_at)) {
             return Ok(None);
         }
         let start = covered.or_else(|| birth.map(|birth| (0, birth.hash())));
@@ -286,4 +287,10 @@ impl Broker {
         let is_tagged = event.hash.zip(event.tag).is_some_and(|(hash, tag)| key.tag(&hash) == tag);
         is_tagged && event.is_whole()
     }
+}
+
+/// Whether less than `span` lies between a moment and now. One that is later was told by a clock that was ahead, and
+/// must hold nothing up until that time comes.
+fn is_within(span: Duration, at: Timestamp, now: Timestamp) -> bool {
+    now.since(at) < span && at.since(now) < span
 }

@@ -3,7 +3,10 @@
 use std::{io::Cursor, time::Duration};
 
 use keyfob_core::audit::{Finding, Report};
-use keyfob_server::audit::{self, Expected, Told, Trust};
+use keyfob_server::{
+    audit::{self, Expected, Told, Trust},
+    clock::Clock,
+};
 use serde_json::json;
 
 use crate::{
@@ -358,6 +361,28 @@ async fn what_a_process_left_unsigned_is_signed_by_the_next_one_as_it_was_writte
     assert_eq!(kinds(&found), ["changed", "changed"]);
 }
 
+#[tokio::test]
+async fn a_clock_that_was_ahead_and_is_set_back_does_not_hold_up_what_is_signed() {
+    let mut app = TestApp::new().await;
+    let (own, start) = (own(&mut app), app.clock.now());
+    app.clock.advance_seconds(86_400);
+    app.entry().await;
+    assert!(app.broker().sign_events().await.unwrap() > 0);
+    app.entry_with(json!({"label": "of a process that is killed"})).await;
+    app.clock.set(start);
+    app.restart().await;
+    assert!(app.broker().sign_stale_chains().await.unwrap() >= 1);
+    // Its own ones too.
+    app.clock.advance_seconds(86_400);
+    app.entry_with(json!({"label": "ahead"})).await;
+    app.broker().sign_events().await.unwrap();
+    app.clock.set(start);
+    app.entry_with(json!({"label": "after"})).await;
+    assert!(app.broker().sign_events().await.unwrap() > 0);
+    let (found, report) = look(&app, &own, None).await;
+    assert_eq!((found, report.uncovered), (vec![], 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_events_of_two_nodes_at_once_are_in_whole_chains() {
     let mut app = TestApp::new().await;
@@ -460,6 +485,11 @@ async fn what_an_account_lists_is_verified_event_by_event() {
     assert_eq!(events, text.lines().count() as u64);
     let changed = text.replacen("\"result\":\"ok\"", "\"result\":\"no\"", 1);
     assert_eq!(kinds(&verify(&changed).0), ["changed"]);
+    // It has no checkpoints, so none can be expected of it.
+    let expected = Expected::parse(&format!("99:{}", "0".repeat(64))).ok();
+    let refused =
+        audit::verify_lines(&mut Cursor::new(text.as_bytes()), None, expected, &mut |_| ());
+    assert!(refused.unwrap_err().to_string().contains("leave out --expect"));
 }
 
 #[tokio::test]
