@@ -86,7 +86,7 @@ impl Shown {
         let before = percent_encoding::percent_decode_str(before).decode_utf8_lossy();
         if self.is_in(&before) || pairs.any(|(name, value)| self.is_in(&name) || self.is_in(&value))
         {
-            let text = "the URL holds the key that is shown to Keyfob, which is for nobody else: leave it out";
+            let text = "the path or the query of the URL holds the key that is shown to Keyfob, which is for nobody else: leave it out";
             return Err(Error::invalid("bad_request", text));
         }
         Ok(())

@@ -39,7 +39,7 @@ async fn a_url_that_holds_the_key_that_is_shown_is_refused_and_in_no_event() {
         let sent = scene.send(&agent, json!({"url": scene.url(&path)})).await;
         let passed = scene.pass(&agent, "GET", &path, &[], "").await;
         for back in [sent, passed] {
-            assert!(back.error(400, "bad_request").contains("the URL holds the key"), "{path}");
+            assert!(back.error(400, "bad_request").contains("of the URL holds the key"), "{path}");
         }
     }
     let events = scene.app.events().await;
