@@ -500,3 +500,70 @@ async fn nothing_of_the_trail_holds_a_secret() {
     let text = String::from_utf8(lines).unwrap();
     assert!(!text.contains(CANARY) && text.contains("totp.create"));
 }
+
+/// SQLite stores a value of any type anywhere.
+#[tokio::test]
+async fn a_row_of_another_type_hides_nothing_and_holds_nothing_up() {
+    let mut app = signed().await;
+    if app.database().writers() > 1 {
+        return;
+    }
+    let own = own(&mut app);
+    let copy = "INSERT INTO event (id, account_id, created_at, actor_type, actor_id, actor_name, action,
+            object_type, object_id, result, request_id, chain, position)
+        SELECT 'evt_x', account_id, created_at, actor_type, actor_id, actor_name, action, object_type,
+            object_id, result, request_id,";
+    for change in [
+        &format!("{copy} chain, 'x' FROM event WHERE position = 1"),
+        &format!("{copy} chain, 1.5 FROM event WHERE position = 1"),
+        &format!("{copy} X'00', 1 FROM event WHERE position = 1"),
+        &format!(
+            "{copy} NULL, NULL FROM event WHERE position = 1; UPDATE event SET created_at = 't' WHERE id = 'evt_x'"
+        ),
+        "UPDATE event SET position = 'x' WHERE position = 6",
+        "INSERT INTO event_chain SELECT X'00', started_at, node, checkpoint, checkpoint_hash FROM event_chain",
+        "INSERT INTO event_checkpoint SELECT 'zz', created_at, previous, heads, key_id, signature
+         FROM event_checkpoint WHERE number = 1",
+    ] {
+        app.database().execute("UPDATE event SET actor_name = 'x' WHERE position = 3");
+        app.database().execute(change);
+        let found = look(&app, &own, None).await.0;
+        let kinds = kinds(&found);
+        assert!(kinds.contains(&"changed") && kinds.contains(&"damaged"), "{change}: {found:?}");
+        assert!(!kinds.contains(&"miscounted"), "{change}: {found:?}");
+        if !change.contains("event_c") {
+            let exported = audit::export(app.store(), &mut Vec::new()).await;
+            assert!(exported.is_err(), "{change}");
+        }
+        restore(&app);
+    }
+    // Others' chains are signed all the same.
+    app.database().execute(
+        "INSERT INTO event_chain SELECT X'00', started_at, node, checkpoint, checkpoint_hash FROM event_chain",
+    );
+    app.entry_with(json!({"label": "of a process that is killed"})).await;
+    app.restart().await;
+    app.clock.advance_seconds(181);
+    assert_eq!(app.broker().sign_stale_chains().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_export_leaves_no_row_out_without_a_word() {
+    let app = signed().await;
+    let copy = |position: i64| {
+        app.database().execute(&format!(
+            "INSERT INTO event (id, account_id, created_at, actor_type, actor_id, actor_name, action,
+                 object_type, object_id, result, request_id, chain, position)
+             SELECT 'evt_x{position}', account_id, created_at, actor_type, actor_id, actor_name, action,
+                 object_type, object_id, result, request_id, NULL, {position}
+             FROM event WHERE position = 1 AND chain = {LONGEST}"
+        ));
+    };
+    (1..=600).for_each(copy);
+    let mut lines = Vec::new();
+    let events = audit::export(app.store(), &mut lines).await.unwrap();
+    assert_eq!(events, u64::try_from(app.database().number("SELECT count(*) FROM event")).unwrap());
+    app.database()
+        .execute("UPDATE event SET hash = NULL, created_at = 999999999999999 WHERE id = 'evt_x7'");
+    assert!(audit::export(app.store(), &mut Vec::new()).await.is_err());
+}
