@@ -129,8 +129,7 @@ async fn with_the_public_key_alone_nobody_says_that_what_is_not_signed_is_as_it_
         let line: Value = serde_json::from_str(line).unwrap();
         line["type"] != "checkpoint" || line["data"]["number"] == 1
     };
-    let left: String =
-        export.ok().lines().filter(is_left).map(|line| format!("{line}\n")).collect();
+    let left = export.ok().lines().filter(is_left).collect::<Vec<_>>().join("\n");
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("trail.jsonl");
     let verify = |lines: &str, more: &[&str]| {

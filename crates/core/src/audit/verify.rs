@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     At, AuditKey, Birth, Checkpoint, Edge, Finding, Hash, Linked, PublicKey, Record, Report,
-    SEALED, known::Known,
+    SEALED, known::Known, walk::Walk,
 };
 use crate::id::ChainId;
 
@@ -12,24 +12,6 @@ use crate::id::ChainId;
 const MOVED: u32 = 100;
 /// Nothing is removed by retention that was not signed for so long.
 const DAY: Duration = Duration::from_hours(24);
-
-/// How far the chain that is being walked is seen.
-#[derive(Default)]
-struct Walk {
-    chain: String,
-    /// The position that comes next.
-    next: i64,
-    /// The hash that the next event follows, if that is known.
-    follows: Option<Hash>,
-    /// The event before, unless something was found about it.
-    before: Option<At>,
-    /// Whether all before it were removed, as was signed.
-    is_after_edge: bool,
-    /// The last position that is as a checkpoint signed it.
-    signed: i64,
-    /// Whether it was found that it is not what was signed.
-    is_rewritten: bool,
-}
 
 /// Checks a trail. What it holds is bounded by how many chains there are, and not by how many events; of each
 /// checkpoint it holds 16 bytes.

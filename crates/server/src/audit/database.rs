@@ -159,7 +159,9 @@ impl Reading<'_> {
     async fn outside(&mut self) -> Result<(), AuditError> {
         let (damaged, events) = read(self.store, |tx| trail::mistyped(tx, PAGE)).await?;
         self.rows += events as u64;
-        damaged.iter().for_each(|damage| self.verifier.damaged(damage.to_string()));
+        for damage in damaged {
+            self.verifier.damaged(damage.to_string());
+        }
         let mut from = Some(i64::MIN);
         while let Some(next) = from {
             let page = read(self.store, move |tx| trail::misplaced(tx, next, PAGE)).await?;

@@ -63,13 +63,11 @@ pub struct Own {
 impl Trust {
     /// The public key that was given; else that of the vault, whose master key is read.
     pub fn find(public_key: Option<&str>, config: &VaultConfig) -> Result<Self, AuditError> {
-        match public_key {
-            Some(text) => Self::public(text),
-            None => {
-                let master = master_key(config)?;
-                Ok(Self::Own(Box::new(Own { key: master.audit_key(), master })))
-            }
+        if let Some(text) = public_key {
+            return Self::public(text);
         }
+        let master = master_key(config)?;
+        Ok(Self::Own(Box::new(Own { key: master.audit_key(), master })))
     }
 
     /// A public key.

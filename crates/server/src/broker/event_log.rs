@@ -53,7 +53,7 @@ pub(super) fn sealed_edge(log: &Log) -> (i64, Hash) {
 pub(super) fn edge_after(edge: (i64, Hash), checkpoints: &[Checkpoint]) -> (i64, Hash) {
     let heads = checkpoints.iter().flat_map(|checkpoint| &checkpoint.heads);
     let edges = heads.filter(|head| head.chain == SEALED && head.edge_of.is_some());
-    edges.map(|head| (head.position, head.hash)).fold(edge, |edge, new| edge.max(new))
+    edges.map(|head| (head.position, head.hash)).fold(edge, Ord::max)
 }
 
 /// Says that nothing goes on.

@@ -29,7 +29,9 @@ async fn a_url_that_holds_the_key_that_is_shown_is_refused_and_in_no_event() {
     let scene = Scene::new().await;
     let (agent, key) = (scene.app.agent(), scene.app.key_of(Role::Agent));
     let secret = key.token.rsplit('_').next().unwrap();
-    let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let digits = data_encoding::HEXUPPER.encode(secret.as_bytes()).into_bytes();
+    let digits = digits.chunks(2).flat_map(|byte| [b"%", byte].concat());
+    let encoded = String::from_utf8(digits.collect()).unwrap();
     for path in [
         format!("/bot{}/getMe", key.token),
         format!("/bot{secret}/getMe"),

@@ -384,26 +384,3 @@ fn of_a_part_each_event_and_its_neighbours_are_checked_in_either_order() {
     changed.entries[4].hash_anew();
     assert_eq!(found(&changed.entries), ["replaced"]);
 }
-
-#[test]
-fn a_chain_that_comes_twice_is_told() {
-    let trail = Trail::new(4, &[4]);
-    let key = signer();
-    let mut verifier = Verifier::with_key(&key);
-    trail.checkpoints.iter().cloned().for_each(|checkpoint| verifier.checkpoint(checkpoint));
-    verifier.end_log();
-    for _ in 0..2 {
-        verifier.begin(CHAIN, trail.birth.as_ref());
-        trail.entries.iter().for_each(|entry| verifier.event(&entry.linked()));
-        verifier.end();
-    }
-    verifier.finish();
-    assert_eq!(verifier.found(), [Finding::ChainDoubled { chain: CHAIN.into() }]);
-}
-
-#[test]
-fn what_no_checkpoint_covers_is_unproved_without_the_key_of_the_tags() {
-    let trail = Trail::new(10, &[3, 8]);
-    assert_eq!(trail.read(Verifier::with_key(&signer())).1.unproved, 0);
-    assert_eq!(trail.read(Verifier::with_public_key(signer().public())).1.unproved, 2);
-}
