@@ -85,7 +85,8 @@ struct ListArgs {
     /// Print all of them as lines of JSON, as `keyfob event verify` reads them
     #[arg(long, conflicts_with_all = ["take", "follow"])]
     lines: bool,
-    /// Go on with what happens from now on, until it is interrupted
+    /// Go on with what happens from now on, until it is interrupted; nodes' clocks must agree within
+    /// some seconds
     #[arg(long, conflicts_with_all = ["until", "oldest_first"])]
     follow: bool,
     #[command(flatten)]

@@ -22,7 +22,10 @@ each is verified by itself.
 What nobody can tell from the trail alone is whether its end was cut off: note the newest checkpoint now
 and then, somewhere else, and give it with --expect.
 
-Exit status: 0 if all is as it was written, 1 if not.")]
+With --public-key alone what no checkpoint has signed yet may be anybody's.
+
+Exit status: 0 if all is as it was written, 1 if not, 5 if all that is signed is, and
+something is not signed.")]
 pub(crate) struct VerifyArgs {
     /// Files of lines of JSON; - is stdin
     #[arg(value_name = "FILE")]
@@ -82,7 +85,10 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Failure> {
     unheard?;
     reports.iter().try_for_each(|report| summarize(report, json))?;
     match reports.iter().map(|report| report.findings).sum() {
-        0 => Ok(()),
+        0 => match reports.iter().map(|report| report.unproved).sum() {
+            0 => Ok(()),
+            events => Err(Failure::Unproved(events)),
+        },
         1 => Err(Failure::Failed(anyhow::anyhow!(
             "the audit trail is not as it was written: 1 finding"
         ))),
@@ -102,15 +108,22 @@ fn summarize(report: &Report, json: bool) -> Result<(), Failure> {
             "chains": report.chains,
             "checkpoints": report.checkpoints,
             "later": report.uncovered,
+            "unproved": report.unproved,
             "unchained": report.unchained,
             "expired": report.expired,
             "findings": report.findings,
+            "first": report.first.map(|(hash, _)| format!("1:{hash}")),
+            "begun": report.first.map(|(_, at)| audit::date(at)),
             "newest": newest,
         }))?);
     }
     audit::summary(report).iter().try_for_each(|line| output::print(line))?;
-    if report.findings == 0 && !report.is_part {
-        output::print("all of it is as it was written")?;
+    match report {
+        Report { findings: 1.., .. } | Report { is_part: true, .. } => {}
+        Report { unproved: 0, .. } => output::print("all of it is as it was written")?,
+        Report { unproved, .. } => output::print(&format!(
+            "what is signed is as it was written; {unproved} events are not signed and may be anybody's"
+        ))?,
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Refused(Error),
     /// There is no such thing in the vault on this machine.
     NotFound,
+    /// Nothing is wrong with a trail, but so many of its events are not signed.
+    Unproved(u64),
 }
 
 impl Failure {
@@ -31,6 +33,7 @@ impl Failure {
                 _ => 1,
             },
             Self::NotFound => 4,
+            Self::Unproved(_) => 5,
             Self::Failed(_) | Self::Refused(_) => 1,
         })
     }
@@ -51,6 +54,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) => f.write_str(text),
+            Self::Unproved(events) => write!(
+                f,
+                "{events} events are not signed: export the trail again when the server has signed or has stopped, or verify it with the master key"
+            ),
             Self::Failed(error) => write!(f, "{error:#}"),
             Self::Refused(error @ Error::Api { status, body }) => {
                 write!(f, "{error}")?;

@@ -154,9 +154,11 @@ impl Where {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let config = self.vault.config();
         let vault = match missing {
-            Missing::Make => vault::open(&config, &*clock, &*random, Arc::new(|_| ())).await?,
+            Missing::Make => {
+                vault::open(&config, &*clock, random.clone(), Arc::new(|_| ())).await?
+            }
             Missing::Refuse => {
-                vault::open_existing(&config, &*clock, &*random, Arc::new(|_| ())).await?
+                vault::open_existing(&config, &*clock, random.clone(), Arc::new(|_| ())).await?
             }
         };
         let metrics = Arc::new(Metrics::default());

@@ -42,7 +42,8 @@ Start with:
   keyfob totp add --label GitHub --secret -       store a 2FA secret (reads it from stdin)
   keyfob totp code ID                             print the current code
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 not authenticated or not permitted, 4 not found.")]
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 not authenticated or not permitted, 4 not found,
+5 nothing is wrong with a trail, but not all of it is signed.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -125,7 +125,8 @@ async fn open(config: &Config, public_url: Url) -> Result<(Broker, Arc<Metrics>)
     }
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let metrics = Arc::new(Metrics::default());
-    let vault = vault::open(&config.vault, &*clock, &*random, metrics.observe_batches()).await?;
+    let vault =
+        vault::open(&config.vault, &*clock, random.clone(), metrics.observe_batches()).await?;
     let egress = Egress::new(config.egress_allow.clone(), clock.clone())
         .context("setting up the way out to the network")?;
     let metrics_too = Arc::clone(&metrics);

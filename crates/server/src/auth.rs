@@ -8,6 +8,7 @@ use axum::{
 };
 use keyfob_core::id::AccountId;
 use secrecy::{ExposeSecret, SecretString};
+use url::{Position, Url};
 
 use crate::{
     app::Passport,
@@ -78,11 +79,14 @@ impl Shown {
         headers.keys().filter(is_one).cloned().collect()
     }
 
-    /// That the query of a URL does not hold it: it would be in the logs of whoever gets that.
-    pub(crate) fn is_not_in(&self, query: Option<&str>) -> Result<(), Error> {
-        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        if pairs.any(|(name, value)| self.is_in(&name) || self.is_in(&value)) {
-            let text = "the query of the URL holds the key that is shown to Keyfob, which is for nobody else: leave it out";
+    /// That a URL does not hold it: it would be in the logs of whoever gets that, and its path in the audit trail.
+    pub(crate) fn is_not_in(&self, url: &Url) -> Result<(), Error> {
+        let mut pairs = url.query_pairs();
+        let before = &url[..Position::AfterPath];
+        let before = percent_encoding::percent_decode_str(before).decode_utf8_lossy();
+        if self.is_in(&before) || pairs.any(|(name, value)| self.is_in(&name) || self.is_in(&value))
+        {
+            let text = "the path or the query of the URL holds the key that is shown to Keyfob, which is for nobody else: leave it out";
             return Err(Error::invalid("bad_request", text));
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! The operations as a command on the machine itself uses them, in the words of the API.
+//! The operations as a command on the machine itself uses them, in the words of the API. What they write is signed
+//! before they end: the process ends with them, and nobody else signs its chain for minutes.
 
 use keyfob_api::key::{CreateKey, CreatedKey, Key};
 use keyfob_core::id::KeyId;
@@ -15,7 +16,9 @@ pub async fn create_key(
     caller: &Caller,
     wanted: CreateKey,
 ) -> Result<CreatedKey, Error> {
-    Ok(created(&broker.create_key(caller, plan(wanted)?).await?))
+    let key = broker.create_key(caller, plan(wanted)?).await?;
+    broker.finish_events().await;
+    Ok(created(&key))
 }
 
 /// Every key of the account, newest first.
@@ -34,5 +37,7 @@ pub async fn list_keys(broker: &Broker, caller: &Caller) -> Result<Vec<Key>, Err
 
 /// Ends a key.
 pub async fn revoke_key(broker: &Broker, caller: &Caller, id: &str) -> Result<(), Error> {
-    broker.revoke_key(caller, &KeyId::parse(id).map_err(|_| Error::NotFound)?).await
+    broker.revoke_key(caller, &KeyId::parse(id).map_err(|_| Error::NotFound)?).await?;
+    broker.finish_events().await;
+    Ok(())
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use keyfob_core::{
+    audit::Hash,
     crypto::{MasterKey, MasterKeyId},
     random::{self, Random},
     time::Timestamp,
@@ -35,7 +36,10 @@ pub struct Vault {
     /// The database.
     pub store: Store,
     /// The master key.
-    pub master: MasterKey,
+    pub master: Arc<MasterKey>,
+    /// The hash of the first checkpoint of its audit trail, which new data keys are wrapped together with; `None`
+    /// where somebody has removed that.
+    pub anchor: Option<Hash>,
 }
 
 impl VaultConfig {
@@ -74,7 +78,7 @@ pub(crate) fn open_as_is(config: &VaultConfig, random: &dyn Random) -> Result<St
 pub async fn open(
     config: &VaultConfig,
     clock: &dyn Clock,
-    random: &dyn Random,
+    random: Arc<dyn Random>,
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
     let target: Target = config.url().parse()?;
@@ -86,7 +90,7 @@ pub async fn open(
 pub async fn open_existing(
     config: &VaultConfig,
     clock: &dyn Clock,
-    random: &dyn Random,
+    random: Arc<dyn Random>,
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
     let target: Target = config.url().parse()?;
@@ -110,7 +114,7 @@ async fn open_bound(
     target: &Target,
     bound: Option<MasterKeyId>,
     clock: &dyn Clock,
-    random: &dyn Random,
+    random: Arc<dyn Random>,
     observe: Arc<dyn Fn(usize) + Send + Sync>,
 ) -> Result<Vault, OpenError> {
     let given = master_key(config)?;
@@ -124,10 +128,10 @@ async fn open_bound(
         node: format!("keyfob {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id())
             .into(),
         notary: notary.clone(),
-        ..Options::new(random::bytes(random))
+        ..Options::new(random::bytes(&*random))
     };
     let store = Store::open(target, &options)?;
-    let master = given.map_or_else(|| key_file::make(&config.key_file(), random), Ok)?;
+    let master = given.map_or_else(|| key_file::make(&config.key_file(), &*random), Ok)?;
     notary.set(master.audit_key());
     if bound.is_none() {
         bind(&store, &master, clock.now()).await?;
@@ -136,8 +140,9 @@ async fn open_bound(
     let bound: Option<_> = store.read(vault::find).await?;
     let lost = || OpenError::Refused("the database does not keep what is written to it".into());
     check_key(Some(&master), &bound.ok_or_else(lost)?, config)?;
-    audit::seal(&store, master.audit_key(), clock.now()).await?;
-    Ok(Vault { store, master })
+    let master = Arc::new(master);
+    let anchor = audit::seal(&store, &master, clock.now(), random).await?;
+    Ok(Vault { store, master, anchor })
 }
 
 /// Refuses a master key that is not the one that the database was sealed with.

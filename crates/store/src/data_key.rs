@@ -2,7 +2,24 @@
 
 use keyfob_core::{crypto::Sealed, id::AccountId, time::Timestamp};
 
-use crate::{ReadTx, StoreError, WriteTx, conn::sql};
+use crate::{
+    Page, ReadTx, StoreError, WriteTx,
+    conn::{Bind, sql},
+};
+
+/// What a data key is found by: its account's id, and its number.
+pub type Place = (String, i64);
+
+/// A data key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its number.
+    pub id: u32,
+    /// Wrapped by the master key.
+    pub wrapped: Sealed,
+}
 
 /// The account's newest data key: its number and its wrapped form.
 pub fn find_newest(
@@ -26,7 +43,7 @@ pub fn find(
     id: u32,
 ) -> Result<Option<Sealed>, StoreError> {
     let find = sql!(data_key, "SELECT wrapped FROM data_key WHERE account_id = $1 AND id = $2");
-    let params: [&dyn crate::conn::Bind; 2] = [&account.as_str(), &i64::from(id)];
+    let params: [&dyn Bind; 2] = [&account.as_str(), &i64::from(id)];
     tx.one(find, &params, |row| Ok(Sealed::from_stored(row.get(0)?)))
 }
 
@@ -44,4 +61,39 @@ pub fn insert(
     );
     let (id, now) = (i64::from(id), now.as_millis());
     tx.execute(insert, &[&account.as_str(), &id, &wrapped.as_bytes(), &now]).map(drop)
+}
+
+/// Up to `limit` data keys of all accounts, after one.
+pub fn list(
+    tx: &mut ReadTx<'_>,
+    after: Option<&Place>,
+    limit: u32,
+) -> Result<Page<Stored, Place>, StoreError> {
+    let list = sql!(
+        data_key,
+        "SELECT account_id, id, wrapped FROM data_key WHERE (account_id, id) > ($1, $2)
+         ORDER BY account_id, id LIMIT $3"
+    );
+    let before_all = (String::new(), i64::MIN);
+    let (account, id) = after.unwrap_or(&before_all);
+    let params: [&dyn Bind; 3] = [account, id, &i64::from(limit)];
+    tx.page_by(
+        list,
+        &params,
+        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| {
+            let account = AccountId::from_stored(&row.get::<String>(0)?);
+            let id = u32::try_from(row.get::<i64>(1)?).map_err(|_| row.damaged("id"))?;
+            Ok(Stored { account, id, wrapped: Sealed::from_stored(row.get(2)?) })
+        },
+    )
+}
+
+/// Stores the same key wrapped anew.
+pub fn replace(tx: &mut WriteTx<'_>, key: &Stored) -> Result<(), StoreError> {
+    let replace =
+        sql!(data_key, "UPDATE data_key SET wrapped = $3 WHERE account_id = $1 AND id = $2");
+    let Stored { account, id, wrapped } = key;
+    let params: [&dyn Bind; 3] = [&account.as_str(), &i64::from(*id), &wrapped.as_bytes()];
+    tx.execute(replace, &params).map(drop)
 }

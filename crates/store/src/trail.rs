@@ -1,5 +1,9 @@
 //! Tables `event_chain` and `event_checkpoint`, and events in the order of their chains: what the audit trail is
 //! proved with.
+//!
+//! SQLite stores a value of any type in any column. What rows are found by here is therefore compared with itself
+//! as the type that it must have, which no other type is equal to: one row of another type, which has its place
+//! behind all others, must not keep anybody from reading those. [`mistyped`] names it.
 
 use std::ops::ControlFlow;
 
@@ -45,18 +49,28 @@ pub fn find_birth(tx: &mut ReadTx<'_>, chain: &str) -> Result<Option<Birth>, Sto
 pub fn next_chain(tx: &mut ReadTx<'_>, after: Option<&str>) -> Result<Option<String>, StoreError> {
     let (born, used) = match after {
         None => (
-            sql!(event_chain, "SELECT id FROM event_chain WHERE id >= $1 ORDER BY id LIMIT 1"),
+            sql!(
+                event_chain,
+                "SELECT id FROM event_chain WHERE id >= $1 AND id = CAST(id AS TEXT)
+                 ORDER BY id LIMIT 1"
+            ),
             sql!(
                 event,
                 "SELECT chain FROM event WHERE chain >= $1 AND position IS NOT NULL
+                 AND chain = CAST(chain AS TEXT)
                  ORDER BY chain LIMIT 1"
             ),
         ),
         Some(_) => (
-            sql!(event_chain, "SELECT id FROM event_chain WHERE id > $1 ORDER BY id LIMIT 1"),
+            sql!(
+                event_chain,
+                "SELECT id FROM event_chain WHERE id > $1 AND id = CAST(id AS TEXT)
+                 ORDER BY id LIMIT 1"
+            ),
             sql!(
                 event,
                 "SELECT chain FROM event WHERE chain > $1 AND position IS NOT NULL
+                 AND chain = CAST(chain AS TEXT)
                  ORDER BY chain LIMIT 1"
             ),
         ),
@@ -75,7 +89,8 @@ pub fn walk(
     limit: u32,
 ) -> Result<Page<Stored, i64>, StoreError> {
     let walk = select!(
-        "WHERE chain = $1 AND position >= $2 AND position IS NOT NULL ORDER BY position LIMIT $3"
+        "WHERE chain = $1 AND position >= $2 AND position IS NOT NULL
+         AND position = CAST(position AS BIGINT) ORDER BY position LIMIT $3"
     );
     let params: [&dyn Bind; 3] = [&chain, &from, &i64::from(limit)];
     tx.page_by(walk, &params, |row| row.get(15), read)
@@ -92,6 +107,8 @@ pub fn unchained(
 ) -> Result<Page<Stored, Outside>, StoreError> {
     let unchained = select!(
         "WHERE position IS NULL AND (created_at, account_id, id) > ($1, $2, $3)
+         AND created_at = CAST(created_at AS BIGINT) AND account_id = CAST(account_id AS TEXT)
+         AND id = CAST(id AS TEXT)
          ORDER BY created_at, account_id, id LIMIT $4"
     );
     let before_all = (i64::MIN, String::new(), String::new());
@@ -114,9 +131,37 @@ pub fn misplaced(
     limit: u32,
 ) -> Result<Page<Stored, i64>, StoreError> {
     let misplaced = select!(
-        "WHERE chain IS NULL AND position >= $1 AND position IS NOT NULL ORDER BY position LIMIT $2"
+        "WHERE chain IS NULL AND position >= $1 AND position IS NOT NULL
+         AND position = CAST(position AS BIGINT) ORDER BY position LIMIT $2"
     );
     tx.page_by(misplaced, &[&from, &i64::from(limit)], |row| row.get(15), read)
+}
+
+/// Up to `limit` rows of each table that no other function here finds, as what they are found by has another type:
+/// those of events first, with how many of all these are events.
+pub fn mistyped(tx: &mut ReadTx<'_>, limit: u32) -> Result<(Vec<StoreError>, usize), StoreError> {
+    let events = sql!(
+        event,
+        "SELECT id FROM event
+         WHERE CASE WHEN position IS NULL
+                    THEN created_at <> CAST(created_at AS BIGINT) OR id <> CAST(id AS TEXT)
+                         OR account_id <> CAST(account_id AS TEXT)
+                    ELSE position <> CAST(position AS BIGINT) OR chain <> CAST(chain AS TEXT) END
+         LIMIT $1"
+    );
+    let chains =
+        sql!(event_chain, "SELECT id FROM event_chain WHERE id <> CAST(id AS TEXT) LIMIT $1");
+    let checkpoints = sql!(
+        event_checkpoint,
+        "SELECT number AS id FROM event_checkpoint WHERE number <> CAST(number AS BIGINT) LIMIT $1"
+    );
+    let limit = i64::from(limit);
+    let mut damaged =
+        tx.many(events, &[&limit], |row| Ok(row.damaged("position, chain or time")))?;
+    let found = damaged.len();
+    damaged.extend(tx.many(chains, &[&limit], |row| Ok(row.damaged("id")))?);
+    damaged.extend(tx.many(checkpoints, &[&limit], |row| Ok(row.damaged("number")))?);
+    Ok((damaged, found))
 }
 
 /// A checkpoint's number, and the checkpoint, or why it cannot be read.
@@ -131,7 +176,7 @@ pub fn checkpoints(
     let list = sql!(
         event_checkpoint,
         "SELECT number, created_at, previous, heads, key_id, signature FROM event_checkpoint
-         WHERE number >= $1 ORDER BY number LIMIT $2"
+         WHERE number >= $1 AND number = CAST(number AS BIGINT) ORDER BY number LIMIT $2"
     );
     tx.many(list, &[&from, &i64::from(limit)], |row| Ok((row.get(0)?, read_checkpoint(row))))
 }
@@ -142,7 +187,7 @@ pub(crate) fn newest(conn: &mut Conn) -> Result<(i64, Hash), Failure> {
     let newest = sql!(
         event_checkpoint,
         "SELECT number, created_at, previous, heads, key_id, signature FROM event_checkpoint
-         ORDER BY number DESC LIMIT 1"
+         WHERE number = CAST(number AS BIGINT) ORDER BY number DESC LIMIT 1"
     );
     let mut found = (0, Checkpoint::NOTHING);
     conn.query(newest, &[], &mut |row| {
@@ -186,9 +231,11 @@ pub fn ends(
 ) -> Result<Vec<(String, i64)>, StoreError> {
     let ends = sql!(
         event_chain,
-        "SELECT id, COALESCE((SELECT max(position) FROM event
-                              WHERE event.chain = event_chain.id AND position IS NOT NULL), 0)
-         FROM event_chain WHERE id > $1 ORDER BY id LIMIT $2"
+        "SELECT id, COALESCE((SELECT position FROM event
+                              WHERE event.chain = event_chain.id AND position IS NOT NULL
+                              AND position = CAST(position AS BIGINT)
+                              ORDER BY position DESC LIMIT 1), 0)
+         FROM event_chain WHERE id > $1 AND id = CAST(id AS TEXT) ORDER BY id LIMIT $2"
     );
     tx.many(ends, &[&after, &i64::from(limit)], |row| Ok((row.get(0)?, row.get(1)?)))
 }
@@ -198,7 +245,7 @@ pub fn expire(tx: &mut WriteTx<'_>, chain: &str, edge: i64, limit: u32) -> Resul
     let first = sql!(
         event,
         "SELECT position FROM event WHERE chain = $1 AND position IS NOT NULL
-         ORDER BY position LIMIT 1"
+         AND position = CAST(position AS BIGINT) ORDER BY position LIMIT 1"
     );
     let expire = sql!(
         event,

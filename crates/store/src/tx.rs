@@ -85,7 +85,8 @@ impl<'c> ReadTx<'c> {
         self.page_by(sql, params, |row| Ok(to_id(&row.get::<String>(id)?)), read)
     }
 
-    /// The same of rows that are found by something else than their ids.
+    /// The same of rows that are found by something else than their ids. One that cannot be found again is damaged
+    /// like any other, and none that the next page goes on after.
     pub(crate) fn page_by<T, Id>(
         &mut self,
         sql: Sql,
@@ -96,7 +97,13 @@ impl<'c> ReadTx<'c> {
         let mut page = Page { rows: Vec::new(), damaged: Vec::new(), last: None };
         let mut left = PAGE_BYTES;
         self.each(sql, params, |row| {
-            page.last = Some(found_by(row)?);
+            match found_by(row) {
+                Ok(found_by) => page.last = Some(found_by),
+                Err(damage) => {
+                    page.damaged.push(damage);
+                    return Ok(ControlFlow::Continue(()));
+                }
+            }
             match read(row) {
                 Ok(read) => page.rows.push(read),
                 Err(damage) => page.damaged.push(damage),

@@ -68,6 +68,11 @@ pub enum Finding {
         /// How many events it had.
         events: i64,
     },
+    /// The chain comes a second time.
+    ChainDoubled {
+        /// The chain.
+        chain: String,
+    },
     /// The row that says how a chain began is gone, or another one.
     BirthChanged {
         /// The chain.
@@ -118,6 +123,12 @@ pub enum Finding {
         /// Its number.
         number: i64,
     },
+    /// The first checkpoint is not the one that the vault's data keys were wrapped together with: the log was
+    /// removed, and Keyfob was made to begin another one.
+    BegunAnew {
+        /// How many data keys say so.
+        keys: u64,
+    },
     /// A row does not hold what its columns must.
     Damaged(String),
     /// The checkpoint that was expected is not there, or another one: the trail was set back.
@@ -145,12 +156,14 @@ impl Finding {
             Self::Removed { .. } => "removed",
             Self::Rewritten { .. } => "rewritten",
             Self::ChainRemoved { .. } => "chain_removed",
+            Self::ChainDoubled { .. } => "chain_doubled",
             Self::BirthChanged { .. } => "birth_changed",
             Self::CheckpointChanged { .. } => "checkpoint_changed",
             Self::CheckpointsRemoved { .. } => "checkpoints_removed",
             Self::CheckpointReplaced { .. } => "checkpoint_replaced",
             Self::CheckpointForged { .. } => "checkpoint_forged",
             Self::SetBack { .. } => "set_back",
+            Self::BegunAnew { .. } => "begun_anew",
             Self::Damaged(_) => "damaged",
         }
     }
@@ -224,6 +237,9 @@ impl fmt::Display for Finding {
             Self::ChainRemoved { chain, events } => {
                 write!(f, "chain {chain} was removed, with its {events} events")
             }
+            Self::ChainDoubled { chain } => {
+                write!(f, "chain {chain} was added once more: it was there already")
+            }
             Self::BirthChanged { chain } => {
                 write!(f, "how chain {chain} began was changed or removed")
             }
@@ -242,6 +258,10 @@ impl fmt::Display for Finding {
             Self::CheckpointForged { number } => {
                 write!(f, "checkpoint {number} is signed by another key than the one given")
             }
+            Self::BegunAnew { keys } => write!(
+                f,
+                "the log was begun anew: {keys} data keys are from a vault with another first checkpoint"
+            ),
             Self::Damaged(what) => f.write_str(what),
             Self::SetBack { number } => write!(
                 f,
@@ -260,6 +280,8 @@ pub struct Report {
     pub events: u64,
     /// How many of them no checkpoint covers yet.
     pub uncovered: u64,
+    /// How many of them nobody vouches for either, as it was looked at without the key of their tags.
+    pub unproved: u64,
     /// How many events are from before there were chains, and were sealed when there were.
     pub unchained: u64,
     /// How many events were removed because they had been kept for long enough.
@@ -270,6 +292,8 @@ pub struct Report {
     pub chains: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
+    /// The first checkpoint's hash and time.
+    pub first: Option<(Hash, Timestamp)>,
     /// The newest checkpoint's number, hash and time.
     pub newest: Option<(i64, Hash, Timestamp)>,
     /// How much is not as it was written.

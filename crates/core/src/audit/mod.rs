@@ -25,6 +25,7 @@ mod part;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod walk;
 
 pub use self::{
     checkpoint::{Checkpoint, Edge, Head, MalformedHeads},

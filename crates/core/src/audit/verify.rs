@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     At, AuditKey, Birth, Checkpoint, Edge, Finding, Hash, Linked, PublicKey, Record, Report,
-    SEALED, known::Known,
+    SEALED, known::Known, walk::Walk,
 };
 use crate::id::ChainId;
 
@@ -13,34 +13,20 @@ const MOVED: u32 = 100;
 /// Nothing is removed by retention that was not signed for so long.
 const DAY: Duration = Duration::from_hours(24);
 
-/// How far the chain that is being walked is seen.
-#[derive(Default)]
-struct Walk {
-    chain: String,
-    /// The position that comes next.
-    next: i64,
-    /// The hash that the next event follows, if that is known.
-    follows: Option<Hash>,
-    /// The event before, unless something was found about it.
-    before: Option<At>,
-    /// Whether all before it were removed, as was signed.
-    is_after_edge: bool,
-    /// The last position that is as a checkpoint signed it.
-    signed: i64,
-    /// Whether it was found that it is not what was signed.
-    is_rewritten: bool,
-}
-
 /// Checks a trail. What it holds is bounded by how many chains there are, and not by how many events; of each
 /// checkpoint it holds 16 bytes.
 ///
 /// Order: [`Verifier::checkpoint`] by number, [`Verifier::end_log`], then of each chain [`Verifier::begin`],
-/// [`Verifier::event`] by position and [`Verifier::end`], then [`Verifier::unchained`] by time, account and id,
+/// [`Verifier::event`] by position and [`Verifier::end`], then [`Verifier::anchored`] in any order, [`Verifier::unchained`] by time, account and id,
 /// [`Verifier::later`] and [`Verifier::finish`]. What was found is taken in between ([`Verifier::found`]).
 pub struct Verifier<'k> {
     trusted: PublicKey,
     secret: Option<&'k AuditKey>,
     chains: BTreeMap<String, Known>,
+    /// The hash of the first checkpoint, if it is signed.
+    first: Option<Hash>,
+    /// How many data keys were wrapped together with another one.
+    astray: u64,
     /// The last checkpoint, unless something was found about it.
     last: Option<Checkpoint>,
     /// The number of the next one.
@@ -69,6 +55,8 @@ impl<'k> Verifier<'k> {
             trusted,
             secret: None,
             chains: BTreeMap::new(),
+            first: None,
+            astray: 0,
             last: None,
             number: 1,
             signed: Vec::new(),
@@ -133,6 +121,10 @@ impl<'k> Verifier<'k> {
         }
         let hash = checkpoint.hash();
         self.expected = self.expected.filter(|expected| *expected != (number, hash));
+        if number == 1 {
+            self.first = Some(hash);
+            self.report.first = Some((hash, created_at));
+        }
         self.report.newest = Some((number, hash, created_at));
         self.last = Some(checkpoint);
     }
@@ -188,12 +180,20 @@ impl<'k> Verifier<'k> {
         self.report.expired = edges.sum();
     }
 
+    /// A data key of the vault was wrapped together with the hash of this first checkpoint.
+    pub fn anchored(&mut self, anchor: &Hash) {
+        self.astray += u64::from(self.first.is_some_and(|first| first != *anchor));
+    }
+
     /// Begins a chain. `birth`: what is stored of how it began.
     pub fn begin(&mut self, chain: &str, birth: Option<&Birth>) {
         self.report.chains += 1;
         let known = self.chains.entry(chain.to_owned()).or_default();
-        known.is_walked = true;
+        let is_again = std::mem::replace(&mut known.is_walked, true);
         let edge = known.edge;
+        if is_again {
+            self.find(Finding::ChainDoubled { chain: chain.to_owned() });
+        }
         self.walk = Walk { chain: chain.to_owned(), next: 1, ..Walk::default() };
         let is_right = |birth: &Birth| {
             let is_kept = edge.is_none_or(|(_, edge)| edge.birth == birth.hash());
@@ -227,6 +227,7 @@ impl<'k> Verifier<'k> {
         let (covered, edge) = known.map_or((0, None), |known| (known.covered(), known.edge));
         if event.position > covered {
             self.report.uncovered += 1;
+            self.report.unproved += u64::from(self.secret.is_none());
         }
         if event.position < self.walk.next {
             return self.find(Finding::Doubled(event.at()));
@@ -372,6 +373,9 @@ impl<'k> Verifier<'k> {
 
     /// There is no more of the trail.
     pub fn finish(&mut self) {
+        if self.astray > 0 {
+            self.find(Finding::BegunAnew { keys: self.astray });
+        }
         self.end_unchained();
         for (chain, (checkpoint, hash)) in std::mem::take(&mut self.births) {
             if checkpoint >= self.number || !self.has_signed(checkpoint, &hash) {

@@ -13,7 +13,7 @@ use super::{
     sealed::{Cipher, Place, Sealed},
 };
 use crate::{
-    audit::AuditKey,
+    audit::{AuditKey, Hash},
     id::AccountId,
     policy::Permit,
     random::{self, Random},
@@ -84,17 +84,41 @@ impl MasterKey {
         &self.id
     }
 
-    /// Makes an account's data key number `id` and returns it with its wrapped form for the store.
+    /// Makes an account's data key number `id` and returns it with its wrapped form for the store. `anchor`: the
+    /// hash of the first checkpoint of the vault's audit trail, which is wrapped together with it.
     pub fn make_data_key(
         &self,
         account: &AccountId,
         id: u32,
+        anchor: Option<&Hash>,
         random: &dyn Random,
     ) -> (DataKey, Sealed) {
         let bytes = Zeroizing::new(random::bytes::<32>(random));
-        let row = id.to_string();
-        let wrapped = self.cipher.seal(&data_key_place(account, &row), &*bytes, random);
-        (DataKey::new(account, id, &bytes), wrapped)
+        (DataKey::new(account, id, &bytes), self.wrap(account, id, &bytes, anchor, random))
+    }
+
+    /// The same data key, wrapped together with `anchor`.
+    pub fn anchor_data_key(
+        &self,
+        account: &AccountId,
+        id: u32,
+        wrapped: &Sealed,
+        anchor: Option<&Hash>,
+        random: &dyn Random,
+    ) -> Result<Sealed, OpenError> {
+        let (key, _) = self.unwrap(account, id, wrapped)?;
+        Ok(self.wrap(account, id, &key, anchor, random))
+    }
+
+    /// The hash of the first checkpoint that the data key was wrapped together with; `None` for one that nobody
+    /// has wrapped since there are checkpoints.
+    pub fn anchor_of_data_key(
+        &self,
+        account: &AccountId,
+        id: u32,
+        wrapped: &Sealed,
+    ) -> Result<Option<Hash>, OpenError> {
+        Ok(self.unwrap(account, id, wrapped)?.1)
     }
 
     /// Unwraps the account's data key number `id`.
@@ -104,10 +128,39 @@ impl MasterKey {
         id: u32,
         wrapped: &Sealed,
     ) -> Result<DataKey, OpenError> {
+        Ok(DataKey::new(account, id, &self.unwrap(account, id, wrapped)?.0))
+    }
+
+    /// The key's 32 bytes, and behind them those of the anchor, if there is one.
+    fn wrap(
+        &self,
+        account: &AccountId,
+        id: u32,
+        key: &[u8; 32],
+        anchor: Option<&Hash>,
+        random: &dyn Random,
+    ) -> Sealed {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(64));
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(anchor.map_or(&[], |anchor| anchor.as_bytes()));
+        let row = id.to_string();
+        self.cipher.seal(&data_key_place(account, &row), &bytes, random)
+    }
+
+    fn unwrap(
+        &self,
+        account: &AccountId,
+        id: u32,
+        wrapped: &Sealed,
+    ) -> Result<(Zeroizing<[u8; 32]>, Option<Hash>), OpenError> {
         let row = id.to_string();
         let bytes = self.cipher.open(&data_key_place(account, &row), wrapped)?;
-        let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| OpenError)?;
-        Ok(DataKey::new(account, id, key))
+        let (key, anchor) = bytes.split_first_chunk::<32>().ok_or(OpenError)?;
+        let anchor = match anchor {
+            [] => None,
+            anchor => Some(Hash::from_stored(anchor).ok_or(OpenError)?),
+        };
+        Ok((Zeroizing::new(*key), anchor))
     }
 }
 
@@ -244,7 +297,7 @@ mod tests {
 
     fn sealed() -> (DataKey, Sealed) {
         let random = Counting::default();
-        let (key, _) = master().make_data_key(&account(1), 1, &random);
+        let (key, _) = master().make_data_key(&account(1), 1, None, &random);
         let sealed = key.seal("totp", ROW, "secret", b"plaintext", &random);
         (key, sealed)
     }
@@ -276,13 +329,29 @@ mod tests {
     #[test]
     fn a_data_key_unwraps_with_its_master_key_account_and_number_only() {
         let random = Counting::default();
-        let (_, wrapped) = master().make_data_key(&account(1), 1, &random);
+        let (_, wrapped) = master().make_data_key(&account(1), 1, None, &random);
         assert!(master().unwrap_data_key(&account(1), 1, &wrapped).is_ok());
         assert!(master().unwrap_data_key(&account(2), 1, &wrapped).is_err());
         assert!(master().unwrap_data_key(&account(1), 2, &wrapped).is_err());
         let other = MasterKey::parse(&MasterKey::generate(&random)).unwrap();
         assert!(other.unwrap_data_key(&account(1), 1, &wrapped).is_err());
         assert_ne!(other.id(), master().id());
+    }
+
+    #[test]
+    fn a_data_key_tells_its_anchor_and_stays_the_same_with_another_one() {
+        let random = Counting::default();
+        let (key, plain) = master().make_data_key(&account(1), 1, None, &random);
+        let sealed = key.seal("totp", ROW, "secret", b"plaintext", &random);
+        let anchor_of = |wrapped| master().anchor_of_data_key(&account(1), 1, wrapped).unwrap();
+        assert_eq!(anchor_of(&plain), None);
+        let anchor = Hash::new([7; 32]);
+        let anchored = master().anchor_data_key(&account(1), 1, &plain, Some(&anchor), &random);
+        let anchored = anchored.unwrap();
+        assert_eq!(anchor_of(&anchored), Some(anchor));
+        let again = master().unwrap_data_key(&account(1), 1, &anchored).unwrap();
+        assert!(again.opens("totp", ROW, "secret", &sealed));
+        assert!(master().anchor_of_data_key(&account(2), 1, &anchored).is_err());
     }
 
     #[test]

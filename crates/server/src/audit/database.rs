@@ -1,7 +1,10 @@
 //! Verifies the trail in a database.
 
-use keyfob_core::audit::{PublicKey, Report, Verifier};
-use keyfob_store::{Page, ReadTx, Store, StoreError, event::Stored, trail};
+use keyfob_core::{
+    audit::{PublicKey, Report, Verifier},
+    crypto::MasterKey,
+};
+use keyfob_store::{Page, ReadTx, Store, StoreError, data_key, event::Stored, trail};
 
 use super::{AuditError, Expected, PAGE, Teller, Told, Trust};
 
@@ -33,6 +36,9 @@ pub async fn verify(
     reading.outside().await?;
     reading.later().await?;
     reading.count(before).await?;
+    if let Trust::Own(own) = trust {
+        reading.anchors(&own.master).await?;
+    }
     reading.verifier.finish();
     reading.hear().await?;
     Ok(reading.verifier.report().clone())
@@ -93,6 +99,24 @@ impl Reading<'_> {
         self.hear().await
     }
 
+    /// What first checkpoint the data keys tell of. Those that do not open are nothing of the trail: `keyfob doctor`
+    /// names them.
+    async fn anchors(&mut self, master: &MasterKey) -> Result<(), AuditError> {
+        let mut after = None;
+        loop {
+            let page = read(self.store, move |tx| data_key::list(tx, after.as_ref(), PAGE)).await?;
+            for data_key::Stored { account, id, wrapped } in &page.rows {
+                if let Ok(Some(anchor)) = master.anchor_of_data_key(account, *id, wrapped) {
+                    self.verifier.anchored(&anchor);
+                }
+            }
+            after = page.last;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Reads what was added to the log since.
     async fn later(&mut self) -> Result<(), AuditError> {
         let Some(next) = self.next else { return Ok(()) };
@@ -133,6 +157,11 @@ impl Reading<'_> {
 
     /// What is in no chain.
     async fn outside(&mut self) -> Result<(), AuditError> {
+        let (damaged, events) = read(self.store, |tx| trail::mistyped(tx, PAGE)).await?;
+        self.rows += events as u64;
+        for damage in damaged {
+            self.verifier.damaged(damage.to_string());
+        }
         let mut from = Some(i64::MIN);
         while let Some(next) = from {
             let page = read(self.store, move |tx| trail::misplaced(tx, next, PAGE)).await?;

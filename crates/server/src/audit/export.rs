@@ -12,6 +12,7 @@ use crate::http::event::shape;
 
 /// Writes the trail; how many events there are. A row that cannot be read ends it with an error.
 pub async fn export(store: &Store, out: &mut dyn Write) -> Result<u64, AuditError> {
+    let before = read(store, trail::count).await?;
     let (next, _) = log(store, i64::MIN, out).await?;
     let (mut after, mut events) = (None, 0);
     loop {
@@ -26,6 +27,12 @@ pub async fn export(store: &Store, out: &mut dyn Write) -> Result<u64, AuditErro
     if let (_, true) = log(store, next, out).await? {
         let text = "events were removed by retention while the trail was exported: export it again";
         return Err(AuditError::Refused(text.into()));
+    }
+    let after = read(store, trail::count).await?;
+    if !(before.min(after)..=before.max(after)).contains(&events) {
+        return Err(AuditError::Refused(format!(
+            "{after} events are stored, and {events} are where events can be: `keyfob event verify` says more"
+        )));
     }
     line(out, &TrailLine::End(End { events }))?;
     out.flush()?;
@@ -90,8 +97,16 @@ async fn chain(store: &Store, id: &str, out: &mut dyn Write) -> Result<u64, Audi
 
 /// What is in no chain.
 async fn outside(store: &Store, out: &mut dyn Write) -> Result<u64, AuditError> {
-    let misplaced = read(store, |tx| trail::misplaced(tx, i64::MIN, PAGE)).await?;
-    let mut events = write(out, misplaced.rows)?;
+    let (mistyped, _) = read(store, |tx| trail::mistyped(tx, 1)).await?;
+    mistyped.into_iter().try_for_each(Err)?;
+    let (mut from, mut events) = (Some(i64::MIN), 0);
+    while let Some(next) = from {
+        let page = read(store, move |tx| trail::misplaced(tx, next, PAGE)).await?;
+        page.damaged.into_iter().try_for_each(Err)?;
+        // Several may have the position at which a page ends: what is not written is counted.
+        from = page.last.and_then(|last| last.checked_add(1));
+        events += write(out, page.rows)?;
+    }
     let mut after = None;
     loop {
         let page = read(store, move |tx| trail::unchained(tx, after.as_ref(), PAGE)).await?;

@@ -29,6 +29,10 @@ pub fn verify_lines(
         return Err(AuditError::Refused("there are no events".into()));
     };
     if let TrailLine::Item(event) = line {
+        if expected.is_some() {
+            let text = "this is a list of events, which has no checkpoints: leave out --expect, or give an export of the whole trail";
+            return Err(AuditError::Refused(text.into()));
+        }
         return part(event, lines, &mut teller);
     }
     let needs = "this is an export of the whole trail: give the vault's --public-key (`keyfob event public-key` prints it)";

@@ -1,5 +1,6 @@
 //! Verifies and exports the whole audit trail of a vault, past the service: straight on the database, also while
-//! a server runs, or on what was exported. Changes nothing but the first checkpoint, which it writes.
+//! a server runs, or on what was exported. Changes nothing. (`seal` is for whoever opens the vault: it begins the
+//! log.)
 
 mod database;
 mod export;
@@ -12,7 +13,11 @@ pub use self::{database::verify, export::export, lines::verify_lines};
 use std::io;
 
 pub use keyfob_core::audit::Report;
-use keyfob_core::audit::{AuditKey, Finding, Hash, PublicKey, Verifier};
+use keyfob_core::{
+    audit::{AuditKey, Finding, Hash, PublicKey, Verifier},
+    crypto::MasterKey,
+    time::Timestamp,
+};
 use keyfob_store::{Store, StoreError};
 
 use crate::{
@@ -44,18 +49,25 @@ pub enum AuditError {
 /// Whose signatures count.
 pub enum Trust {
     /// Those of the vault's own key, which also knows what it has tagged.
-    Own(Box<AuditKey>),
+    Own(Box<Own>),
     /// Those that a public key checks.
     Public(PublicKey),
+}
+
+/// A vault's own keys.
+pub struct Own {
+    key: AuditKey,
+    master: MasterKey,
 }
 
 impl Trust {
     /// The public key that was given; else that of the vault, whose master key is read.
     pub fn find(public_key: Option<&str>, config: &VaultConfig) -> Result<Self, AuditError> {
-        match public_key {
-            Some(text) => Self::public(text),
-            None => Ok(Self::Own(Box::new(audit_key(config)?))),
+        if let Some(text) = public_key {
+            return Self::public(text);
         }
+        let master = master_key(config)?;
+        Ok(Self::Own(Box::new(Own { key: master.audit_key(), master })))
     }
 
     /// A public key.
@@ -68,14 +80,14 @@ impl Trust {
 
     fn public_key(&self) -> PublicKey {
         match self {
-            Self::Own(key) => key.public(),
+            Self::Own(own) => own.key.public(),
             Self::Public(key) => key.clone(),
         }
     }
 
     fn verifier(&self) -> Verifier<'_> {
         match self {
-            Self::Own(key) => Verifier::with_key(key),
+            Self::Own(own) => Verifier::with_key(&own.key),
             Self::Public(key) => Verifier::with_public_key(key.clone()),
         }
     }
@@ -143,17 +155,17 @@ impl<'a> Teller<'a> {
 
 /// The key that checks the signatures of a vault, in hexadecimal digits.
 pub fn public_key(config: &VaultConfig) -> Result<String, AuditError> {
-    Ok(audit_key(config)?.public().to_string())
+    Ok(master_key(config)?.audit_key().public().to_string())
 }
 
-fn audit_key(config: &VaultConfig) -> Result<AuditKey, AuditError> {
+fn master_key(config: &VaultConfig) -> Result<MasterKey, AuditError> {
     let none = || {
         let file = config.key_file().display().to_string();
         AuditError::Refused(format!(
             "there is no master key in {file}: name the vault with --data-dir, --database-url and --master-key-file, or give its --public-key"
         ))
     };
-    Ok(vault::master_key(config)?.ok_or_else(none)?.audit_key())
+    vault::master_key(config)?.ok_or_else(none)
 }
 
 /// Opens the database of a vault as it is.
@@ -179,20 +191,26 @@ pub fn summary(report: &Report) -> Vec<String> {
     }
     if report.unchained > 0 {
         lines.push(format!(
-            "{} events are from before there were chains: they are proved since then, as they were",
+            "{} events are from before there were chains: they are proved since the log began, as they were then",
             report.unchained
         ));
     }
     if let Some(at) = report.expired_at {
-        let at = jiff::Timestamp::from_millisecond(at.as_millis()).map(|at| at.to_string());
-        lines.push(format!(
-            "{} events were removed by retention up to {}",
-            report.expired,
-            at.unwrap_or_default()
-        ));
+        let at = date(at);
+        lines.push(format!("{} events were removed by retention up to {at}", report.expired));
+    }
+    if let Some((hash, at)) = &report.first {
+        lines.push(format!("the log began at {} with checkpoint 1:{hash}", date(*at)));
     }
     if let Some((number, hash, _)) = &report.newest {
         lines.push(format!("the newest checkpoint is {number}:{hash}"));
     }
     lines
+}
+
+/// A moment, for people.
+#[must_use]
+pub fn date(at: Timestamp) -> String {
+    let date = jiff::Timestamp::from_millisecond(at.as_millis());
+    date.map(|date| date.to_string()).unwrap_or_default()
 }

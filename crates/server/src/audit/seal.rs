@@ -1,30 +1,52 @@
-//! The first checkpoint of a vault: it seals the events from before there were chains, of which it lets nobody add
-//! any later.
+//! The first checkpoint of a vault, with which its log begins. It seals the events from before there were chains,
+//! of which it lets nobody add any later.
+//!
+//! A log begins once. So that nobody can have it begun anew, over a past of his own, each data key is wrapped
+//! together with the hash of the first checkpoint: without them a vault opens nothing, and only who has the master
+//! key can wrap one otherwise.
+
+use std::sync::Arc;
 
 use keyfob_core::{
-    audit::{AuditKey, Checkpoint, Head, SEALED},
+    audit::{AuditKey, Checkpoint, Hash, Head, SEALED},
+    crypto::MasterKey,
+    random::Random,
     time::Timestamp,
 };
-use keyfob_store::{ReadTx, Store, StoreError, WriteTx, trail, vault};
+use keyfob_store::{ReadTx, Store, StoreError, WriteTx, data_key, trail, vault};
 
 use super::PAGE;
 
-/// Writes the first checkpoint, if there is nothing of a trail yet. Where there are chains and no checkpoint,
-/// somebody has removed it, and verification tells.
-pub(crate) async fn seal(store: &Store, key: AuditKey, now: Timestamp) -> Result<(), StoreError> {
-    if store.read(is_begun).await? {
-        return Ok(());
-    }
-    let seal = store.write(move |tx| {
-        vault::lock(tx)?;
-        if !is_begun(tx)? {
-            let mut checkpoint = first(tx, now)?;
-            key.sign(&mut checkpoint);
-            trail::insert(tx, &checkpoint)?;
+/// Begins the log of a vault that never had one; the hash of the first checkpoint, if it is there as this vault
+/// wrote it. Where it was removed it is not made again, and verification tells.
+pub(crate) async fn seal(
+    store: &Store,
+    master: &Arc<MasterKey>,
+    now: Timestamp,
+    random: Arc<dyn Random>,
+) -> Result<Option<Hash>, StoreError> {
+    if !store.read(is_begun).await? {
+        let master = Arc::clone(master);
+        let begin = store.write(move |tx| {
+            vault::lock(tx)?;
+            let begun = begin(tx, &master, now, &*random)?;
+            Ok::<_, StoreError>(tx.commit_unaudited(begun))
+        });
+        if let Some(begun) = begin.await? {
+            let events = begun.heads.first().map_or(0, |head| head.position);
+            tracing::warn!(
+                events,
+                checkpoint = %format_args!("1:{}", begun.hash()),
+                "the log of checkpoints of the audit trail begins, with a seal of so many events from before it: right at the first start of a vault, or of a version that has such a log, and at no other",
+            );
         }
-        Ok::<_, StoreError>(tx.commit_unaudited(()))
-    });
-    seal.await
+    }
+    let key = master.audit_key();
+    let first = store.read(|tx| trail::checkpoints(tx, 1, 1)).await?;
+    let first = first.into_iter().filter_map(|(_, first)| first.ok());
+    let mut first = first.filter(|first| first.number == 1 && key.public().has_signed(first));
+    let first = first.next().map(|first| first.hash());
+    Ok(first)
 }
 
 fn is_begun(tx: &mut ReadTx<'_>) -> Result<bool, StoreError> {
@@ -32,7 +54,59 @@ fn is_begun(tx: &mut ReadTx<'_>) -> Result<bool, StoreError> {
     Ok(is_signed || trail::next_chain(tx, None)?.is_some())
 }
 
-fn first(tx: &mut WriteTx<'_>, created_at: Timestamp) -> Result<Checkpoint, StoreError> {
+/// The first checkpoint, if the vault never had one.
+fn begin(
+    tx: &mut WriteTx<'_>,
+    master: &MasterKey,
+    now: Timestamp,
+    random: &dyn Random,
+) -> Result<Option<Checkpoint>, StoreError> {
+    if is_begun(tx)? {
+        return Ok(None);
+    }
+    let Some(keys) = unanchored(tx, master)? else { return Ok(None) };
+    let checkpoint = first(tx, &master.audit_key(), now)?;
+    // A vault without a key has no past.
+    if keys.is_empty() && !checkpoint.heads.is_empty() {
+        return Ok(None);
+    }
+    trail::insert(tx, &checkpoint)?;
+    let anchor = checkpoint.hash();
+    for data_key::Stored { account, id, wrapped } in keys {
+        let wrapped = master.anchor_data_key(&account, id, &wrapped, Some(&anchor), random);
+        let wrapped = wrapped.map_err(|error| StoreError::Database(error.into()))?;
+        data_key::replace(tx, &data_key::Stored { account, id, wrapped })?;
+    }
+    Ok(Some(checkpoint))
+}
+
+/// All data keys, if none of them was wrapped together with a first checkpoint.
+fn unanchored(
+    tx: &mut ReadTx<'_>,
+    master: &MasterKey,
+) -> Result<Option<Vec<data_key::Stored>>, StoreError> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = data_key::list(tx, after.as_ref(), PAGE)?;
+        let is_unanchored = |key: &data_key::Stored| {
+            master.anchor_of_data_key(&key.account, key.id, &key.wrapped) == Ok(None)
+        };
+        if !page.damaged.is_empty() || !page.rows.iter().all(is_unanchored) {
+            return Ok(None);
+        }
+        keys.extend(page.rows);
+        after = page.last;
+        if after.is_none() {
+            return Ok(Some(keys));
+        }
+    }
+}
+
+fn first(
+    tx: &mut WriteTx<'_>,
+    key: &AuditKey,
+    created_at: Timestamp,
+) -> Result<Checkpoint, StoreError> {
     let (mut position, mut hash, mut after) = (0, Checkpoint::NOTHING, None);
     loop {
         let page = trail::unchained(tx, after.as_ref(), PAGE)?;
@@ -46,12 +120,14 @@ fn first(tx: &mut WriteTx<'_>, created_at: Timestamp) -> Result<Checkpoint, Stor
         }
     }
     let head = Head { chain: SEALED.into(), position, hash, edge_of: None };
-    Ok(Checkpoint {
+    let mut checkpoint = Checkpoint {
         number: 1,
         created_at,
         previous: Checkpoint::NOTHING,
         heads: Some(head).into_iter().filter(|head| head.position > 0).collect(),
         key_id: String::new(),
         signature: Vec::new(),
-    })
+    };
+    key.sign(&mut checkpoint);
+    Ok(checkpoint)
 }

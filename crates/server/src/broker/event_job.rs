@@ -18,7 +18,7 @@ use keyfob_store::{StoreError, WriteTx, trail, vault};
 
 use super::{
     Broker,
-    event_log::{refused, tail},
+    event_log::{edge_after, refused, sealed_edge, tail},
 };
 use crate::error::Error;
 
@@ -66,7 +66,7 @@ impl Broker {
     pub async fn sign_events(&self) -> Result<i64, Error> {
         let now = self.now()?;
         let (heads, events) = self.unsigned();
-        let is_over = |at: Option<Timestamp>| at.is_none_or(|at| now.since(at) >= INTERVAL);
+        let is_over = |at: Option<Timestamp>| at.is_none_or(|at| !is_within(INTERVAL, at, now));
         let (is_due, is_wanted) = {
             let last = self.inner.signed.last();
             (is_over(last.at), is_over(last.failed_at))
@@ -114,31 +114,40 @@ impl Broker {
 
     /// Adds a checkpoint to the log.
     pub(super) async fn sign(&self, heads: Vec<Head>, now: Timestamp) -> Result<(), Error> {
-        self.sign_and(heads, now, |_| Ok(0)).await.map(drop)
+        self.sign_and(heads, now, None, |_| Ok(0)).await.map(drop)
     }
 
-    /// Adds a checkpoint to the log, and does something else together with it; how much.
+    /// Adds a checkpoint to the log, and does something else together with it; how much. `from`: up to where what
+    /// is sealed must have been removed by then; `None` is the answer if another node was faster.
     pub(super) async fn sign_and(
         &self,
         heads: Vec<Head>,
         now: Timestamp,
+        from: Option<(i64, Hash)>,
         mut also: impl FnMut(&mut WriteTx<'_>) -> Result<u64, StoreError> + Send + 'static,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<u64>, Error> {
         let mut log = self.event_log().await?;
         let (known, broker, signed) = (log.newest(), self.clone(), heads.clone());
+        let edge = sealed_edge(&log);
         let (new, done) = self
             .write(move |tx| {
                 // One node at a time: each one follows the one before it.
                 vault::lock(tx)?;
                 let mut new = tail(tx, known)?.map_err(refused)?;
+                if from.is_some_and(|from| from != edge_after(edge, &new)) {
+                    return Ok(tx.commit_unaudited((new, None)));
+                }
                 let checkpoint = broker.next_checkpoint(known, &new, heads.clone(), now)?;
                 trail::insert(tx, &checkpoint)?;
                 new.push(checkpoint);
                 let done = also(tx)?;
-                Ok(tx.commit_unaudited((new, done)))
+                Ok(tx.commit_unaudited((new, Some(done))))
             })
             .await?;
         log.extend(&new, &self.inner.audit_key.public()).map_err(refused)?;
+        if done.is_none() {
+            return Ok(None);
+        }
         if let Some((number, hash)) = log.newest() {
             tracing::debug!(number, %hash, "a checkpoint of the audit trail");
         }
@@ -178,7 +187,7 @@ impl Broker {
             after.clone_from(last);
             let mut heads = Vec::new();
             for (chain, end) in ends.into_iter().filter(|(chain, _)| !own.contains(chain)) {
-                heads.extend(self.stale_head(chain, end, now.minus(STALE)).await?);
+                heads.extend(self.stale_head(chain, end, now).await?);
             }
             if !heads.is_empty() {
                 signed += heads.len();
@@ -187,23 +196,24 @@ impl Broker {
         }
     }
 
-    /// How far another process's chain has come that has not been signed since a moment; `None` if there is
-    /// nothing to sign, or if it is not as it was written.
+    /// How far another process's chain has come that has not been signed for long; `None` if there is nothing to
+    /// sign, or if it is not as it was written.
     async fn stale_head(
         &self,
         chain: String,
         end: i64,
-        before: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Head>, Error> {
+        let is_recent = |at: Timestamp| is_within(STALE, at, now);
         let (covered, named_at) = {
             let log = self.event_log().await?;
             (log.covered(&chain), log.named_at(&chain))
         };
-        if covered.is_some_and(|(covered, _)| covered >= end) || named_at >= Some(before) {
+        if covered.is_some_and(|(covered, _)| covered >= end) || named_at.is_some_and(is_recent) {
             return Ok(None);
         }
         let birth = self.birth_of(&chain).await?;
-        if covered.is_none() && birth.as_ref().is_some_and(|birth| birth.started_at >= before) {
+        if covered.is_none() && birth.as_ref().is_some_and(|birth| is_recent(birth.started_at)) {
             return Ok(None);
         }
         let start = covered.or_else(|| birth.map(|birth| (0, birth.hash())));
@@ -277,4 +287,10 @@ impl Broker {
         let is_tagged = event.hash.zip(event.tag).is_some_and(|(hash, tag)| key.tag(&hash) == tag);
         is_tagged && event.is_whole()
     }
+}
+
+/// Whether less than `span` lies between a moment and now. One that is later was told by a clock that was ahead, and
+/// must hold nothing up until that time comes.
+fn is_within(span: Duration, at: Timestamp, now: Timestamp) -> bool {
+    now.since(at) < span && at.since(now) < span
 }

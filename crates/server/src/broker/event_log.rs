@@ -1,7 +1,7 @@
 //! The log of checkpoints as this server knows it. What counts is what the vault's key has signed, from the first
 //! checkpoint on: where the log is another one, nothing is signed after it and nothing is removed.
 
-use keyfob_core::audit::{BrokenLog, Checkpoint, Hash, Log};
+use keyfob_core::audit::{BrokenLog, Checkpoint, Hash, Log, SEALED};
 use keyfob_store::{ReadTx, StoreError, trail};
 use tokio::sync::MutexGuard;
 
@@ -41,6 +41,19 @@ pub(super) fn tail(
         tail.remove(0);
     }
     Ok(Ok(tail))
+}
+
+/// Up to where what is from before there were chains was removed.
+pub(super) fn sealed_edge(log: &Log) -> (i64, Hash) {
+    let edge = log.edge(SEALED).map(|(position, edge)| (position, edge.hash));
+    edge.unwrap_or((0, Checkpoint::NOTHING))
+}
+
+/// The same after these checkpoints too.
+pub(super) fn edge_after(edge: (i64, Hash), checkpoints: &[Checkpoint]) -> (i64, Hash) {
+    let heads = checkpoints.iter().flat_map(|checkpoint| &checkpoint.heads);
+    let edges = heads.filter(|head| head.chain == SEALED && head.edge_of.is_some());
+    edges.map(|head| (head.position, head.hash)).fold(edge, Ord::max)
 }
 
 /// Says that nothing goes on.

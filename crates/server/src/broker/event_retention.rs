@@ -11,11 +11,12 @@ use keyfob_core::{
     time::Timestamp,
 };
 use keyfob_store::{
+    WriteTx,
     event::Stored,
     trail::{self, Outside},
 };
 
-use super::{Broker, event_job::READ_AT_ONCE};
+use super::{Broker, event_job::READ_AT_ONCE, event_log::sealed_edge};
 use crate::error::Error;
 
 /// So long after the newest checkpoint the clock is not believed.
@@ -93,35 +94,47 @@ impl Broker {
         Ok(new.map(head))
     }
 
-    /// Removes those from before there were chains, if they are as they were sealed.
+    /// Removes those from before there were chains, if they are as they were sealed. Another node may be doing the
+    /// same: each page is hashed from where the log says, and signed only if it still says so.
     async fn expire_unchained(&self, before: Timestamp, now: Timestamp) -> Result<u64, Error> {
-        let (sealed, mut edge) = {
-            let log = self.event_log().await?;
-            if log.covered_before(SEALED, before) == 0 {
-                return Ok(0);
-            }
-            let edge = log.edge(SEALED).map(|(position, edge)| (position, edge.hash));
-            (log.covered(SEALED), edge.unwrap_or((0, Checkpoint::NOTHING)))
-        };
-        if sealed == Some(edge) || self.old_unchained(edge, before).await?.is_none() {
-            return Ok(0);
-        }
-        if Some(self.all_unchained(edge).await?) != sealed {
-            kept("of none");
+        if !self.is_as_sealed(before).await? {
             return Ok(0);
         }
         let mut removed = 0;
         loop {
+            let edge = sealed_edge(&*self.event_log().await?);
             let Some(((position, hash), last)) = self.old_unchained(edge, before).await? else {
                 return Ok(removed);
             };
-            edge = (position, hash);
             let edge_of = Some(Checkpoint::NOTHING);
             let head = Head { chain: SEALED.into(), position, hash, edge_of };
-            // These and no others: another node may be doing the same.
-            let signed =
-                self.sign_and(vec![head], now, move |tx| trail::expire_unchained(tx, &last));
-            removed += signed.await?;
+            let expire = move |tx: &mut WriteTx<'_>| trail::expire_unchained(tx, &last);
+            let signed = self.sign_and(vec![head], now, Some(edge), expire).await?;
+            removed += signed.unwrap_or(0);
+        }
+    }
+
+    /// Whether there are old events from before there were chains, and all of those are as they were sealed.
+    async fn is_as_sealed(&self, before: Timestamp) -> Result<bool, Error> {
+        loop {
+            let (sealed, edge) = {
+                let log = self.event_log().await?;
+                if log.covered_before(SEALED, before) == 0 {
+                    return Ok(false);
+                }
+                (log.covered(SEALED), sealed_edge(&log))
+            };
+            if sealed == Some(edge) || self.old_unchained(edge, before).await?.is_none() {
+                return Ok(false);
+            }
+            if Some(self.all_unchained(edge).await?) == sealed {
+                return Ok(true);
+            }
+            // Unless another node has removed some of them meanwhile.
+            if sealed_edge(&*self.event_log().await?) == edge {
+                kept("of none");
+                return Ok(false);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyfob_core::{
+    audit::Hash,
     crypto::{DataKey, MasterKey, OpenError, Sealed},
     id::AccountId,
     policy::Permit,
@@ -21,13 +22,16 @@ const KEPT: usize = 10_000;
 const EXPECTED: usize = 64;
 
 pub(super) struct Keyring {
-    master: MasterKey,
+    master: Arc<MasterKey>,
+    /// What new keys are wrapped together with.
+    anchor: Option<Hash>,
     keys: Cache<(AccountId, u32), Arc<DataKey>>,
 }
 
 impl Keyring {
-    pub(super) fn new(master: MasterKey) -> Self {
-        Self { master, keys: Cache::with_weighter(EXPECTED, KEPT as u64, UnitWeighter) }
+    pub(super) fn new(master: Arc<MasterKey>, anchor: Option<Hash>) -> Self {
+        let keys = Cache::with_weighter(EXPECTED, KEPT as u64, UnitWeighter);
+        Self { master, anchor, keys }
     }
 
     /// Makes the first data key of a new account.
@@ -38,7 +42,7 @@ impl Keyring {
         now: Timestamp,
         random: &dyn Random,
     ) -> Result<(), StoreError> {
-        let (key, wrapped) = self.master.make_data_key(account, 1, random);
+        let (key, wrapped) = self.master.make_data_key(account, 1, self.anchor.as_ref(), random);
         data_key::insert(tx, account, key.id(), &wrapped, now)
     }
 

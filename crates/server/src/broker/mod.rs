@@ -201,7 +201,7 @@ impl Broker {
             store: vault.store,
             audit_key: vault.master.audit_key(),
             signed: Signed::default(),
-            keyring: Keyring::new(vault.master),
+            keyring: Keyring::new(vault.master, vault.anchor),
             callers: Callers::default(),
             entries: Entries::default(),
             recent_links: RecentLinks::default(),

@@ -118,7 +118,7 @@ fn outgoing(body: &body::Bytes, shown: &Shown) -> Result<Outgoing, Error> {
     let text = fields.text("body")?.value().unwrap_or_default();
     fields.end()?;
     let destination = destination(&url, method.unwrap_or(Method::Get))?;
-    shown.is_not_in(destination.url().query())?;
+    shown.is_not_in(destination.url())?;
     let headers = header_map(&headers)?;
     let headers = nameable(&headers, &shown.headers(&headers)).map_err(misleading)?;
     Ok(Outgoing {

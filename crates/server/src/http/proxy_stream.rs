@@ -42,7 +42,7 @@ pub(crate) async fn pass(
     let Asked { contact, secret, url, prefix } = Asked::of(request.uri())?;
     let method = Method::parse(request.method().as_str()).ok_or(Error::MethodNotAllowed)?;
     let destination = destination(&url, method)?;
-    shown.is_not_in(destination.url().query())?;
+    shown.is_not_in(destination.url())?;
     is_as_it_is(request.headers())?;
     let upgrade = upgrade(&mut request);
     let (Parts { headers, .. }, body) = request.into_parts();

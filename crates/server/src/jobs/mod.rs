@@ -1,6 +1,6 @@
 //! Background work.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use crate::{broker::Broker, error::Error};
 
@@ -81,6 +81,9 @@ fn log<N: TryInto<u64>>(what: &str, done: Result<N, Error>) {
     match done.map(|count| count.try_into().unwrap_or(u64::MAX)) {
         Ok(0) => {}
         Ok(count) => tracing::debug!(count, "{what}"),
-        Err(error) => tracing::warn!(%error, "could not do: {what}"),
+        Err(error) => {
+            let cause = error.source().map(tracing::field::display);
+            tracing::warn!(%error, cause, "could not do: {what}");
+        }
     }
 }

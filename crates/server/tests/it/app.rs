@@ -89,7 +89,7 @@ impl Running {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, vault::OpenError> {
         let (metrics, random) = (Arc::new(Metrics::default()), Arc::new(SystemRandom));
-        let vault = vault::open(config, &*clock, &*random, metrics.observe_batches()).await?;
+        let vault = vault::open(config, &*clock, random.clone(), metrics.observe_batches()).await?;
         let store = vault.store.clone();
         let public_url = public_url(&setup.public_url).unwrap();
         let allow = Allow::parse(LOOPBACK).unwrap();
@@ -191,6 +191,11 @@ impl TestApp {
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.running.broker
+    }
+
+    /// That of the last other node that was started.
+    pub(crate) fn other_broker(&self) -> &Broker {
+        &self.others.last().expect("another node was started").broker
     }
 
     /// Keeps every writer busy until the answer is dropped.

@@ -106,6 +106,14 @@ impl Database {
         }
     }
 
+    /// How bytes are written in a statement, given as hexadecimal digits.
+    pub(crate) fn bytes(&self, digits: &str) -> String {
+        match self {
+            Self::Sqlite(_) => format!("X'{digits}'"),
+            Self::Postgres { .. } => format!("'\\x{digits}'::bytea"),
+        }
+    }
+
     /// Changes the bytes that the entry's secret is stored as.
     pub(crate) fn change_secret(&self, id: &str, change: impl FnOnce(&mut Vec<u8>) + Send) {
         self.change_sealed(("totp", "secret"), id, change);

@@ -4,7 +4,7 @@
 use std::{io, time::Duration};
 
 use keyfob_core::{
-    audit::{AuditKey, Birth, Checkpoint, Head},
+    audit::{AuditKey, Birth, Checkpoint, Hash, Head},
     crypto::MasterKey,
     time::Timestamp,
 };
@@ -17,16 +17,16 @@ use crate::{
     event_chain::{kinds, look, own, public, signed},
 };
 
-const DAY: Duration = Duration::from_hours(24);
+pub(crate) const DAY: Duration = Duration::from_hours(24);
 /// A day, and what a checkpoint is rounded up by.
-const LONG: u64 = 86_401 + 3600;
+pub(crate) const LONG: u64 = 86_401 + 3600;
 
-fn count(app: &TestApp, table: &str) -> i64 {
+pub(crate) fn count(app: &TestApp, table: &str) -> i64 {
     app.database().number(&format!("SELECT count(*) FROM {table}"))
 }
 
 /// Goes on so much later, with an event that is signed.
-async fn go_on(app: &TestApp, seconds: u64) {
+pub(crate) async fn go_on(app: &TestApp, seconds: u64) {
     app.clock.advance_seconds(seconds);
     app.entry_with(json!({"label": format!("after {seconds}")})).await;
     app.broker().sign_events().await.unwrap();
@@ -218,15 +218,8 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
             checkpoint: (0, Checkpoint::NOTHING),
         };
         let hash = event.record().hash(name, 1, &birth.hash());
-        let bytes = |text: String| {
-            if app.database().writers() == 1 {
-                format!("X'{text}'")
-            } else {
-                format!("'\\x{text}'::bytea")
-            }
-        };
-        let (nothing, previous) =
-            (bytes(Checkpoint::NOTHING.to_string()), bytes(birth.hash().to_string()));
+        let bytes = |hash: Hash| app.database().bytes(&hash.to_string());
+        let (nothing, previous) = (bytes(Checkpoint::NOTHING), bytes(birth.hash()));
         app.database().execute(&format!(
             "INSERT INTO event_chain (id, started_at, node, checkpoint, checkpoint_hash)
                  VALUES ('{name}', {}, 'x', 0, {nothing});
@@ -237,7 +230,7 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
                  object_type, object_id, contact_id, result, reason, ip, request_id, '{name}', 1,
                  {previous}, {} FROM event WHERE id = '{source}'",
             birth.started_at.as_millis(),
-            bytes(hash.to_string()),
+            bytes(hash),
         ));
         assert_eq!(kinds(&look(&app, &own, None).await.0), ["birth_changed", "forged"], "{name}");
         assert_eq!(kinds(&look(&app, &public, None).await.0), ["birth_changed"], "{name}");
@@ -261,84 +254,6 @@ async fn an_invented_event_is_told_whatever_its_chain_is_called() {
     copy("evt_z", "NULL", 0);
     let found = look(&app, &own, None).await.0;
     assert_eq!(kinds(&found), ["doubled", "doubled", "unchained"]);
-}
-
-/// A trail of which all events were written before there were chains, and its service, that starts then.
-async fn upgraded() -> (TestApp, u64) {
-    let mut app = signed().await;
-    app.close();
-    app.database().execute(
-        "DELETE FROM event_chain; DELETE FROM event_checkpoint;
-         UPDATE event SET chain = NULL, position = NULL, previous_hash = NULL, hash = NULL, tag = NULL",
-    );
-    let old = count(&app, "event");
-    app.restart().await;
-    (app, u64::try_from(old).unwrap())
-}
-
-#[tokio::test]
-async fn what_was_there_before_there_were_chains_is_sealed_once() {
-    let (mut app, old) = upgraded().await;
-    let (own, public) = (own(&mut app), public(&mut app));
-    go_on(&app, 61).await;
-    app.restart().await;
-    go_on(&app, 61).await;
-    for trust in [&own, &public] {
-        let (found, report) = look(&app, trust, None).await;
-        assert_eq!((found, report.unchained), (vec![], old));
-    }
-    let mut lines = Vec::new();
-    audit::export(app.store(), &mut lines).await.unwrap();
-    let mut tell = |_| ();
-    let report = audit::verify_lines(&mut &lines[..], Some(&public), None, &mut tell).unwrap();
-    assert_eq!((report.findings, report.unchained), (0, old));
-    app.database().execute("CREATE TABLE kept AS SELECT * FROM event");
-    for change in [
-        "UPDATE event SET actor_name = 'x' WHERE position IS NULL AND action = 'totp.create'",
-        "DELETE FROM event WHERE position IS NULL AND action = 'totp.create'",
-        "UPDATE event SET created_at = 5 WHERE position IS NULL AND action = 'totp.create'",
-        "INSERT INTO event (id, account_id, created_at, actor_type, actor_id, actor_name, action,
-             object_type, object_id, result, request_id)
-         SELECT 'evt_x', account_id, 5, actor_type, actor_id, actor_name, action, object_type, object_id,
-             result, request_id FROM event WHERE position IS NULL AND action = 'totp.create'",
-    ] {
-        app.database().execute(change);
-        for trust in [&own, &public] {
-            assert_eq!(kinds(&look(&app, trust, None).await.0), ["seal_broken"], "{change}");
-        }
-        app.clock.advance_seconds(LONG);
-        app.entry_with(json!({"label": app.clock.seconds().to_string()})).await;
-        app.broker().sign_events().await.unwrap();
-        app.broker().expire_events(DAY).await.unwrap();
-        let left = app.database().number("SELECT count(*) FROM event WHERE position IS NULL");
-        assert!(u64::try_from(left).unwrap() >= old - 1, "{change}");
-        app.database().execute(
-            "DELETE FROM event WHERE position IS NULL;
-             INSERT INTO event SELECT * FROM kept WHERE position IS NULL",
-        );
-    }
-    assert_eq!(look(&app, &own, None).await.0, []);
-}
-
-#[tokio::test]
-async fn what_was_there_before_there_were_chains_goes_when_it_is_old_enough() {
-    let (mut app, old) = upgraded().await;
-    let (own, public) = (own(&mut app), public(&mut app));
-    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), 0, "it was sealed just now");
-    go_on(&app, LONG).await;
-    assert_eq!(app.broker().expire_events(DAY).await.unwrap(), old);
-    for trust in [&own, &public] {
-        let (found, report) = look(&app, trust, None).await;
-        assert_eq!((found, report.unchained, report.expired), (vec![], 0, old));
-    }
-    // Nothing comes back in its place, however old it says it is.
-    app.database().execute(
-        "INSERT INTO event (id, account_id, created_at, actor_type, actor_id, actor_name, action,
-             object_type, object_id, result, request_id)
-         SELECT 'evt_x', account_id, 5, actor_type, actor_id, actor_name, action, object_type, object_id,
-             result, request_id FROM event WHERE action = 'totp.create'",
-    );
-    assert_eq!(kinds(&look(&app, &own, None).await.0), ["unchained"]);
 }
 
 /// Writes an edge into the log as soon as a chain is exported.

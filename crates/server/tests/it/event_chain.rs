@@ -1,9 +1,12 @@
 //! The audit trail proves itself: whatever somebody changes in the database is found and named.
 
-use std::{io::Cursor, time::Duration};
+use std::time::Duration;
 
 use keyfob_core::audit::{Finding, Report};
-use keyfob_server::audit::{self, Expected, Told, Trust};
+use keyfob_server::{
+    audit::{self, Expected, Told, Trust},
+    clock::Clock,
+};
 use serde_json::json;
 
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
 };
 
 /// The chain that has most of the events: PostgreSQL has two writers.
-const LONGEST: &str = "(SELECT chain FROM event WHERE chain IS NOT NULL GROUP BY chain ORDER BY count(*) DESC, chain LIMIT 1)";
+pub(crate) const LONGEST: &str = "(SELECT chain FROM event WHERE chain IS NOT NULL GROUP BY chain ORDER BY count(*) DESC, chain LIMIT 1)";
 
 /// What a trail is stored in.
 const TABLES: [&str; 3] = ["event", "event_chain", "event_checkpoint"];
@@ -358,6 +361,28 @@ async fn what_a_process_left_unsigned_is_signed_by_the_next_one_as_it_was_writte
     assert_eq!(kinds(&found), ["changed", "changed"]);
 }
 
+#[tokio::test]
+async fn a_clock_that_was_ahead_and_is_set_back_does_not_hold_up_what_is_signed() {
+    let mut app = TestApp::new().await;
+    let (own, start) = (own(&mut app), app.clock.now());
+    app.clock.advance_seconds(86_400);
+    app.entry().await;
+    assert!(app.broker().sign_events().await.unwrap() > 0);
+    app.entry_with(json!({"label": "of a process that is killed"})).await;
+    app.clock.set(start);
+    app.restart().await;
+    assert!(app.broker().sign_stale_chains().await.unwrap() >= 1);
+    // Its own ones too.
+    app.clock.advance_seconds(86_400);
+    app.entry_with(json!({"label": "ahead"})).await;
+    app.broker().sign_events().await.unwrap();
+    app.clock.set(start);
+    app.entry_with(json!({"label": "after"})).await;
+    assert!(app.broker().sign_events().await.unwrap() > 0);
+    let (found, report) = look(&app, &own, None).await;
+    assert_eq!((found, report.uncovered), (vec![], 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_events_of_two_nodes_at_once_are_in_whole_chains() {
     let mut app = TestApp::new().await;
@@ -404,69 +429,56 @@ async fn old_events_are_removed_and_what_is_left_is_still_proved() {
 }
 
 #[tokio::test]
-async fn an_export_of_the_whole_trail_is_verified_with_the_public_key_alone() {
-    let mut app = signed().await;
-    let public = public(&mut app);
-    let mut lines = Vec::new();
-    audit::export(app.store(), &mut lines).await.unwrap();
-    assert_eq!(app.guard().find_in(&lines), None);
-    let verify = |lines: &[u8], trust: Option<&Trust>| {
-        let mut found = Vec::new();
-        let mut tell = |told| {
-            if let Told::Found(finding) = told {
-                found.push(finding);
-            }
-        };
-        let report = audit::verify_lines(&mut Cursor::new(lines), trust, None, &mut tell);
-        report.map(|report| (found, report)).map_err(|error| error.to_string())
-    };
-    let (found, report) = verify(&lines, Some(&public)).unwrap();
-    assert_eq!(found, []);
-    assert_eq!(report, look(&app, &public, None).await.1);
-    let text = String::from_utf8(lines.clone()).unwrap();
-    let changed = text.replacen("\"result\":\"ok\"", "\"result\":\"no\"", 1);
-    assert_eq!(kinds(&verify(changed.as_bytes(), Some(&public)).unwrap().0), ["changed"]);
-    let other = Trust::public(&"ab".repeat(32)).unwrap();
-    assert_eq!(kinds(&verify(&lines, Some(&other)).unwrap().0), ["checkpoint_forged"]);
-    assert!(verify(&lines, None).unwrap_err().contains("--public-key"));
-    let twice = [&lines[..], &lines].concat();
-    let more = verify(&twice, Some(&public)).unwrap_err();
-    assert!(more.contains(&format!("line {} has no place", text.lines().count() + 1)), "{more}");
-    let cut = text.trim_end().rsplit_once('\n').unwrap().0;
-    assert!(verify(cut.as_bytes(), Some(&public)).unwrap_err().contains("cut off"));
-    assert!(verify(b"{}\n", Some(&public)).unwrap_err().contains("line 1"));
-    assert!(verify(b"", Some(&public)).unwrap_err().contains("no events"));
-}
-
-#[tokio::test]
-async fn what_an_account_lists_is_verified_event_by_event() {
-    let app = signed().await;
-    let lines = app.backend().get("/api/v1/event/list").header("accept", "application/jsonl");
-    let text = lines.await.text();
-    let verify = |text: &str| {
-        let mut found = Vec::new();
-        let mut tell = |told| {
-            if let Told::Found(finding) = told {
-                found.push(finding);
-            }
-        };
-        let mut lines = Cursor::new(text.as_bytes());
-        let report = audit::verify_lines(&mut lines, None, None, &mut tell).unwrap();
-        assert!(report.is_part);
-        (found, report.events)
-    };
-    let (found, events) = verify(&text);
-    assert_eq!(found, []);
-    assert_eq!(events, text.lines().count() as u64);
-    let changed = text.replacen("\"result\":\"ok\"", "\"result\":\"no\"", 1);
-    assert_eq!(kinds(&verify(&changed).0), ["changed"]);
-}
-
-#[tokio::test]
 async fn nothing_of_the_trail_holds_a_secret() {
     let app = signed().await;
     let mut lines = Vec::new();
     audit::export(app.store(), &mut lines).await.unwrap();
     let text = String::from_utf8(lines).unwrap();
     assert!(!text.contains(CANARY) && text.contains("totp.create"));
+}
+
+/// SQLite stores a value of any type anywhere.
+#[tokio::test]
+async fn a_row_of_another_type_hides_nothing_and_holds_nothing_up() {
+    let mut app = signed().await;
+    if app.database().writers() > 1 {
+        return;
+    }
+    let own = own(&mut app);
+    let copy = "INSERT INTO event (id, account_id, created_at, actor_type, actor_id, actor_name, action,
+            object_type, object_id, result, request_id, chain, position)
+        SELECT 'evt_x', account_id, created_at, actor_type, actor_id, actor_name, action, object_type,
+            object_id, result, request_id,";
+    for change in [
+        &format!("{copy} chain, 'x' FROM event WHERE position = 1"),
+        &format!("{copy} chain, 1.5 FROM event WHERE position = 1"),
+        &format!("{copy} X'00', 1 FROM event WHERE position = 1"),
+        &format!(
+            "{copy} NULL, NULL FROM event WHERE position = 1; UPDATE event SET created_at = 't' WHERE id = 'evt_x'"
+        ),
+        "UPDATE event SET position = 'x' WHERE position = 6",
+        "INSERT INTO event_chain SELECT X'00', started_at, node, checkpoint, checkpoint_hash FROM event_chain",
+        "INSERT INTO event_checkpoint SELECT 'zz', created_at, previous, heads, key_id, signature
+         FROM event_checkpoint WHERE number = 1",
+    ] {
+        app.database().execute("UPDATE event SET actor_name = 'x' WHERE position = 3");
+        app.database().execute(change);
+        let found = look(&app, &own, None).await.0;
+        let kinds = kinds(&found);
+        assert!(kinds.contains(&"changed") && kinds.contains(&"damaged"), "{change}: {found:?}");
+        assert!(!kinds.contains(&"miscounted"), "{change}: {found:?}");
+        if !change.contains("event_c") {
+            let exported = audit::export(app.store(), &mut Vec::new()).await;
+            assert!(exported.is_err(), "{change}");
+        }
+        restore(&app);
+    }
+    // Others' chains are signed all the same.
+    app.database().execute(
+        "INSERT INTO event_chain SELECT X'00', started_at, node, checkpoint, checkpoint_hash FROM event_chain",
+    );
+    app.entry_with(json!({"label": "of a process that is killed"})).await;
+    app.restart().await;
+    app.clock.advance_seconds(181);
+    assert_eq!(app.broker().sign_stale_chains().await.unwrap(), 1);
 }

@@ -58,6 +58,8 @@ mod errors;
 mod event;
 mod event_attack;
 mod event_chain;
+mod event_lines;
+mod event_seal;
 mod import;
 mod isolation;
 mod isolation_named;

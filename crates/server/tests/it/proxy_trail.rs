@@ -24,6 +24,32 @@ impl Scene {
     }
 }
 
+#[tokio::test]
+async fn a_url_that_holds_the_key_that_is_shown_is_refused_and_in_no_event() {
+    let scene = Scene::new().await;
+    let (agent, key) = (scene.app.agent(), scene.app.key_of(Role::Agent));
+    let secret = key.token.rsplit('_').next().unwrap();
+    let digits = data_encoding::HEXUPPER.encode(secret.as_bytes()).into_bytes();
+    let digits = digits.chunks(2).flat_map(|byte| [b"%", byte].concat());
+    let encoded = String::from_utf8(digits.collect()).unwrap();
+    for path in [
+        format!("/bot{}/getMe", key.token),
+        format!("/bot{secret}/getMe"),
+        format!("/bot{encoded}/getMe"),
+        format!("/?key={secret}"),
+    ] {
+        let sent = scene.send(&agent, json!({"url": scene.url(&path)})).await;
+        let passed = scene.pass(&agent, "GET", &path, &[], "").await;
+        for back in [sent, passed] {
+            assert!(back.error(400, "bad_request").contains("of the URL holds the key"), "{path}");
+        }
+    }
+    let events = scene.app.events().await;
+    let mut reasons = events.iter().filter_map(|event| event.reason.as_deref());
+    assert!(!reasons.any(|reason| reason.contains("getMe")));
+    assert_eq!(scene.upstream.requests().len(), 0);
+}
+
 /// It fails closed: what cannot be told is not done.
 #[tokio::test]
 async fn what_the_trail_cannot_take_is_not_sent() {

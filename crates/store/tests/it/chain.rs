@@ -272,6 +272,43 @@ on_both!(an_event_with_a_position_and_no_chain_is_found, async |bench| {
     assert_eq!(misplaced(71).await, (vec!["4".to_owned()], Some(700)));
 });
 
+on_both!(
+    rows_whose_keys_are_of_another_type_are_named_and_keep_nobody_from_the_others,
+    async |bench| {
+        for number in 0..5 {
+            commit(bench, sample::event(1, &number.to_string())).await;
+        }
+        let mistyped = async || {
+            let (damaged, events) = bench.look(|tx| trail::mistyped(tx, 10)).await;
+            (damaged.iter().map(ToString::to_string).collect::<Vec<_>>(), events)
+        };
+        assert_eq!(mistyped().await, (vec![], 0));
+        // PostgreSQL takes none.
+        if !matches!(bench.database, Database::Sqlite(_)) {
+            return;
+        }
+        bench.database.execute("UPDATE event SET position = 'x' WHERE object_id = '1'");
+        bench.database.execute("UPDATE event SET chain = X'00' WHERE object_id = '2'");
+        bench.database.execute(
+        "INSERT INTO event_chain SELECT X'00', started_at, node, checkpoint, checkpoint_hash FROM event_chain;
+         INSERT INTO event_checkpoint (number, created_at, previous, heads, key_id, signature)
+         VALUES ('zz', 1, X'00', '', '', X'00')",
+    );
+        let (damaged, events) = mistyped().await;
+        assert_eq!((damaged.len(), events), (4, 2), "{damaged:?}");
+        assert!(damaged[3].starts_with("event_checkpoint row zz: column number"), "{damaged:?}");
+        let chain = bench.store.heads().remove(0).chain;
+        let first = bench.look(|tx| trail::next_chain(tx, None)).await;
+        assert_eq!(first, Some(chain.clone()));
+        let (of, after) = (chain.clone(), chain.clone());
+        let page = bench.look(move |tx| trail::walk(tx, &of, 1, 10)).await;
+        assert_eq!((page.rows.len(), page.damaged.len(), page.last), (3, 0, Some(5)));
+        assert_eq!(bench.look(move |tx| trail::next_chain(tx, Some(&after))).await, None);
+        assert_eq!(bench.look(|tx| trail::ends(tx, "", 10)).await, [(chain, 5)]);
+        assert!(bench.look(|tx| trail::checkpoints(tx, i64::MIN, 10)).await.is_empty());
+    }
+);
+
 on_both!(the_beginning_of_a_chain_is_removed_part_by_part, async |bench| {
     let occupied = bench.occupy().await;
     for number in 0..20 {

@@ -52,3 +52,38 @@ on_both!(a_number_is_given_once_in_an_account, async |bench| {
     // No account, no key.
     assert!(matches!(insert(9, 1).await, Err(StoreError::Database(_))));
 });
+
+on_both!(all_data_keys_are_listed_and_one_is_wrapped_anew, async |bench| {
+    let stored =
+        |n, id, byte| data_key::Stored { account: account_id(n), id, wrapped: sealed(byte) };
+    for account in [1, 2] {
+        let store = bench.change(move |tx| store_account(tx, account));
+        store.await.unwrap();
+        for id in [1, 10, 9] {
+            let byte = u8::try_from(account * 20 + id).unwrap();
+            let insert = bench.change(move |tx| {
+                data_key::insert(tx, &account_id(account), id, &sealed(byte), at(1))
+            });
+            insert.await.unwrap();
+        }
+    }
+    let all = async || {
+        let (mut all, mut after) = (vec![], None);
+        loop {
+            let page = bench.look(move |tx| data_key::list(tx, after.as_ref(), 2)).await;
+            all.extend(page.rows);
+            after = page.last;
+            if after.is_none() {
+                return all;
+            }
+        }
+    };
+    let mut expected = vec![];
+    for n in [1, 2] {
+        expected.extend([1, 9, 10].map(|id| stored(n, id, u8::try_from(n * 20 + id).unwrap())));
+    }
+    assert_eq!(all().await, expected);
+    expected[4] = stored(2, 9, 99);
+    bench.change(move |tx| data_key::replace(tx, &stored(2, 9, 99))).await.unwrap();
+    assert_eq!(all().await, expected);
+});

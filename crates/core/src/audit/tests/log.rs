@@ -195,3 +195,26 @@ fn there_are_as_many_events_as_were_seen() {
     assert_eq!(found(3, 5, 2), [Finding::Miscounted { stored: 3, seen: 2 }]);
     assert_eq!(found(3, 5, 6), [Finding::Miscounted { stored: 5, seen: 6 }]);
 }
+
+#[test]
+fn a_chain_that_comes_twice_is_told() {
+    let trail = Trail::new(4, &[4]);
+    let key = signer();
+    let mut verifier = Verifier::with_key(&key);
+    trail.checkpoints.iter().cloned().for_each(|checkpoint| verifier.checkpoint(checkpoint));
+    verifier.end_log();
+    for _ in 0..2 {
+        verifier.begin(CHAIN, trail.birth.as_ref());
+        trail.entries.iter().for_each(|entry| verifier.event(&entry.linked()));
+        verifier.end();
+    }
+    verifier.finish();
+    assert_eq!(verifier.found(), [Finding::ChainDoubled { chain: CHAIN.into() }]);
+}
+
+#[test]
+fn what_no_checkpoint_covers_is_unproved_without_the_key_of_the_tags() {
+    let trail = Trail::new(10, &[3, 8]);
+    assert_eq!(trail.read(Verifier::with_key(&signer())).1.unproved, 0);
+    assert_eq!(trail.read(Verifier::with_public_key(signer().public())).1.unproved, 2);
+}
