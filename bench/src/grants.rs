@@ -132,6 +132,7 @@ fn obtained(access: &str, refresh: &str, then: Timestamp) -> Grant {
         resource: None,
         source: None,
         imported: None,
+        began_as: None,
     }
 }
 

@@ -83,8 +83,7 @@ impl Tail {
 impl Kind {
     fn of(texts: &[Text]) -> Self {
         let plain = || texts.iter().filter(|text| text.alphabet == Alphabet::Bytes);
-        let are_all =
-            |parts: &ByteSet| plain().flat_map(|text| text.known()).all(|byte| parts.has(*byte));
+        let are_all = |parts: &ByteSet| plain().flat_map(Text::known).all(|byte| parts.has(*byte));
         if are_all(&TOKEN) {
             Self::Words(TOKEN)
         } else if are_all(&WORD) {

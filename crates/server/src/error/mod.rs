@@ -1,6 +1,6 @@
 //! Errors: why a request was not answered as asked.
 //!
-//! The operations speak of causes, not of statuses, which [`status`] has. A 4xx tells the caller what to do; a 5xx
+//! The operations speak of causes, not of statuses, which `status` has. A 4xx tells the caller what to do; a 5xx
 //! tells the caller nothing and the log everything, once, with the request's id. What is not permitted and what does
 //! not exist are one and the same 404.
 
