@@ -21,7 +21,7 @@ export const STATES = {
     return page;
   },
   async 'form for a signing key'(context) {
-    return open(context, await link({ type: 'jwt', credential: { config: { algorithm: 'HS256' } } }));
+    return open(context, await link({ type: 'jwt', credential: { config: { algorithm: 'HS256', claims: { aud: 'https://api.example.com', ['n'.repeat(100)]: 'x'.repeat(300) } } } }));
   },
   async 'form with little said'(context) {
     const owner = await account({ name: '' });

@@ -31,6 +31,9 @@ pub(crate) struct Connect {
     /// The methods and the paths that it is kept to there, if it is.
     pub(crate) methods: Option<String>,
     pub(crate) paths: Option<String>,
+    /// The word before it there, if it is not the usual one.
+    pub(crate) scheme: Option<String>,
+    pub(crate) signed: Option<Signed>,
     /// The day on which it was connected last.
     pub(crate) connected_since: Option<String>,
     pub(crate) form: Form,
@@ -42,6 +45,16 @@ pub(crate) struct Connect {
     pub(crate) proof: String,
     /// Why what was handed over was refused.
     pub(crate) problem: Option<String>,
+}
+
+/// What is signed with a key that is handed over.
+pub(crate) struct Signed {
+    pub(crate) algorithm: &'static str,
+    /// How long each token works.
+    pub(crate) lifetime: String,
+    /// What each says, beside when it was made and when it ends: names and values in JSON, where no line break can
+    /// have one look like two.
+    pub(crate) claims: Vec<String>,
 }
 
 /// A form, fitted to a type of secret.

@@ -30,8 +30,9 @@ use super::{
     asked::Request,
     config::Terms,
     grant::keeper,
-    link::{self, Open, shown},
+    link::{self, Open},
     provider::{self, Incomplete},
+    shown::shown,
     usable::Usable,
 };
 use crate::{

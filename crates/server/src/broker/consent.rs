@@ -1,7 +1,7 @@
-//! What a contact of another account has agreed to. Whoever defines a secret says where its credential goes. For
-//! values of the same account that is its own affair. A value that a contact of another account has connected goes
-//! where the secret let it go at that moment and lets it go now: what is taken away counts at once, what is added
-//! when the contact has connected anew.
+//! What a contact of another account has agreed to. Whoever defines a secret says where its credential goes, and what
+//! is signed with it. For values of the same account that is its own affair. A value that a contact of another account
+//! has connected goes where the secret let it go at that moment and lets it go now: what is taken away counts at once,
+//! what is added when the contact has connected anew. How it is sent stays the same until then.
 
 use keyfob_core::{
     crypto::{OpenError, Sealed},
@@ -18,6 +18,7 @@ const TERMS: &str = "terms";
 
 const UNKNOWN: &str = "the secret is another account's, and what it was for when the contact connected it is not known: connect it anew";
 const MOVED: &str = "the secret is another account's, and its definition has changed where its credential goes in a request: connect it anew";
+const REMADE: &str = "the secret is another account's, and what is signed with its credential, or the word before it, is not what it was when the contact connected it: connect it anew";
 const WIDENED: &str = "the secret is another account's, and was not for this destination when the contact connected it: connect it anew";
 
 /// How far a contact has agreed to where its value goes.
@@ -64,11 +65,14 @@ impl Broker {
             source: OpenError,
         };
         let terms = Terms::parse(&bytes).ok_or_else(damaged)?;
-        let Some((rules, injection)) = terms.read(usable.secret_type) else {
+        let Some((rules, agreed)) = terms.read(usable.secret_type) else {
             return Ok(Consent::Over(UNKNOWN));
         };
-        let is_same = usable.config.injection(usable.secret_type).ok() == Some(injection);
-        Ok(if is_same { Consent::To(rules) } else { Consent::Over(MOVED) })
+        Ok(match usable.config.sent(usable.secret_type) {
+            Ok(sent) if sent == agreed => Consent::To(rules),
+            Ok(sent) if sent.injection == agreed.injection => Consent::Over(REMADE),
+            _ => Consent::Over(MOVED),
+        })
     }
 
     /// What a contact connects a value under, as it is stored beside that.

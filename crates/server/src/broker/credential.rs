@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use keyfob_core::{
-    jwt::{self, Algorithm},
+    jwt,
     oauth::{Grant, Tokens},
     proxy::Credential,
     secret::SecretType,
@@ -14,15 +14,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Config, provider, usable::Usable};
+use super::{Config, config::Signs, provider, usable::Usable};
 use crate::error::Error;
 
 /// The longest value that is handed over, in bytes.
 const LONGEST: usize = 32 * 1024;
 /// No access token is said to live longer.
 const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
-/// How long a token lives that nothing else is said of.
-const TOKEN_LIFETIME: u64 = 600;
 
 /// What a person hands over.
 #[derive(Debug)]
@@ -277,11 +275,10 @@ pub(super) fn sign(
     config: &Config,
     now: Timestamp,
 ) -> Result<jwt::Signed, Unusable> {
-    let algorithm = config.text("algorithm").map_or(Some(Algorithm::default()), Algorithm::parse);
-    let algorithm = algorithm.ok_or_else(|| Unusable("no such algorithm".into()))?;
-    let lifetime = config.number("expiresInSeconds").unwrap_or(TOKEN_LIFETIME);
-    let claims = config.object("claims").cloned().unwrap_or_default();
-    let signed = jwt::sign(algorithm, key, &claims, now, Duration::from_secs(lifetime));
+    let signs = config.signs(SecretType::Jwt);
+    let Signs { algorithm, lifetime, claims } =
+        signs.ok_or_else(|| Unusable("no such algorithm".into()))?;
+    let signed = jwt::sign(algorithm, key, &claims, now, lifetime);
     signed.map_err(|error| Unusable(error.to_string()))
 }
 

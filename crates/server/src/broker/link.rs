@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use keyfob_core::{
     policy::{Action, Grant, Object, Role, decide},
-    secret::{Kind, SecretType},
+    secret::Kind,
     ticket::{Ticket, TicketHash},
     time::Timestamp,
 };
@@ -12,24 +12,19 @@ use keyfob_store::{
     Event, ReadTx, WriteTx,
     account::{self, Account},
     authentication::{self, Authentication, Outcome},
-    connection,
     contact::{self, Contact},
     event::Actor,
     key::{self, Key},
     secret,
 };
 
-use sha2::{Digest, Sha256};
-use url::Url;
-
 use super::{
     Broker, Caller, Ended, Origin, SecretRef,
-    authentication::{is_allowed, link_action},
+    authentication::link_action,
     caller::grant_of,
-    config::Terms,
     connection::told,
     credential::{self, Handed},
-    provider,
+    shown::shown,
     usable::{Usable, find_usable},
 };
 use crate::error::{Error, LinkProblem};
@@ -43,76 +38,6 @@ pub struct Visit {
     pub browser: Option<Ticket>,
     /// Where the request came from.
     pub origin: Origin,
-}
-
-/// What a link's page shows.
-#[derive(Debug)]
-pub struct Shown {
-    /// What people call the account that asks.
-    pub account: String,
-    /// What people call the contact who connects; `None` for a shared secret, and for a contact without a
-    /// name: its fingerprint is the account's own affair.
-    pub contact: Option<String>,
-    /// What people call the secret.
-    pub name: String,
-    /// More about it.
-    pub description: String,
-    /// What is to be handed over.
-    pub secret_type: SecretType,
-    /// What a key is to sign with, if the secret says so.
-    pub algorithm: Option<String>,
-    /// The provider that the person is sent to, if they hand nothing over themselves.
-    pub provider: Option<String>,
-    /// What the provider is asked for, separated by blanks.
-    pub scopes: Option<String>,
-    /// The hosts that it may be sent to.
-    pub hosts: Vec<String>,
-    /// The methods that it may be used with; `None` is all.
-    pub methods: Option<Vec<String>>,
-    /// The beginnings of the paths that it may be sent to; `None` is all.
-    pub paths: Option<Vec<String>>,
-    pub(super) terms: Terms,
-    /// Since when the contact has connected it, if it has: what is handed over takes its place.
-    pub connected_since: Option<Timestamp>,
-    /// Until when the link can be used.
-    pub until: Timestamp,
-    /// Where the person goes at the end.
-    pub return_url: Option<String>,
-    /// Whom the page may tell how it went: origins.
-    pub origins: Vec<String>,
-}
-
-impl Shown {
-    /// What the form of this page, in this browser, is sent with: a proof that it comes from there, and what
-    /// the person agrees to by sending it.
-    pub(crate) fn proof(&self, browser: &Ticket, state: &TicketHash) -> String {
-        format!("{}.{}", browser.proof(state), self.fingerprint())
-    }
-
-    /// A fingerprint of all that the person agrees to. It hides nothing: the person has seen it.
-    fn fingerprint(&self) -> String {
-        let Self { account, contact, name, description, secret_type, algorithm, .. } = self;
-        let Self { provider, scopes, terms, .. } = self;
-        let texts = [
-            Some(account.as_str()),
-            contact.as_deref(),
-            Some(name.as_str()),
-            Some(description.as_str()),
-            Some(secret_type.as_str()),
-            algorithm.as_deref(),
-            provider.as_deref(),
-            scopes.as_deref(),
-        ];
-        let mut hash = Sha256::new();
-        for text in texts {
-            // With its length in front, so that no two texts run together.
-            hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
-            hash.update(text.unwrap_or_default());
-        }
-        // The hosts, and what else says where it goes.
-        hash.update(terms.to_bytes());
-        HEXLOWER.encode(&hash.finalize())
-    }
 }
 
 /// A link that can be used, with everything it is for.
@@ -362,45 +287,4 @@ pub(super) fn end(
     }
     let secret = open.usable.secret.id.to_string();
     Ok(Ended { shown: shown(tx, open)?, secret, outcome })
-}
-
-pub(super) fn shown(tx: &mut ReadTx<'_>, open: &Open) -> Result<Shown, Error> {
-    let Open { authentication, account, contact, usable, .. } = open;
-    let connected = match contact {
-        Some(contact) => connection::find(tx, &account.id, &contact.id, &usable.secret.id)?,
-        None => None,
-    };
-    // The account may have changed its mind about where its contacts go.
-    let return_url = authentication.return_url.clone();
-    let is_allowed = |url: &String| Url::parse(url).is_ok_and(|url| is_allowed(account, &url));
-    let return_url = return_url.filter(is_allowed);
-    Ok(Shown {
-        account: account.name.clone(),
-        contact: contact.as_ref().and_then(name_of),
-        name: usable.secret.name.clone(),
-        description: usable.secret.description.clone(),
-        secret_type: usable.secret_type,
-        algorithm: usable.config.text("algorithm").map(str::to_owned),
-        provider: provider::name(usable),
-        scopes: usable.config.text("scope").map(str::to_owned),
-        hosts: usable.config.texts("hosts").unwrap_or_default(),
-        methods: usable.config.texts("methods"),
-        paths: usable.config.texts("paths"),
-        terms: usable.config.terms(),
-        connected_since: connected.map(|connection| connection.updated_at),
-        until: authentication.expires_at,
-        return_url,
-        origins: account.allowed_origins.clone(),
-    })
-}
-
-/// What people call a contact.
-fn name_of(contact: &Contact) -> Option<String> {
-    let known = [
-        Some(&contact.name),
-        contact.nick.as_ref(),
-        contact.email.as_ref(),
-        contact.phone.as_ref(),
-    ];
-    known.into_iter().flatten().find(|name| !name.is_empty()).cloned()
 }

@@ -57,6 +57,7 @@ mod secret_change;
 mod secret_ref;
 mod settle;
 mod shared;
+mod shown;
 mod slice;
 mod source;
 mod syntax;
@@ -75,7 +76,6 @@ use keyfob_core::{audit::AuditKey, id::AccountId, random::Random, time::Timestam
 use keyfob_store::{Commit, ReadTx, Store, StoreError, WriteTx, creation as creations, vault};
 use url::Url;
 
-pub(crate) use self::creation::Pending;
 use self::{
     attempt::Attempts,
     authentication::RecentLinks,
@@ -103,7 +103,7 @@ pub use self::{
     hosts::REQUESTS_OUT,
     key::{KeyChange, NewKey, Plan as KeyPlan},
     key_limits::LimitsChange,
-    link::{Shown, Visit},
+    link::Visit,
     meta::{MetaChange, MetaFilter},
     mint::Minted,
     proxy::{Explained, Outgoing, Payload, Relayed, Through, Upgrade},
@@ -112,12 +112,14 @@ pub use self::{
     secret::{Described, SecretFilter},
     secret_change::SecretChange,
     secret_ref::SecretRef,
+    shown::Shown,
     slice::Slice,
     template_list::Match,
     totp::{Change, Content, CreatedTotp, Draft},
     verify::{Status, Verified},
     waiting::{Sight, Waiting},
 };
+pub(crate) use self::{config::Signs, creation::Pending};
 use crate::{
     clock::Clock,
     config::{Audit, LeakGuard, Limits},

@@ -13,7 +13,8 @@ use url::Url;
 use super::{
     Broker, Ended, Shown, Visit,
     asked::{Device, Request},
-    link::{Open, shown},
+    link::Open,
+    shown::shown,
 };
 use crate::error::Error;
 

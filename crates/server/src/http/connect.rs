@@ -10,6 +10,7 @@ use cookie::{Cookie, SameSite};
 use keyfob_core::{oauth::authorization::Callback, ticket::Ticket, time::Timestamp};
 use keyfob_store::authentication::Outcome;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -17,11 +18,11 @@ use super::body;
 use crate::{
     app::Passport,
     broker::{
-        Begun, Broker, Ended, Handed, Origin, Return, Returned, Shown, Sight, Trouble, Visit,
-        Waiting,
+        Begun, Broker, Ended, Handed, Origin, Return, Returned, Shown, Sight, Signs, Trouble,
+        Visit, Waiting,
     },
     error::{Dialect, Error, LinkProblem, trouble_parts},
-    page::{self, Connect, Done, Form, Onward, Waits},
+    page::{self, Connect, Done, Form, Onward, Signed, Waits},
 };
 
 /// What a browser holds since it was first shown a link. With this prefix browsers keep it to this host,
@@ -288,6 +289,8 @@ fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) ->
         hosts: shown.hosts.into_iter().map(host).collect(),
         methods: shown.methods.map(|methods| methods.join(", ")),
         paths: shown.paths.map(|paths| paths.join(", ")),
+        scheme: shown.scheme.filter(|scheme| scheme != "Bearer"),
+        signed: shown.signs.as_ref().map(signed),
         connected_since: shown.connected_since.map(day),
         form: match shown.provider {
             Some(provider) => Form::at(provider, shown.scopes.as_deref()),
@@ -297,6 +300,27 @@ fn form(shown: Shown, now: Timestamp, proof: String, problem: Option<String>) ->
         time_left: more_minutes(shown.until.as_millis() - now.as_millis()),
         proof,
         problem,
+    }
+}
+
+/// What is signed with a key, as a person reads it.
+fn signed(signs: &Signs) -> Signed {
+    let claim = |(name, value): (&String, &Value)| format!("{}: {value}", Value::from(&**name));
+    Signed {
+        algorithm: signs.algorithm.as_str(),
+        lifetime: exactly(signs.lifetime.as_secs()),
+        claims: signs.claims.iter().map(claim).collect(),
+    }
+}
+
+/// A number of seconds in the largest unit that it is a multiple of.
+fn exactly(seconds: u64) -> String {
+    let units = [(3600, "hour"), (60, "minute"), (1, "second")];
+    let unit = units.into_iter().find(|(length, _)| seconds.is_multiple_of(*length));
+    let (length, name) = unit.unwrap_or((1, "second"));
+    match seconds / length {
+        1 => format!("one {name}"),
+        count => format!("{count} {name}s"),
     }
 }
 

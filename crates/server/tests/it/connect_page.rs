@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use keyfob_core::policy::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
@@ -181,6 +181,45 @@ async fn jwt_link(app: &TestApp, algorithm: &str) -> (String, String, String) {
         (verified_contact(&backend).await, secret::create(&backend, body).await);
     let link = link_for(app, &contact, &secret).await;
     (contact, secret, link)
+}
+
+#[tokio::test]
+async fn the_page_says_what_is_signed_with_a_key_and_nobody_agrees_to_anything_else() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let signing = |claims: Value| {
+        json!({
+            "hosts": ["api.example.com"], "algorithm": "HS256", "expiresInSeconds": 5400,
+            "schema": "JWT", "claims": claims,
+        })
+    };
+    let claims =
+        json!({"aud": "https://a.example", "groups": ["a", 1], "note": "a\n\"b\"", "exp": 1});
+    let body = json!({"kind": "personal", "type": "jwt", "config": signing(claims)});
+    let secret = secret::create(&backend, body).await;
+    let contact = verified_contact(&backend).await;
+    let link = link_for(&app, &contact, &secret).await;
+    let mut browser = Browser::new(&app);
+    let page = browser.open(&link).await;
+    let texts = [
+        "<p>Behind the word JWT.</p>",
+        "A token for each use, with HS256, which works for 90 minutes.",
+        "<ul><li>&#34;aud&#34;: &#34;https://a.example&#34;</li><li>&#34;groups&#34;: [&#34;a&#34;,1]</li>",
+        "<li>&#34;note&#34;: &#34;a\\n\\&#34;b\\&#34;&#34;</li></ul>",
+    ];
+    shows(&page, 200, &texts);
+    assert!(!page.text().contains("&#34;exp&#34;"), "that is said of each token anew");
+    for config in [signing(json!({"aud": "https://b.example"})), signing(json!({}))] {
+        let proof = proof(&browser.open(&link).await);
+        secret::update(&backend, &secret, json!({"config": config})).await.ok();
+        let changed = browser.send(&link, &proof, &[("value", CANARY)]).await;
+        shows(&changed, 400, &["has changed since you opened this page"]);
+    }
+    shows(&browser.open(&link).await, 200, &["when it ends, and nothing else."]);
+    shows(&browser.submit(&link, &[("value", CANARY)]).await, 200, &["is connected"]);
+    let link = link_for(&app, &contact, &personal(&backend, "bearer").await).await;
+    let text = Browser::new(&app).open(&link).await.text();
+    assert!(!text.contains("signed with it") && !text.contains("Behind the word"), "{text}");
 }
 
 #[tokio::test]

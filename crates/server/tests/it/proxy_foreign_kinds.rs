@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
@@ -78,6 +79,72 @@ async fn a_template_with_other_parameters_is_another_definition() {
     let (is_allowed, why) = allowed("evil").await;
     assert!(!is_allowed && why.contains("not for this destination"), "{why}");
     assert!(!allowed("acme").await.0);
+}
+
+/// Whoever defines a secret would have a token signed that opens something else of whoever has the key.
+#[tokio::test]
+async fn a_key_signs_what_its_contact_has_agreed_to_and_nothing_else() {
+    let foreign = Foreign::new().await;
+    let agreed = json!({
+        "hosts": [foreign.host()], "algorithm": "HS256", "claims": {"aud": "here", "role": "reader"},
+    });
+    let with = |changes: Value| {
+        let mut config = agreed.clone();
+        config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        config
+    };
+    let body =
+        json!({"kind": "personal", "type": "jwt", "visibility": "protected", "config": agreed});
+    let secret = secret::create(&foreign.scene.app.backend(), body).await;
+    foreign.connect(&secret).await.ok();
+    let define = |config: &Value| {
+        secret::update(&foreign.scene.app.backend(), &secret, json!({"config": config}))
+    };
+    let url = foreign.scene.url("/");
+    let sent = async || foreign.sent_with(&secret, "GET", &url).await;
+    let admin = with(json!({"claims": {"aud": "https://bank.example", "role": "admin"}}));
+    assert_eq!(sent().await, "200");
+    for changed in [
+        admin.clone(),
+        with(json!({"claims": {"aud": "here", "role": "reader", "sub": "ann"}})),
+        with(json!({"claims": null})),
+        with(json!({"expiresInSeconds": 86_400})),
+        with(json!({"algorithm": "EdDSA"})),
+        with(json!({"schema": "JWT"})),
+    ] {
+        define(&changed).await.ok();
+        let before = foreign.scene.upstream.requests().len();
+        assert_eq!(sent().await, NEVER, "{changed}");
+        assert_eq!(foreign.scene.upstream.requests().len(), before);
+        let (is_allowed, why) = explained(&foreign.other, &foreign.contact, &secret, &url).await;
+        assert!(!is_allowed && why.contains("what is signed with its credential"), "{why}");
+        let verify = path(&foreign.contact, &secret, "verify");
+        let verified = foreign.other.post(verify, json!({})).await.ok();
+        assert_eq!(verified["status"], "unauthenticated", "{verified}");
+        define(&with(json!({"expiresInSeconds": 600, "schema": "Bearer"}))).await.ok();
+        assert_eq!(sent().await, "200", "what it was, in other words");
+    }
+    define(&admin).await.ok();
+    foreign.connect(&secret).await.ok();
+    assert_eq!(sent().await, "200");
+    let shown = foreign.scene.got().headers["authorization"].to_str().unwrap().to_owned();
+    let claims = BASE64URL_NOPAD.decode(shown.split('.').nth(1).unwrap().as_bytes()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(
+        (&claims["aud"], &claims["role"]),
+        (&json!("https://bank.example"), &json!("admin"))
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_sent_behind_the_word_that_its_contact_has_agreed_to() {
+    let foreign = Foreign::new().await;
+    let (url, secret) = (foreign.scene.url("/"), foreign.scene.secret.clone());
+    for (schema, expected) in [("Token", NEVER), ("Bearer", "200")] {
+        let config = json!({"hosts": [foreign.host()], "schema": schema});
+        foreign.define(json!({"config": config})).await.ok();
+        assert_eq!(foreign.sent_with(&secret, "GET", &url).await, expected, "{schema}");
+    }
 }
 
 /// Between the page and the provider's answer there is time for a change, too.

@@ -4,6 +4,7 @@
 mod bound;
 mod mask;
 mod route;
+mod sent;
 mod terms;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::mask::is_set;
+pub(crate) use self::sent::Signs;
 pub(super) use self::{
     bound::BOUND,
     mask::short,

@@ -1,24 +1,33 @@
-//! Terms: what a config said, when a contact connected a value, of where that may go, and where in a request. They
-//! are kept with the value, since the config is for its account to change, and the value is the contact's.
+//! Terms: what a config said, when a contact connected a value, of where that may go, and how it is sent. They are
+//! kept with the value, since the config is for its account to change, and the value is the contact's.
 
-use keyfob_core::{
-    proxy::{Injection, Rules},
-    secret::SecretType,
-};
+use keyfob_core::{proxy::Rules, secret::SecretType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Config;
+use super::{Config, sent::Sent};
 
-/// What says where a credential may go, and where in a request.
-const NAMES: [&str; 7] = ["hosts", "methods", "paths", "inject", "signing", "region", "service"];
+/// What says where a credential may go, and how it is sent.
+const NAMES: [&str; 11] = [
+    "hosts",
+    "methods",
+    "paths",
+    "inject",
+    "signing",
+    "region",
+    "service",
+    "schema",
+    "algorithm",
+    "expiresInSeconds",
+    "claims",
+];
 
 /// What a contact connects a value under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::broker) struct Terms(Map<String, Value>);
 
 impl Config {
-    /// What it says of where the credential may go, and where in a request.
+    /// What it says of where the credential may go, and how it is sent.
     pub(in crate::broker) fn terms(&self) -> Terms {
         let said = |name: &str| Some((name.to_owned(), self.value(name)?.clone()));
         Terms(NAMES.into_iter().filter_map(said).filter(|(_, value)| !value.is_null()).collect())
@@ -36,16 +45,16 @@ impl Terms {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Where the value may go, and where in a request, if it is of this type; `None` if this version cannot read
-    /// that.
-    pub(in crate::broker) fn read(&self, secret_type: SecretType) -> Option<(Rules, Injection)> {
+    /// Where the value may go, and how it is sent, if it is of this type; `None` if this version cannot read that.
+    pub(in crate::broker) fn read(&self, secret_type: SecretType) -> Option<(Rules, Sent)> {
         let config = Config::new(self.0.clone());
-        Some((config.rules().ok()?, config.injection(secret_type).ok()?))
+        Some((config.rules().ok()?, config.sent(secret_type).ok()?))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use keyfob_core::proxy::Injection;
     use serde_json::json;
 
     use super::{super::tests::config, *};
@@ -54,15 +63,15 @@ mod tests {
     fn terms_are_what_is_said_of_destinations_and_nothing_else_and_read_back() {
         let said = json!({
             "hosts": ["a.b"], "methods": ["GET"], "paths": null, "inject": {"query": "key"},
-            "clientSecret": "hidden", "scope": "x",
+            "clientSecret": "hidden", "scope": "x", "claims": {"role": "reader"},
         });
         let terms = config(said).terms();
-        let kept = json!({"hosts": ["a.b"], "methods": ["GET"], "inject": {"query": "key"}});
+        let kept = json!({"hosts": ["a.b"], "methods": ["GET"], "inject": {"query": "key"}, "claims": {"role": "reader"}});
         assert_eq!(json!(terms), kept);
         assert_eq!(Terms::parse(&terms.to_bytes()), Some(terms.clone()));
-        let (rules, injection) = terms.read(SecretType::Plain).unwrap();
+        let (rules, sent) = terms.read(SecretType::Plain).unwrap();
         assert_eq!((rules.hosts.len(), rules.paths), (1, None));
-        assert_eq!(injection, Injection::Query { name: "key".into() });
+        assert_eq!(sent.injection, Injection::Query { name: "key".into() });
         assert!(Terms::parse(b"[]").is_none());
         assert!(config(json!({"hosts": ["*"]})).terms().read(SecretType::Plain).is_none());
     }
