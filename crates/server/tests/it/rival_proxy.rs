@@ -275,7 +275,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "a trail that is proved offline",
-        "event_chain",
+        "event_lines",
         "an_export_of_the_whole_trail_is_verified_with_the_public_key_alone",
     ),
     ("a decision that is explained", "proxy", "a_dry_run_explains_and_sends_nothing"),
