@@ -54,10 +54,10 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	bash tests/demo.sh $(BIN)
 	$(call heading,all tests passed)
 
-bench: ## build in release mode, run the benchmarks, print ratios, write bench/results/
+bench: ## build as for a release to others (--profile dist), run the benchmarks, print ratios, write bench/results/
 	bash tests/install.sh bench
-	$(CARGO) build --release -p keyfob -p keyfob-bench
-	target/release/bench
+	$(CARGO) build --profile dist -p keyfob -p keyfob-bench
+	target/dist/bench
 
 clean-test: ## remove the packages that the tests installed under tests/clients and tests/browser
 	rm -rf tests/clients/node_modules tests/clients/.venv tests/browser/node_modules

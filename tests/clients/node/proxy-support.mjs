@@ -35,6 +35,9 @@ export const json = (response, body, { status = 200, ...headers } = {}) =>
 /** The base URL of a client that is to reach `to` with what a secret holds. */
 export const through = (to, secret, contact = '-') => `${url}/proxy/${contact}/${secret}/${to}`;
 
+/** Where a request to the public address arrives, by the proxy that answers there. */
+const arrives = (address) => String(address).replace(env('KEYFOB_PUBLIC_URL'), url);
+
 /** The platform's fetch, and all that a client sends and gets by it. */
 export function watch() {
   const seen = [];
@@ -45,7 +48,7 @@ export function watch() {
   };
   const fetchFn = async (address, init) => {
     note(address, JSON.stringify([...new Headers(init?.headers)]), typeof init?.body === 'string' ? init.body : '');
-    const answer = await fetch(address, init);
+    const answer = await fetch(arrives(address), init);
     note(answer.url, `${answer.status} ${answer.statusText}`, JSON.stringify([...answer.headers]));
     return answer.body ? new Response(answer.body.pipeThrough(new TransformStream({ transform })), answer) : answer;
   };
