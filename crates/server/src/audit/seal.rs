@@ -33,12 +33,7 @@ pub(crate) async fn seal(
             Ok::<_, StoreError>(tx.commit_unaudited(begun))
         });
         if let Some(begun) = begin.await? {
-            let events = begun.heads.first().map_or(0, |head| head.position);
-            tracing::warn!(
-                events,
-                checkpoint = %format_args!("1:{}", begun.hash()),
-                "the log of checkpoints of the audit trail begins, with a seal of so many events from before it: right at the first start of a vault, or of a version that has such a log, and at no other",
-            );
+            tell(&begun);
         }
     }
     let key = master.audit_key();
@@ -47,6 +42,19 @@ pub(crate) async fn seal(
     let mut first = first.filter(|first| first.number == 1 && key.public().has_signed(first));
     let first = first.next().map(|first| first.hash());
     Ok(first)
+}
+
+/// Tells of it. Where there are events from before, nobody but this says that they are the vault's own.
+fn tell(begun: &Checkpoint) {
+    let checkpoint = format!("1:{}", begun.hash());
+    match begun.heads.first() {
+        None => tracing::info!(checkpoint, "the audit trail begins"),
+        Some(head) => tracing::warn!(
+            checkpoint,
+            events = head.position,
+            "the audit trail is sealed, with so many events from before there were checkpoints: right at the first start of a version that has them, and at no other",
+        ),
+    }
 }
 
 fn is_begun(tx: &mut ReadTx<'_>) -> Result<bool, StoreError> {
