@@ -10,6 +10,7 @@ use crate::{
     connect_page::{Browser, shows},
     connection::{connect, personal, verified_contact, verify},
     guard::CANARY,
+    key_limits::{NO_SECRET, Stock, limited},
     passed_on::{Scene, ask},
     secret,
 };
@@ -200,4 +201,56 @@ async fn a_reference_overrides_no_key_that_is_not_its_own_to_choose() {
     let id = secret::create(&backend, body).await;
     connect(&backend, &contact, &id, json!({"value": CANARY})).await.ok();
     assert_eq!(verify(&backend, &contact, &id).await["reason"], Value::Null);
+}
+
+/// Otherwise a key for one secret would use any other.
+#[tokio::test]
+async fn a_key_of_some_secrets_makes_none_of_them_stand_for_another() {
+    let Stock { app, secrets: [mine, other], .. } = Stock::new().await;
+    let backend = app.backend();
+    let second = secret::create(&backend, json!({"alias": "second", "value": CANARY})).await;
+    let of = secret::create(&backend, json!({"name": "mine"})).await;
+    let (_, caller) = limited(&app, "backend", json!({"secrets": [of, mine, second]})).await;
+    let refer = |to: &str| {
+        secret::update(&caller, &of, json!({"type": "reference", "config": {"reference": to}}))
+    };
+    // By its id only: what a name means, or an alias, may be another one at the next use.
+    for to in [other.as_str(), "@nobody-yet", "@second", "(mine)", NO_SECRET] {
+        refer(to).await.error(400, "bad_request");
+        assert_eq!(secret::fetch(&backend, &of).await["type"], "plain");
+    }
+    refer(&second).await.ok();
+    // One that whoever limited the key has made stands for what it stands for.
+    let body = json!({"type": "reference", "config": {"reference": "@second"}});
+    let reference = secret::create(&backend, body).await;
+    let (_, agent) = limited(&app, "agent", json!({"secrets": [reference]})).await;
+    let verified = agent.post(secret::path(&reference, "verify"), json!({})).await.ok();
+    assert_eq!(verified["status"], "authenticated");
+    agent.post(secret::path(&second, "verify"), json!({})).await.error(404, "not_found");
+}
+
+/// Such a key once had its secret stand for itself by a name, and gave the name back to whom it belonged.
+#[tokio::test]
+async fn a_key_of_one_secret_gets_no_other_by_a_name_that_it_gives_and_takes_away() {
+    let app = TestApp::new().await;
+    let backend = app.backend();
+    let jwt =
+        json!({"name": "Prod", "type": "jwt", "value": CANARY, "config": {"algorithm": "HS256"}});
+    let low = secret::create(&backend, json!({"name": "low", "value": CANARY})).await;
+    app.clock.advance_seconds(1);
+    secret::create(&backend, jwt).await;
+    for name in ["(Prod)", "@prod"] {
+        let (_, caller) = limited(&app, "backend", json!({"secrets": [low]})).await;
+        secret::update(&caller, &low, json!({"name": "Prod", "alias": "prod"})).await.ok();
+        let own = json!({"type": "reference", "value": null, "config": {"reference": name}});
+        secret::update(&caller, &low, own).await.error(400, "bad_request");
+        secret::update(&caller, &low, json!({"name": "low", "alias": null})).await.ok();
+        caller.post(secret::path(&low, "mint"), json!({})).await.error(409, "not_mintable");
+    }
+    // What a reference says already may stay when something else of it changes.
+    let body = json!({"type": "reference", "name": "by name", "config": {"reference": "(Prod)"}});
+    let by_name = secret::create(&backend, body).await;
+    let (_, caller) = limited(&app, "backend", json!({"secrets": [by_name]})).await;
+    let config = json!({"config": {"reference": "(Prod)", "hosts": ["api.example.com"]}});
+    secret::update(&caller, &by_name, config).await.ok();
 }

@@ -94,7 +94,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("ComposioHQ/composio#2065", "refresh", "a_renewal_that_is_asked_for_never_harms_what_works"),
     (
         "puppetlabs/vault-plugin-secrets-oauthapp#35",
-        "refresh",
+        "refresh_client",
         "a_client_secret_is_replaced_without_a_gap",
     ),
     (
