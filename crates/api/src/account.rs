@@ -6,6 +6,7 @@ use crate::key::CreatedKey;
 
 /// What `POST /api/v1/account/create` takes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateAccount {
     /// What people call it. Empty if absent.
@@ -18,6 +19,7 @@ pub struct CreateAccount {
 
 /// A new child account and its first owner key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedAccount {
     /// The account's id.
     pub id: String,
@@ -27,6 +29,7 @@ pub struct CreatedAccount {
 
 /// What `POST /api/v1/account/update` takes. What is left out stays.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateAccount {
     /// What people call it: its contacts see this where they hand over a credential.
@@ -39,6 +42,7 @@ pub struct UpdateAccount {
 
 /// An account as `fetch` and `update` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// Its id.
@@ -46,6 +50,7 @@ pub struct Account {
     /// What people call it.
     pub name: String,
     /// The e-mail address it can be named by.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub email: Option<String>,
     /// Where its contacts may be sent back to, as origins.
     pub allowed_origins: Vec<String>,

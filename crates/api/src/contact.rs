@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 /// What `create`, `ensure` and `update` take. What is left out stays as it is; an empty text is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContactFields {
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +39,7 @@ pub struct ContactFields {
 
 /// A contact as `fetch`, `list` and `export` show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
     /// Its id.
@@ -49,16 +51,22 @@ pub struct Contact {
     /// What the account itself calls it by.
     pub fingerprint: String,
     /// An e-mail address.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub email: Option<String>,
     /// A phone number, E.164.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub phone: Option<String>,
     /// A nickname.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub nick: Option<String>,
     /// What it prefers, in its own words.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub preferences: Option<String>,
     /// Since when the account vouches for it, in unix milliseconds.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub verified_at: Option<i64>,
     /// A JSON object of the account's own.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub meta: Option<Map<String, Value>>,
     /// When it was made, in unix milliseconds.
     pub created_at: i64,

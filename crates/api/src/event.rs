@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who did what to which object, when, with what result (contract/keyfob, "Events").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// The event's id.
@@ -20,35 +21,45 @@ pub struct Event {
     pub object: Object,
     /// The contact it was done for, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub contact_id: Option<String>,
     /// How it ended: `ok`, or a word for what else.
     pub result: String,
     /// More about the result.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub reason: Option<String>,
     /// The address the request came from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub ip: Option<String>,
     /// The request it was part of.
     pub request_id: String,
     /// The hash chain it is part of; null for one from before there were chains.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub chain: Option<String>,
     /// Its position in the chain, from 1.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub position: Option<i64>,
     /// SHA-256 of all of this and of the hash before it, in hexadecimal digits.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub hash: Option<String>,
     /// The hash of the event before it in its chain.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub previous_hash: Option<String>,
     /// What only the holder of the audit key can have made of the hash; in exports only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub tag: Option<String>,
 }
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// `key`, `link`, `operator`, `owner` or `keyfob`.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::ActorType))]
     pub kind: String,
     /// The actor's id.
     pub id: String,
@@ -58,6 +69,7 @@ pub struct Actor {
 
 /// What it was done to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Object {
     /// The object's noun.
     #[serde(rename = "type")]
@@ -68,20 +80,29 @@ pub struct Object {
 
 /// Which events are asked for: those that have all of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct EventQuery {
     /// Not before this moment, in unix milliseconds.
+    #[cfg_attr(feature = "openapi", param(nullable = false, minimum = 0, maximum = 253_402_300_799_999_i64))]
     pub since: Option<i64>,
     /// Not after this moment, in unix milliseconds.
+    #[cfg_attr(feature = "openapi", param(nullable = false, minimum = 0, maximum = 253_402_300_799_999_i64))]
     pub until: Option<i64>,
     /// The actor's id.
+    #[cfg_attr(feature = "openapi", param(nullable = false))]
     pub actor: Option<String>,
     /// The action's name, or what it begins with before the dot.
+    #[cfg_attr(feature = "openapi", param(nullable = false))]
     pub action: Option<String>,
     /// The object: its id, or its noun, `:` and its id.
+    #[cfg_attr(feature = "openapi", param(nullable = false))]
     pub object: Option<String>,
     /// The contact's id.
+    #[cfg_attr(feature = "openapi", param(nullable = false))]
     pub contact: Option<String>,
     /// How it ended.
+    #[cfg_attr(feature = "openapi", param(nullable = false))]
     pub result: Option<String>,
 }
 

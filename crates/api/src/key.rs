@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// What a key is limited to within its role. What is left out is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// Ids of contacts: only these, what they have connected, and their one-time-password entries.
@@ -40,9 +41,11 @@ pub struct Limits {
 
 /// What `POST /api/v1/key/create` takes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateKey {
     /// `owner`, `backend` or `agent`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Role))]
     pub role: String,
     /// What people call it. Empty if absent.
     #[serde(default)]
@@ -57,16 +60,20 @@ pub struct CreateKey {
 
 /// A key at the only moment its secret is known outside its holder: when it is made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedKey {
     /// For the header `sb-api-key-id`.
     pub id: String,
     /// For the header `sb-api-secret-key`.
     #[serde(serialize_with = "expose")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
     pub secret: SecretString,
     /// Both in one, for the header `Authorization: Bearer`.
     #[serde(serialize_with = "expose")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password))]
     pub token: SecretString,
     /// `owner`, `backend` or `agent`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Role))]
     pub role: String,
     /// What people call it.
     pub name: String,
@@ -80,7 +87,8 @@ fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, 
 /// What `POST /api/v1/key/{id}/update` takes. What is left out stays as it is; `Some(None)` takes an end or a limit
 /// away.
 #[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateKey {
     /// What people call it from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +127,7 @@ pub struct UpdateKey {
 
 /// A key as `fetch` and `list` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
     /// Its id.
@@ -126,12 +135,15 @@ pub struct Key {
     /// What people call it.
     pub name: String,
     /// `owner`, `backend` or `agent`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Role))]
     pub role: String,
     /// When it was made, in unix milliseconds.
     pub created_at: i64,
     /// When it ends by itself, in unix milliseconds.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub expires_at: Option<i64>,
     /// When it was revoked, in unix milliseconds.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub revoked_at: Option<i64>,
     /// Whether its limits are damaged, or of a newer version: it is refused, and can only be revoked. Left out if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

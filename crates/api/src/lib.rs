@@ -16,3 +16,5 @@ pub mod revocation;
 pub mod secret;
 pub mod template;
 pub mod totp;
+#[cfg(feature = "openapi")]
+pub mod words;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
@@ -13,6 +14,7 @@ pub struct Page<T> {
 
 /// The answer that only names what was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Id {
     /// Its id.
     pub id: String,
@@ -20,6 +22,7 @@ pub struct Id {
 
 /// A line of a list that is streamed (`Accept: application/jsonl`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", content = "data", rename_all = "lowercase")]
 pub enum Line<T> {
     /// An item.

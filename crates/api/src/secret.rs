@@ -10,7 +10,8 @@ use crate::expose::expose;
 
 /// What `create` and `update` take. What is left out stays as it is; an empty text is none.
 #[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretFields {
     /// What the account calls it by in paths, as `@alias`: up to 128 of `a-z 0-9 - _`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,19 +27,23 @@ pub struct SecretFields {
     pub blueprint_id: Option<String>,
     /// Whose value it has: `shared`, which a new one is, or `personal`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::SecretKind>))]
     pub kind: Option<String>,
     /// What its value is: `plain`, which a new one is, `basic`, `bearer`, `jwt`, `oauth`, `template` or
     /// `reference`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::SecretType>))]
     pub secret_type: Option<String>,
     /// The value of a shared secret; an empty one takes it away.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub value: Option<SecretString>,
     /// How it is used, all of it. A `"********"` keeps what is stored in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Config>,
     /// Who may use it: `private`, which a new one is, `protected` or `public`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Visibility>))]
     pub visibility: Option<String>,
     /// A JSON object of the account's own; in an update `{"$update": {…}}` changes single keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +75,7 @@ impl SecretFields {
 
 /// How a secret is used, as it is sent. It may hold secrets itself: its `Debug` shows nothing.
 #[derive(Clone, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Config(pub Map<String, Value>);
 
@@ -81,28 +87,36 @@ impl fmt::Debug for Config {
 
 /// A secret as `fetch` and `list` show it: everything but its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
     /// Its id.
     pub id: String,
     /// What the account calls it by in paths, as `@alias`.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub alias: Option<String>,
     /// What people call it.
     pub name: String,
     /// More about it, for people.
     pub description: String,
     /// The blueprint it belongs to, in the account's own words.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub blueprint_id: Option<String>,
     /// Whose value it has: `shared` or `personal`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::SecretKind))]
     pub kind: String,
     /// What its value is: `plain`, `basic`, `bearer`, `jwt`, `oauth`, `template` or `reference`.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::SecretType))]
     pub secret_type: String,
     /// How it is used. What is sensitive is `"********"`.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub config: Option<Map<String, Value>>,
     /// Who may use it: `private`, `protected` or `public`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Visibility))]
     pub visibility: String,
     /// A JSON object of the account's own.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub meta: Option<Map<String, Value>>,
     /// When it was made, in unix milliseconds.
     pub created_at: i64,

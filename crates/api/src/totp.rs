@@ -1,27 +1,32 @@
 //! `/api/v2/totp`: one-time passwords (contract/totp).
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::expose::expose;
 
 /// What `POST /api/v2/totp/secrets` takes: `uri`, or `label` and what else is not the default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct CreateTotp {
     /// What people call it. Required without `uri`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// An `otpauth://totp/…` URI; overrides all other fields.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub uri: Option<SecretString>,
     /// The secret in base32. Made by the server if absent: 160 random bits.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub secret: Option<SecretString>,
     /// The service it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// `SHA1` (default), `SHA256` or `SHA512`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Algorithm>))]
     pub algorithm: Option<String>,
     /// 6 (default) or 8.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,19 +41,23 @@ pub struct CreateTotp {
 
 /// A stored entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Totp {
     /// A UUID.
     pub id: String,
     /// `SHA1`, `SHA256` or `SHA512`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Algorithm))]
     pub algorithm: String,
     /// The contact it belongs to; absent if it belongs to none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub contact_id: Option<String>,
     /// When it was stored, RFC 3339 in UTC.
     pub created_at: String,
     /// How many characters a code has.
     pub digits: u8,
     /// The service it belongs to.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub issuer: Option<String>,
     /// What people call it.
     pub label: String,
@@ -56,6 +65,7 @@ pub struct Totp {
     pub period: u32,
     /// `totp` or `steam`.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::TotpType))]
     pub kind: String,
     /// When its label, issuer or policy last changed, RFC 3339 in UTC.
     pub updated_at: String,
@@ -63,6 +73,7 @@ pub struct Totp {
     pub policy: Policy,
     /// The secret in base32, in the answer to its create only.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose", default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password, nullable = false))]
     pub secret: Option<SecretString>,
     /// What the caller should know, in the answer to its create only: `weak_secret` for a secret of
     /// fewer than 128 bits (RFC 4226 section 4, R6).
@@ -72,6 +83,7 @@ pub struct Totp {
 
 /// What holds for an entry's codes when a caller does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Policy {
     /// A time step is handed out at most once.
     pub unique: bool,
@@ -79,10 +91,61 @@ pub struct Policy {
     pub min_validity: u32,
 }
 
+/// What `PATCH /api/v2/totp/secrets/{id}` takes. What is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTotp {
+    /// The contact it belongs to; an empty text is none.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "null_as_empty"
+    )]
+    pub contact_id: Option<String>,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The service it belongs to; an empty text is none.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "null_as_empty"
+    )]
+    pub issuer: Option<String>,
+    /// What holds for its codes when a caller does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<UpdatePolicy>,
+}
+
+/// What changes of a policy.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpdatePolicy {
+    /// A time step is handed out at most once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<bool>,
+    /// Seconds that a code must still be valid when it is handed out, not more than its period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_validity: Option<u32>,
+    /// Hands out time steps again that count as handed out although they are far ahead, as after a clock that was
+    /// wrong.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forget_steps_ahead: bool,
+}
+
+/// `null` takes something away, which absent does not.
+fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(deserializer).map(|text: Option<String>| Some(text.unwrap_or_default()))
+}
+
 /// The answer to a create, a fetch or an update.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpAnswer {
     /// `OK`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
     pub status: String,
     /// The entry.
     pub totp_secret: Totp,
@@ -90,8 +153,10 @@ pub struct TotpAnswer {
 
 /// The answer to a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpList {
     /// `OK`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
     pub status: String,
     /// The account's entries, oldest first.
     pub totp_secrets: Vec<Totp>,
@@ -102,15 +167,19 @@ pub struct TotpList {
 
 /// The answer to a delete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// `OK`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
     pub status: String,
 }
 
 /// A code and how long it is good for. Its `Debug` does not show it.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CodeAnswer {
     /// `OK`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
     pub status: String,
     /// The code.
     pub code: String,
@@ -128,9 +197,11 @@ pub struct CodeAnswer {
     pub digits: u8,
     /// The next code, with `include=next`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub next_code: Option<String>,
     /// Since when the next code is valid, in unix seconds, with `include=next`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub next_valid_from: Option<i64>,
 }
 

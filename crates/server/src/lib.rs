@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod leak;
 pub mod local;
 pub mod metrics;
+pub mod openapi;
 pub mod random;
 pub mod router;
 pub mod serve;

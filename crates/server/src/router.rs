@@ -6,26 +6,40 @@ use axum::{
     Router,
     routing::{any, get, post},
 };
+use utoipa::{OpenApi as _, openapi::OpenApi};
 
 use crate::{
     broker::Broker,
     error::Error,
     http::{
-        account, connect, connection, contact, event, health, key, proxy, proxy_stream, revocation,
+        account, connect, connection, contact, docs, event, health, key, proxy, proxy_stream, revocation,
         secret, template, totp,
     },
     metrics::Metrics,
 };
 
-/// Makes [`ROUTES`] and the router of one list, so that no route is in only one of them.
+/// Makes [`ROUTES`], the router and its description of one list, so that no route is in only one of them.
 macro_rules! routes {
-    ($($path:literal => $methods:expr,)*) => {
+    ($($path:literal => $($method:ident($noun:ident::$handler:ident)).+,)*) => {
         /// Every route of the API that needs a caller: what metrics tell apart, and what a test calls
         /// with other accounts' ids.
         pub const ROUTES: &[&str] = &[$($path),*];
 
         fn with_routes(router: Router<Broker>) -> Router<Broker> {
-            router$(.route($path, $methods))*
+            router$(.route($path, $($method($noun::$handler)).+))*
+        }
+
+        /// What each handler says of itself.
+        pub(crate) fn described() -> OpenApi {
+            // Each by itself: a handler may answer two methods.
+            let mut all = OpenApi::default();
+            $($({
+                #[derive(utoipa::OpenApi)]
+                #[openapi(paths($noun::$handler))]
+                struct One;
+                all.merge(One::openapi());
+            })+)*
+            all
         }
     };
 }
@@ -80,7 +94,8 @@ routes! {
 pub(crate) fn api(broker: Broker) -> Router {
     let pages = Router::new()
         .route("/connect/{state}", get(connect::show).post(connect::submit))
-        .route("/secrets/oauth/callback", get(connect::back));
+        .route("/secrets/oauth/callback", get(connect::back))
+        .route("/openapi.json", get(docs::document));
     with_fallbacks(with_routes(health_routes().merge(pages)).with_state(broker))
 }
 

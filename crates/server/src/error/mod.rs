@@ -4,6 +4,7 @@
 //! tells the caller nothing and the log everything, once, with the request's id. What is not permitted and what does
 //! not exist are one and the same 404.
 
+mod codes;
 mod status;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use keyfob_core::{
 use keyfob_store::StoreError;
 use secrecy::SecretString;
 
+pub use self::codes::{CODES, Code, Dialects};
 pub(crate) use self::status::{Dialect, render, trouble_parts};
 
 /// Why a request was not answered as asked.

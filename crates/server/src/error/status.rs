@@ -9,7 +9,7 @@ use axum::{
 };
 use keyfob_api::error::ErrorBody;
 
-use super::{Error, LinkProblem};
+use super::{Error, LinkProblem, codes};
 use crate::{broker::Trouble, page};
 
 /// What an error is on the wire, whatever the dialect.
@@ -231,6 +231,12 @@ pub(crate) fn render(error: &Error, dialect: Dialect, request_id: &str) -> Respo
         parts.add_headers(response.headers_mut());
         return response;
     }
+    debug_assert!(
+        codes::is_listed(parts.status.as_u16(), parts.code, dialect),
+        "{} {} is not in `CODES`: no document would have it",
+        parts.status,
+        parts.code
+    );
     let message = parts.message.to_string();
     let v2 = dialect == Dialect::V2;
     let body = ErrorBody {

@@ -12,9 +12,18 @@ use super::{body, key::created};
 use crate::{
     broker::{Broker, Caller},
     error::Error,
+    openapi::parameters,
 };
 
-/// `POST /api/v1/account/create`
+/// Makes a child account and its first owner key.
+#[utoipa::path(
+    post,
+    path = "/api/v1/account/create",
+    operation_id = "createAccount",
+    tag = "Accounts",
+    request_body = wire::CreateAccount,
+    responses((status = 200, description = "The account, and its owner key, whose secret no other answer has", body = wire::CreatedAccount)),
+)]
 pub(crate) async fn create(
     State(broker): State<Broker>,
     caller: Caller,
@@ -25,7 +34,14 @@ pub(crate) async fn create(
     Ok(Json(wire::CreatedAccount { id: id.to_string(), key: created(&key) }))
 }
 
-/// `GET /api/v1/account/fetch`
+/// Describes the account that the key acts as.
+#[utoipa::path(
+    get,
+    path = "/api/v1/account/fetch",
+    operation_id = "fetchAccount",
+    tag = "Accounts",
+    responses((status = 200, description = "The account", body = wire::Account)),
+)]
 pub(crate) async fn fetch(
     State(broker): State<Broker>,
     caller: Caller,
@@ -33,7 +49,15 @@ pub(crate) async fn fetch(
     Ok(Json(shape(broker.fetch_account(&caller).await?)))
 }
 
-/// `POST /api/v1/account/update`
+/// Changes the account's name, and where its contacts may be sent back to.
+#[utoipa::path(
+    post,
+    path = "/api/v1/account/update",
+    operation_id = "updateAccount",
+    tag = "Accounts",
+    request_body = wire::UpdateAccount,
+    responses((status = 200, description = "The account as it is now", body = wire::Account)),
+)]
 pub(crate) async fn update(
     State(broker): State<Broker>,
     caller: Caller,
@@ -43,7 +67,17 @@ pub(crate) async fn update(
     Ok(Json(shape(broker.update_account(&caller, name, allowed_origins).await?)))
 }
 
-/// `POST /api/v1/account/{id}/delete`
+/// Deletes a child account for good, with all that belongs to it.
+///
+/// Its grants are revoked at their providers, and then its data key is destroyed. An account that has child accounts itself is refused.
+#[utoipa::path(
+    post,
+    path = "/api/v1/account/{id}/delete",
+    operation_id = "deleteAccount",
+    tag = "Accounts",
+    params(parameters::Account),
+    responses((status = 200, description = "Its id", body = Id)),
+)]
 pub(crate) async fn delete(
     State(broker): State<Broker>,
     caller: Caller,

@@ -27,6 +27,7 @@ use crate::{
         Verified,
     },
     error::Error,
+    openapi::parameters,
 };
 
 /// More scopes than any provider has.
@@ -44,7 +45,17 @@ fn changed(id: &SecretId) -> Json<Changed> {
     Json(Changed { id: id.to_string() })
 }
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/verify`
+/// Says whether a contact's credential can be used.
+///
+/// If not, and if a person can do something about it, `action.url` is a link for them: a secret, good for one use within 15 minutes. A provider that does not answer just now changes nothing of what is said here.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/verify",
+    operation_id = "verifyContactSecret",
+    tag = "Connections",
+    params(parameters::ContactAndSecret),
+    responses((status = 200, description = "Whether it can be used", body = wire::Verified)),
+)]
 pub(crate) async fn verify(
     State(broker): State<Broker>,
     caller: Caller,
@@ -54,7 +65,18 @@ pub(crate) async fn verify(
     Ok(verified(broker.verify_connection(&caller, &contact, &secret).await?))
 }
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/authenticate`
+/// Makes a link at which the contact connects it.
+///
+/// It is a secret, good for one use within 15 minutes. Fields that are not named here are ignored.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/authenticate",
+    operation_id = "authenticateContactSecret",
+    tag = "Connections",
+    params(parameters::ContactAndSecret),
+    request_body = wire::Authenticate,
+    responses((status = 200, description = "The link", body = wire::Authentication)),
+)]
 pub(crate) async fn authenticate(
     State(broker): State<Broker>,
     caller: Caller,
@@ -66,7 +88,18 @@ pub(crate) async fn authenticate(
     Ok(linked(link))
 }
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/connect`
+/// Stores a credential for a contact.
+///
+/// One of `{value}` (types `plain`, `bearer`, `jwt`), `{username, password}` (`basic`) and `{accessToken, refreshToken?, expiresAt?, scopes?}` (`oauth`: a grant that a provider has given already).
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/connect",
+    operation_id = "connectContactSecret",
+    tag = "Connections",
+    params(parameters::ContactAndSecret),
+    request_body = wire::Connect,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn connect(
     State(broker): State<Broker>,
     caller: Caller,
@@ -77,7 +110,17 @@ pub(crate) async fn connect(
     Ok(changed(&broker.connect(&caller, &contact, &secret, handed).await?))
 }
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/revoke`
+/// Takes a contact's credential away.
+///
+/// A grant is revoked at its provider, soon. What is gone already is answered alike.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/revoke",
+    operation_id = "revokeContactSecret",
+    tag = "Connections",
+    params(parameters::ContactAndSecret),
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn revoke(
     State(broker): State<Broker>,
     caller: Caller,
@@ -87,7 +130,17 @@ pub(crate) async fn revoke(
     Ok(changed(&broker.revoke_connection(&caller, &contact, &secret).await?))
 }
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/refresh`
+/// Has the token of a contact's credential renewed now.
+///
+/// Only of type `oauth`. A connection that works goes on to work if this fails.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/refresh",
+    operation_id = "refreshContactSecret",
+    tag = "Connections",
+    params(parameters::ContactAndSecret),
+    responses((status = 200, description = "Whether it can be used now", body = wire::Verified)),
+)]
 pub(crate) async fn refresh(
     State(broker): State<Broker>,
     caller: Caller,
@@ -97,7 +150,17 @@ pub(crate) async fn refresh(
     Ok(verified(broker.refresh_connection(&caller, &contact, &secret).await?))
 }
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/mint`
+/// Hands out a token of a contact's credential.
+///
+/// Of types `oauth`, renewed first where it is due, and `jwt`, signed for this. Only of a secret of the account's own, and for an agent's key only if its limits say `mint`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/mint",
+    operation_id = "mintContactSecret",
+    tag = "Connections",
+    params(parameters::ContactAndSecret),
+    responses((status = 200, description = "The token", body = wire::Minted)),
+)]
 pub(crate) async fn mint(
     State(broker): State<Broker>,
     caller: Caller,
@@ -107,7 +170,17 @@ pub(crate) async fn mint(
     Ok(minted(broker.mint_connection(&caller, &contact, &secret).await?))
 }
 
-/// `POST /api/v1/secret/{secret}/verify`
+/// Says whether the one value of a shared secret can be used.
+///
+/// If not, and if a person can do something about it, `action.url` is a link for them: a secret, good for one use within 15 minutes. A provider that does not answer just now changes nothing of what is said here.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/verify",
+    operation_id = "verifySecret",
+    tag = "Connections",
+    params(parameters::Secret),
+    responses((status = 200, description = "Whether it can be used", body = wire::Verified)),
+)]
 pub(crate) async fn verify_shared(
     State(broker): State<Broker>,
     caller: Caller,
@@ -116,7 +189,18 @@ pub(crate) async fn verify_shared(
     Ok(verified(broker.verify_secret(&caller, &secret::at(path)).await?))
 }
 
-/// `POST /api/v1/secret/{secret}/authenticate`
+/// Makes a link at which somebody connects it for everybody.
+///
+/// It is a secret, good for one use within 15 minutes. Fields that are not named here are ignored.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/authenticate",
+    operation_id = "authenticateSecret",
+    tag = "Connections",
+    params(parameters::Secret),
+    request_body = wire::Authenticate,
+    responses((status = 200, description = "The link", body = wire::Authentication)),
+)]
 pub(crate) async fn authenticate_shared(
     State(broker): State<Broker>,
     caller: Caller,
@@ -127,7 +211,17 @@ pub(crate) async fn authenticate_shared(
     Ok(linked(broker.authenticate_secret(&caller, &secret::at(path), return_url).await?))
 }
 
-/// `POST /api/v1/secret/{secret}/refresh`
+/// Has the token of the one value of a shared secret renewed now.
+///
+/// Only of type `oauth`. A connection that works goes on to work if this fails.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/refresh",
+    operation_id = "refreshSecret",
+    tag = "Connections",
+    params(parameters::Secret),
+    responses((status = 200, description = "Whether it can be used now", body = wire::Verified)),
+)]
 pub(crate) async fn refresh_shared(
     State(broker): State<Broker>,
     caller: Caller,
@@ -136,7 +230,17 @@ pub(crate) async fn refresh_shared(
     Ok(verified(broker.refresh_secret(&caller, &secret::at(path)).await?))
 }
 
-/// `POST /api/v1/secret/{secret}/mint`
+/// Hands out a token of the one value of a shared secret.
+///
+/// Of types `oauth`, renewed first where it is due, and `jwt`, signed for this. Only of a secret of the account's own, and for an agent's key only if its limits say `mint`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/mint",
+    operation_id = "mintSecret",
+    tag = "Connections",
+    params(parameters::Secret),
+    responses((status = 200, description = "The token", body = wire::Minted)),
+)]
 pub(crate) async fn mint_shared(
     State(broker): State<Broker>,
     caller: Caller,
@@ -145,7 +249,17 @@ pub(crate) async fn mint_shared(
     Ok(minted(broker.mint_secret(&caller, &secret::at(path)).await?))
 }
 
-/// `POST /api/v1/secret/{secret}/revoke`
+/// Takes the one value of a shared secret away.
+///
+/// A grant is revoked at its provider, soon. What is gone already is answered alike.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/revoke",
+    operation_id = "revokeSecret",
+    tag = "Connections",
+    params(parameters::Secret),
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn revoke_shared(
     State(broker): State<Broker>,
     caller: Caller,
@@ -236,7 +350,15 @@ fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// `GET /api/v1/contact/{contact}/secret/list`
+/// Lists what a contact has connected, or with `status=all` also what it could.
+#[utoipa::path(
+    get,
+    path = "/api/v1/contact/{contact}/secret/list",
+    operation_id = "listContactSecrets",
+    tag = "Connections",
+    params(parameters::Contact, parameters::List, parameters::Meta, parameters::Connectable),
+    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::ContactSecret> = "application/json"), (keyfob_api::list::Line<wire::ContactSecret> = "application/jsonl")))),
+)]
 pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,

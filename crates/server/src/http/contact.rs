@@ -19,6 +19,7 @@ use super::{
 use crate::{
     broker::{Broker, Caller, ContactChange, MetaChange, MetaFilter, Slice},
     error::Error,
+    openapi::parameters,
 };
 
 pub(crate) type Id = Result<Path<String>, PathRejection>;
@@ -55,7 +56,18 @@ fn changed(id: &ContactId) -> Json<Changed> {
     Json(Changed { id: id.to_string() })
 }
 
-/// `POST /api/v1/contact/create`
+/// Makes a contact: an end user for whom agents act.
+///
+/// A create that is sent again because its answer was lost makes nothing new.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/create",
+    operation_id = "createContact",
+    tag = "Contacts",
+    params(parameters::IdempotencyKey),
+    request_body = wire::ContactFields,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn create(
     State(broker): State<Broker>,
     caller: Caller,
@@ -66,7 +78,17 @@ pub(crate) async fn create(
     Ok(changed(&id))
 }
 
-/// `POST /api/v1/contact/ensure`
+/// Finds the contact with these fields, or makes it.
+///
+/// With a `fingerprint` it is found by that, and a new one is verified from now on. Without, it is found by name, e-mail address, phone number and nickname together, and is not verified. What is found is not changed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/ensure",
+    operation_id = "ensureContact",
+    tag = "Contacts",
+    request_body = wire::ContactFields,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn ensure(
     State(broker): State<Broker>,
     caller: Caller,
@@ -75,7 +97,15 @@ pub(crate) async fn ensure(
     Ok(changed(&broker.ensure_contact(&caller, change(&body)?).await?))
 }
 
-/// `GET /api/v1/contact/{contact}/fetch`
+/// Describes a contact.
+#[utoipa::path(
+    get,
+    path = "/api/v1/contact/{contact}/fetch",
+    operation_id = "fetchContact",
+    tag = "Contacts",
+    params(parameters::Contact),
+    responses((status = 200, description = "The contact", body = wire::Contact)),
+)]
 pub(crate) async fn fetch(
     State(broker): State<Broker>,
     caller: Caller,
@@ -84,7 +114,18 @@ pub(crate) async fn fetch(
     Ok(Json(shape(broker.fetch_contact(&caller, &id(path)).await?)))
 }
 
-/// `POST /api/v1/contact/{contact}/update`
+/// Changes a contact.
+///
+/// What is left out stays; an empty text is none.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/update",
+    operation_id = "updateContact",
+    tag = "Contacts",
+    params(parameters::Contact),
+    request_body = wire::ContactFields,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn update(
     State(broker): State<Broker>,
     caller: Caller,
@@ -97,7 +138,17 @@ pub(crate) async fn update(
     Ok(changed(&id))
 }
 
-/// `POST /api/v1/contact/{contact}/delete`
+/// Deletes a contact, and all that it has connected.
+///
+/// Its grants are revoked at their providers; `GET /api/v1/revocation/list` says how that goes.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/delete",
+    operation_id = "deleteContact",
+    tag = "Contacts",
+    params(parameters::Contact),
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn delete(
     State(broker): State<Broker>,
     caller: Caller,
@@ -108,7 +159,15 @@ pub(crate) async fn delete(
     Ok(changed(&id))
 }
 
-/// `GET /api/v1/contact/list`
+/// Lists contacts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/contact/list",
+    operation_id = "listContacts",
+    tag = "Contacts",
+    params(parameters::List, parameters::Meta),
+    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Contact> = "application/json"), (keyfob_api::list::Line<wire::Contact> = "application/jsonl")))),
+)]
 pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,
@@ -119,7 +178,15 @@ pub(crate) async fn list(
     answer(broker, caller, Action::ContactList, query.as_deref(), format).await
 }
 
-/// `GET /api/v1/contact/export`
+/// Exports contacts, also as CSV. For owner keys.
+#[utoipa::path(
+    get,
+    path = "/api/v1/contact/export",
+    operation_id = "exportContacts",
+    tag = "Contacts",
+    params(parameters::List, parameters::Meta),
+    responses((status = 200, description = "A page; as JSON lines or CSV, all of them", content((keyfob_api::list::Page<wire::Contact> = "application/json"), (keyfob_api::list::Line<wire::Contact> = "application/jsonl"), (String = "text/csv")))),
+)]
 pub(crate) async fn export(
     State(broker): State<Broker>,
     caller: Caller,

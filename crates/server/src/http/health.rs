@@ -10,12 +10,26 @@ use keyfob_api::totp::Status;
 
 use crate::{broker::Broker, error::Error, metrics::Metrics};
 
-/// `GET /healthz`: the process answers.
+/// Says that the process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "live",
+    tag = "Health",
+    responses((status = 200, description = "It does", body = Status)),
+)]
 pub(crate) async fn live() -> Json<Status> {
     Json(Status { status: "OK".into() })
 }
 
-/// `GET /readyz`: it could do its work now.
+/// Says whether it could do its work now.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "ready",
+    tag = "Health",
+    responses((status = 200, description = "It could", body = Status)),
+)]
 pub(crate) async fn ready(State(broker): State<Broker>) -> Result<Json<Status>, Error> {
     match broker.check().await {
         Ok(()) => Ok(live().await),

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     broker::{Broker, Caller, Given, KeyChange, KeyPlan, LimitsChange, NewKey, Slice},
     error::Error,
+    openapi::parameters,
 };
 
 type Id = Result<Path<String>, PathRejection>;
@@ -29,7 +30,17 @@ fn id(path: Id) -> KeyId {
     KeyId::parse(&text).unwrap_or_else(|_| KeyId::never())
 }
 
-/// `POST /api/v1/key/create`
+/// Makes a key.
+///
+/// It may do no more than the key that makes it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/key/create",
+    operation_id = "createKey",
+    tag = "Keys",
+    request_body = wire::CreateKey,
+    responses((status = 200, description = "The key, with its secret: no other answer has that", body = wire::CreatedKey)),
+)]
 pub(crate) async fn create(
     State(broker): State<Broker>,
     caller: Caller,
@@ -105,7 +116,15 @@ pub(crate) fn created(key: &NewKey) -> wire::CreatedKey {
     }
 }
 
-/// `GET /api/v1/key/list`
+/// Lists the account's keys, without their secrets.
+#[utoipa::path(
+    method(get, post),
+    path = "/api/v1/key/list",
+    operation_id = "listKeys",
+    tag = "Keys",
+    params(parameters::List),
+    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Key> = "application/json"), (keyfob_api::list::Line<wire::Key> = "application/jsonl")))),
+)]
 pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,
@@ -142,7 +161,15 @@ impl List for Keys {
     }
 }
 
-/// `GET /api/v1/key/{id}/fetch`
+/// Describes a key, without its secret.
+#[utoipa::path(
+    method(get, post),
+    path = "/api/v1/key/{id}/fetch",
+    operation_id = "fetchKey",
+    tag = "Keys",
+    params(parameters::Key),
+    responses((status = 200, description = "The key", body = wire::Key)),
+)]
 pub(crate) async fn fetch(
     State(broker): State<Broker>,
     caller: Caller,
@@ -151,7 +178,18 @@ pub(crate) async fn fetch(
     Ok(Json(shape(broker.fetch_key(&caller, &id(path)).await?)))
 }
 
-/// `POST /api/v1/key/{id}/update`
+/// Changes a key: its name, its end and its limits.
+///
+/// What is left out stays; `null` takes an end or a limit away.
+#[utoipa::path(
+    post,
+    path = "/api/v1/key/{id}/update",
+    operation_id = "updateKey",
+    tag = "Keys",
+    params(parameters::Key),
+    request_body = wire::UpdateKey,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn update(
     State(broker): State<Broker>,
     caller: Caller,
@@ -173,7 +211,17 @@ pub(crate) async fn update(
     Ok(Json(Changed { id: id.to_string() }))
 }
 
-/// `POST /api/v1/key/{id}/revoke`
+/// Revokes a key, for good.
+///
+/// It counts for the next request, and for what is under way; on other nodes within a second.
+#[utoipa::path(
+    post,
+    path = "/api/v1/key/{id}/revoke",
+    operation_id = "revokeKey",
+    tag = "Keys",
+    params(parameters::Key),
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn revoke(
     State(broker): State<Broker>,
     caller: Caller,

@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod contact;
+pub(crate) mod docs;
 mod draft;
 pub(crate) mod event;
 pub(crate) mod fields;

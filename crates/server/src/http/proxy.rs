@@ -27,6 +27,7 @@ use crate::{
     auth::Shown,
     broker::{Broker, Caller, Explained, Outgoing, Payload, SecretRef},
     error::Error,
+    openapi::parameters,
 };
 
 /// So many headers a request may name, and so large they may be in all, names and values, in bytes: as many as its own
@@ -34,7 +35,18 @@ use crate::{
 const MOST_HEADERS: usize = 100;
 const LARGEST_HEADERS: usize = 16 * 1024;
 
-/// `POST /api/v1/contact/{contact}/secret/{secret}/proxy`
+/// Sends a request with a contact's credential, and answers with what comes back.
+///
+/// The upstream's status, headers and body are passed back as they arrive, without the credential should it be in them. Errors of Keyfob's own have `code` and `x-should-retry` or `Retry-After` as in all its answers. A redirect is not followed: it is the error `redirect_blocked`. With `dry_run=1` nothing is sent, and the answer says what would be.
+#[utoipa::path(
+    post,
+    path = "/api/v1/contact/{contact}/secret/{secret}/proxy",
+    operation_id = "proxyContactSecret",
+    tag = "Requests with a credential",
+    params(parameters::ContactAndSecret, parameters::DryRun),
+    request_body = wire::Send,
+    responses((status = 200, description = "With `dry_run=1`, what would be sent; else whatever the upstream answers", content((wire::Explained = "application/json"))), (status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+)]
 pub(crate) async fn send(
     State(broker): State<Broker>,
     caller: Caller,
@@ -48,7 +60,18 @@ pub(crate) async fn send(
     answer(&broker, &caller, Some(&contact), &secret, query.as_deref(), outgoing).await
 }
 
-/// `POST /api/v1/secret/{secret}/proxy`
+/// Sends a request with the one value of a shared secret, and answers with what comes back.
+///
+/// The upstream's status, headers and body are passed back as they arrive, without the credential should it be in them. Errors of Keyfob's own have `code` and `x-should-retry` or `Retry-After` as in all its answers. A redirect is not followed: it is the error `redirect_blocked`. With `dry_run=1` nothing is sent, and the answer says what would be.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/proxy",
+    operation_id = "proxySecret",
+    tag = "Requests with a credential",
+    params(parameters::Secret, parameters::DryRun),
+    request_body = wire::Send,
+    responses((status = 200, description = "With `dry_run=1`, what would be sent; else whatever the upstream answers", content((wire::Explained = "application/json"))), (status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+)]
 pub(crate) async fn send_shared(
     State(broker): State<Broker>,
     caller: Caller,

@@ -23,6 +23,7 @@ use crate::{
     auth::{PROXY, Shown},
     broker::{Broker, Caller, Outgoing, Payload, SecretRef, Through, Upgrade},
     error::Error,
+    openapi::parameters,
 };
 
 /// The largest body that is small, in bytes.
@@ -32,7 +33,17 @@ const IN_FRONT: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 /// In the place of a contact: the secret has one value for everybody.
 const NOBODY: &str = "-";
 
-/// `ANY /proxy/{contact}/{secret}/{https-url}`
+/// Passes a request on with a credential, as it is.
+///
+/// For clients whose base URL can be set: method, headers, query and body go to the URL in the path, the credential is put in, and the answer comes back, both streamed; WebSockets are carried. The key may also be in `x-api-key`, `api-key` or `x-goog-api-key`, if there is no other. Redirects are handed back.
+#[utoipa::path(
+    method(get, post, put, patch, delete, head, options),
+    path = "/proxy/{contact}/{secret}/{url}",
+    operation_id = "pass",
+    tag = "Requests with a credential",
+    params(parameters::PassedOn),
+    responses((status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+)]
 pub(crate) async fn pass(
     State(broker): State<Broker>,
     caller: Caller,

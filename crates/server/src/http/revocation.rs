@@ -13,9 +13,18 @@ use super::list::{self, Format, List, ListQuery};
 use crate::{
     broker::{Broker, Caller, RevocationStatus, Slice},
     error::Error,
+    openapi::parameters,
 };
 
-/// `GET /api/v1/revocation/list`
+/// Lists how grants are revoked at their providers: what is under way, and what ended within a week.
+#[utoipa::path(
+    get,
+    path = "/api/v1/revocation/list",
+    operation_id = "listRevocations",
+    tag = "Revocations",
+    params(parameters::List, parameters::Revocation),
+    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Revocation> = "application/json"), (keyfob_api::list::Line<wire::Revocation> = "application/jsonl")))),
+)]
 pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,

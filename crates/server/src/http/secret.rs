@@ -24,6 +24,7 @@ use crate::{
         Broker, Caller, Config, Described, MetaChange, SecretChange, SecretFilter, SecretRef, Slice,
     },
     error::Error,
+    openapi::parameters,
 };
 
 pub(crate) type At = Result<Path<String>, PathRejection>;
@@ -62,7 +63,18 @@ fn changed(id: &SecretId) -> Json<Changed> {
     Json(Changed { id: id.to_string() })
 }
 
-/// `POST /api/v1/secret/create`
+/// Defines a secret: what a credential is, whose, and where it may go.
+///
+/// A create that is sent again because its answer was lost makes nothing new.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/create",
+    operation_id = "createSecret",
+    tag = "Secrets",
+    params(parameters::IdempotencyKey),
+    request_body = wire::SecretFields,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn create(
     State(broker): State<Broker>,
     caller: Caller,
@@ -73,7 +85,15 @@ pub(crate) async fn create(
     Ok(changed(&id))
 }
 
-/// `GET /api/v1/secret/{secret}/fetch`
+/// Describes a secret, never with its value.
+#[utoipa::path(
+    get,
+    path = "/api/v1/secret/{secret}/fetch",
+    operation_id = "fetchSecret",
+    tag = "Secrets",
+    params(parameters::Secret),
+    responses((status = 200, description = "The secret, without its value", body = wire::Secret)),
+)]
 pub(crate) async fn fetch(
     State(broker): State<Broker>,
     caller: Caller,
@@ -82,7 +102,18 @@ pub(crate) async fn fetch(
     Ok(Json(shape(broker.fetch_secret(&caller, &at(path)).await?)))
 }
 
-/// `POST /api/v1/secret/{secret}/update`
+/// Changes a secret.
+///
+/// What is left out stays; an empty text is none. `config` replaces the whole of it, but for each `"********"`, which keeps what is stored in its place.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/update",
+    operation_id = "updateSecret",
+    tag = "Secrets",
+    params(parameters::Secret),
+    request_body = wire::SecretFields,
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn update(
     State(broker): State<Broker>,
     caller: Caller,
@@ -93,7 +124,17 @@ pub(crate) async fn update(
     Ok(changed(&broker.update_secret(&caller, &at(path), change).await?))
 }
 
-/// `POST /api/v1/secret/{secret}/delete`
+/// Deletes a secret, and all that contacts have connected with it.
+///
+/// Grants are revoked at their providers; `GET /api/v1/revocation/list` says how that goes.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secret/{secret}/delete",
+    operation_id = "deleteSecret",
+    tag = "Secrets",
+    params(parameters::Secret),
+    responses((status = 200, description = "Its id", body = Changed)),
+)]
 pub(crate) async fn delete(
     State(broker): State<Broker>,
     caller: Caller,
@@ -102,7 +143,15 @@ pub(crate) async fn delete(
     Ok(changed(&broker.delete_secret(&caller, &at(path)).await?))
 }
 
-/// `GET /api/v1/secret/list`
+/// Lists secrets, never with a value.
+#[utoipa::path(
+    get,
+    path = "/api/v1/secret/list",
+    operation_id = "listSecrets",
+    tag = "Secrets",
+    params(parameters::List, parameters::Meta, parameters::Blueprint),
+    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Secret> = "application/json"), (keyfob_api::list::Line<wire::Secret> = "application/jsonl")))),
+)]
 pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,

@@ -20,6 +20,7 @@ use crate::{
     broker::{Broker, Caller, Match, MetaFilter, Slice},
     catalogue::{Parameter, Template},
     error::Error,
+    openapi::parameters,
 };
 
 /// How many a search finds if nothing is said.
@@ -27,7 +28,15 @@ const FOUND: u32 = 10;
 /// The most that a search finds.
 const MOST_FOUND: u32 = 100;
 
-/// `GET /api/v1/platform/secret/list`
+/// Lists the catalogue: how well-known providers are reached.
+#[utoipa::path(
+    get,
+    path = "/api/v1/platform/secret/list",
+    operation_id = "listTemplates",
+    tag = "Templates",
+    params(parameters::List, parameters::Meta),
+    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Template> = "application/json"), (keyfob_api::list::Line<wire::Template> = "application/jsonl")))),
+)]
 pub(crate) async fn list(
     State(broker): State<Broker>,
     caller: Caller,
@@ -41,7 +50,15 @@ pub(crate) async fn list(
     list::answer(templates, slice, &query, format, &caller).await
 }
 
-/// `POST /api/v1/platform/secret/search`
+/// Searches the catalogue.
+#[utoipa::path(
+    post,
+    path = "/api/v1/platform/secret/search",
+    operation_id = "searchTemplates",
+    tag = "Templates",
+    request_body = wire::Search,
+    responses((status = 200, description = "The templates that may be meant, the likeliest first", body = wire::Found)),
+)]
 pub(crate) async fn search(
     State(broker): State<Broker>,
     caller: Caller,

@@ -12,13 +12,13 @@ use futures_util::stream;
 use keyfob_api::totp as wire;
 use keyfob_core::id::TotpId;
 use keyfob_store::{Page, totp::Totp};
-use serde::Deserialize;
 
 use super::{body, contact, draft::draft, wish::wish};
 use crate::{
     app::json_stream,
     broker::{Broker, Caller, Change, CreatedTotp, Given, Released},
     error::Error,
+    openapi::parameters,
     text::rfc3339,
 };
 
@@ -31,7 +31,18 @@ fn id(path: Id) -> TotpId {
     TotpId::parse(&text).unwrap_or_else(|_| TotpId::never())
 }
 
-/// `POST /api/v2/totp/secrets`
+/// Stores the secret of one-time passwords.
+///
+/// Of `uri` and `label` one is required. Without `secret` the server makes one. A create that is sent again because its answer was lost, with the same `Idempotency-Key` or as the Sendblue clients do, makes nothing new.
+#[utoipa::path(
+    post,
+    path = "/api/v2/totp/secrets",
+    operation_id = "createTotp",
+    tag = "One-time passwords",
+    params(parameters::IdempotencyKey),
+    request_body = wire::CreateTotp,
+    responses((status = 200, description = "What was stored, with its secret: no other answer has that", body = wire::TotpAnswer)),
+)]
 pub(crate) async fn create(
     State(broker): State<Broker>,
     caller: Caller,
@@ -50,10 +61,16 @@ pub(crate) async fn create(
 
 const OK: &str = "OK";
 
-/// `GET /api/v2/totp/secrets`
+/// Lists the entries of one-time passwords, without their secrets.
 ///
-/// Entries are read a page at a time, as fast as the caller takes them. Damaged ones are left out,
-/// with a warning at the end: they must not hide the others.
+/// Entries are read a page at a time, as fast as the caller takes them. Damaged ones are left out, with a warning at the end: they must not hide the others.
+#[utoipa::path(
+    get,
+    path = "/api/v2/totp/secrets",
+    operation_id = "listTotp",
+    tag = "One-time passwords",
+    responses((status = 200, description = "All entries of the account, oldest first", body = wire::TotpList)),
+)]
 pub(crate) async fn list(State(broker): State<Broker>, caller: Caller) -> Result<Response, Error> {
     let page = broker.list_totp(&caller, None).await?;
     let first = Sending { page, has_begun: false, sent: 0, damaged: 0 };
@@ -115,7 +132,15 @@ async fn next_chunk(
     Ok((chunk, None))
 }
 
-/// `GET /api/v2/totp/secrets/{id}`
+/// Describes an entry, without its secret.
+#[utoipa::path(
+    get,
+    path = "/api/v2/totp/secrets/{id}",
+    operation_id = "fetchTotp",
+    tag = "One-time passwords",
+    params(parameters::Totp),
+    responses((status = 200, description = "The entry", body = wire::TotpAnswer)),
+)]
 pub(crate) async fn fetch(
     State(broker): State<Broker>,
     caller: Caller,
@@ -125,42 +150,24 @@ pub(crate) async fn fetch(
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
-/// The fields of an update.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UpdateBody {
-    /// `null` or empty takes it away, which absent does not.
-    #[serde(default, deserialize_with = "null_as_empty")]
-    contact_id: Option<String>,
-    label: Option<String>,
-    /// `null` or empty takes it away, which absent does not.
-    #[serde(default, deserialize_with = "null_as_empty")]
-    issuer: Option<String>,
-    policy: Option<UpdatePolicy>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UpdatePolicy {
-    unique: Option<bool>,
-    min_validity: Option<u32>,
-    #[serde(default)]
-    forget_steps_ahead: bool,
-}
-
-fn null_as_empty<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(d).map(|issuer: Option<String>| Some(issuer.unwrap_or_default()))
-}
-
-/// `PATCH /api/v2/totp/secrets/{id}`
+/// Changes an entry: its label, issuer, contact and policy. What is left out stays.
+#[utoipa::path(
+    patch,
+    path = "/api/v2/totp/secrets/{id}",
+    operation_id = "updateTotp",
+    tag = "One-time passwords",
+    params(parameters::Totp),
+    request_body = wire::UpdateTotp,
+    responses((status = 200, description = "The entry as it is now", body = wire::TotpAnswer)),
+)]
 pub(crate) async fn update(
     State(broker): State<Broker>,
     caller: Caller,
     path: Id,
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
-    let UpdateBody { contact_id, label, issuer, policy } = body.json()?;
-    let UpdatePolicy { unique, min_validity, forget_steps_ahead } = policy.unwrap_or_default();
+    let wire::UpdateTotp { contact_id, label, issuer, policy } = body.json()?;
+    let wire::UpdatePolicy { unique, min_validity, forget_steps_ahead } = policy.unwrap_or_default();
     let contact = match contact_id.as_deref() {
         None => Given::Absent,
         Some("") => Given::Null,
@@ -171,7 +178,15 @@ pub(crate) async fn update(
     Ok(Json(wire::TotpAnswer { status: OK.into(), totp_secret: shape(totp) }))
 }
 
-/// `DELETE /api/v2/totp/secrets/{id}`
+/// Deletes an entry for good.
+#[utoipa::path(
+    delete,
+    path = "/api/v2/totp/secrets/{id}",
+    operation_id = "deleteTotp",
+    tag = "One-time passwords",
+    params(parameters::Totp),
+    responses((status = 200, description = "It is gone", body = wire::Status)),
+)]
 pub(crate) async fn delete(
     State(broker): State<Broker>,
     caller: Caller,
@@ -181,7 +196,17 @@ pub(crate) async fn delete(
     Ok(Json(wire::Status { status: OK.into() }))
 }
 
-/// `GET /api/v2/totp/code/{id}`
+/// Tells the current code.
+///
+/// The answer waits where a code is asked for that is not there yet, for 55 s at the most; what is further away is refused with 429. Parameters that are not named here are ignored.
+#[utoipa::path(
+    get,
+    path = "/api/v2/totp/code/{id}",
+    operation_id = "totpCode",
+    tag = "One-time passwords",
+    params(parameters::Totp, parameters::Code),
+    responses((status = 200, description = "The code", body = wire::CodeAnswer)),
+)]
 pub(crate) async fn code(
     State(broker): State<Broker>,
     caller: Caller,

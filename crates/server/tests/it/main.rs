@@ -77,6 +77,7 @@ mod lost_answer;
 mod meta;
 mod metrics;
 mod mint;
+mod openapi;
 mod proxy;
 mod proxy_destination;
 mod proxy_foreign;
