@@ -53,15 +53,15 @@ were made before still hold it.")]
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
-        Command::Fetch { at } => show(&at.remote.client()?.fetch_account().await?, at.json),
+        Command::Fetch { at } => show(&at.remote.client()?.account().fetch().await?, at.json),
         Command::Update { name, allow_origin, no_origins, at } => {
             let is_given = no_origins || !allow_origin.is_empty();
             let allowed_origins = is_given.then_some(allow_origin);
             let change = UpdateAccount { name, allowed_origins };
-            show(&at.remote.client()?.update_account(&change).await?, at.json)
+            show(&at.remote.client()?.account().update(&change).await?, at.json)
         }
         Command::Delete { id, yes: _, at } => {
-            let id = at.remote.client()?.delete_account(&id).await?;
+            let id = at.remote.client()?.account().delete(&id).await?.id;
             Ok(output::print_changed(&id, "deleted", at.json)?)
         }
     }

@@ -5,7 +5,7 @@ use keyfob_api::{
     connection::{Authentication, Connect, ContactSecret, Minted, Verified},
     revocation::Revocation,
 };
-use keyfob_client::Connected;
+use keyfob_client::Request;
 use secrecy::ExposeSecret;
 
 use crate::{failure::Failure, input, output, remote::Where};
@@ -40,8 +40,11 @@ pub(crate) struct LinkArgs {
 }
 
 impl LinkArgs {
-    pub(crate) fn return_url(&self) -> Option<&str> {
-        self.return_url.as_deref()
+    pub(crate) fn back(self, asked: Request<Authentication>) -> Request<Authentication> {
+        match &self.return_url {
+            Some(url) => asked.return_url(url),
+            None => asked,
+        }
     }
 }
 
@@ -145,42 +148,46 @@ One that failed is to be taken back at the provider, by the person or in its con
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::List { contact, all, at } => {
-            let which = if all { Connected::AndOthers } else { Connected::Only };
-            let list = at.remote.client()?.list_connections(&contact, which);
-            show_list(&list.take(usize::MAX).await?, at.json)
+            let list = at.remote.client()?.contact(contact).secrets().list();
+            let list = if all { list.with_unconnected() } else { list };
+            show_list(&list.items().try_take(usize::MAX).await?, at.json)
         }
         Command::Verify { of, at } => {
             let client = at.remote.client()?;
-            show_verified(&client.verify_connection(&of.contact, &of.secret).await?, at.json)
+            show_verified(&client.contact(of.contact).secrets().verify(&of.secret).await?, at.json)
         }
         Command::Authenticate { of, link, at } => {
             let client = at.remote.client()?;
-            let link =
-                client.authenticate_connection(&of.contact, &of.secret, link.return_url()).await?;
-            show_link(&link, at.json)
+            let asked = client.contact(of.contact).secrets().authenticate(&of.secret);
+            show_link(&link.back(asked).await?, at.json)
         }
         Command::Connect { of, username, value_stdin: _, grant_stdin, at } => {
             // Before anyone is asked to paste a value.
             let client = at.remote.client()?;
             let handed = if grant_stdin { grant()? } else { handed(username)? };
-            let id = client.connect(&of.contact, &of.secret, &handed).await?;
+            let id = client.contact(of.contact).secrets().connect(&of.secret, &handed).await?.id;
             Ok(output::print_changed(&id, "connected", at.json)?)
         }
         Command::Refresh { of, at } => {
             let client = at.remote.client()?;
-            show_verified(&client.refresh_connection(&of.contact, &of.secret).await?, at.json)
+            show_verified(&client.contact(of.contact).secrets().refresh(&of.secret).await?, at.json)
         }
         Command::Mint { of, at } => {
             let client = at.remote.client()?;
-            show_minted(&client.mint_connection(&of.contact, &of.secret).await?, at.json)
+            show_minted(&client.contact(of.contact).secrets().mint(&of.secret).await?, at.json)
         }
         Command::Revoke { of, at } => {
-            let id = at.remote.client()?.revoke_connection(&of.contact, &of.secret).await?;
+            let secrets = at.remote.client()?.contact(of.contact).secrets();
+            let id = secrets.revoke(&of.secret).await?.id;
             Ok(output::print_changed(&id, "revoked", at.json)?)
         }
         Command::Revocations { status, at } => {
-            let list = at.remote.client()?.list_revocations(status.as_deref());
-            show_revocations(&list.take(usize::MAX).await?, at.json)
+            let list = at.remote.client()?.revocations().list();
+            let list = match &status {
+                Some(status) => list.status(status),
+                None => list,
+            };
+            show_revocations(&list.items().try_take(usize::MAX).await?, at.json)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `keyfob contact`: the end users for whom agents act, over HTTP.
 
 use clap::Subcommand;
-use keyfob_api::contact::Contact;
-use keyfob_client::{Client, ListQuery};
+use keyfob_api::{contact::Contact, list::Page};
+use keyfob_client::Request;
 use serde_json::json;
 
 use crate::{
@@ -100,33 +100,35 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Create { fields, verified_at, at } => {
             let wanted = fields.create(verified_at);
-            let id = at.remote.client()?.create_contact(&wanted).await?;
+            let id = at.remote.client()?.contacts().create(&wanted).await?.id;
             Ok(output::print_id(&id, at.json)?)
         }
         Command::Ensure { fields, at } => {
             let wanted = fields.create(None);
-            let id = at.remote.client()?.ensure_contact(&wanted).await?;
+            let id = at.remote.client()?.contacts().ensure(&wanted).await?.id;
             if wanted.fingerprint.is_none() {
                 output::say("Note: without --fingerprint nobody vouches for it: not verified.");
             }
             Ok(output::print_id(&id, at.json)?)
         }
         Command::List { list: ListArgs { which, take }, at } => {
-            let list = at.remote.client()?.list_contacts(&which.query());
-            show_list(&list.take(take).await?, at.json)
+            let list = which.of(at.remote.client()?.contacts().list());
+            show_list(&list.items().try_take(take).await?, at.json)
         }
-        Command::Fetch { id, at } => show(&at.remote.client()?.fetch_contact(&id).await?, at.json),
+        Command::Fetch { id, at } => {
+            show(&at.remote.client()?.contacts().fetch(&id).await?, at.json)
+        }
         Command::Update { id, fields, verified_at, at } => {
             let change = fields.update(verified_at)?;
-            at.remote.client()?.update_contact(&id, &change).await?;
+            at.remote.client()?.contacts().update(&id, &change).await?;
             Ok(output::print_changed(&id, "changed", at.json)?)
         }
         Command::Delete { id, at } => {
-            at.remote.client()?.delete_contact(&id).await?;
+            at.remote.client()?.contacts().delete(&id).await?;
             Ok(output::print_changed(&id, "deleted", at.json)?)
         }
         Command::Export { which, at } => {
-            export(&at.remote.client()?, &which.query(), at.json).await
+            export(which.of(at.remote.client()?.contacts().export()), at.json).await
         }
     }
 }
@@ -170,10 +172,10 @@ fn show(contact: &Contact, json: bool) -> Result<(), Failure> {
     Ok(output::print_fields(&fields)?)
 }
 
-async fn export(client: &Client, query: &ListQuery, json: bool) -> Result<(), Failure> {
-    let mut contacts = client.export_contacts(query).await?;
+async fn export(all: Request<Page<Contact>>, json: bool) -> Result<(), Failure> {
+    let mut contacts = all.stream();
     let mut count = 0_u64;
-    while let Some(contact) = contacts.next().await? {
+    while let Some(contact) = contacts.try_next().await? {
         if json {
             output::print_part(if count == 0 { "[" } else { "," })?;
         }

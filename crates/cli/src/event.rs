@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use clap::Subcommand;
 use keyfob_api::event::{Event, EventQuery};
-use keyfob_client::Client;
+use keyfob_client::{Client, Items, Order};
 use keyfob_server::audit;
 
 use crate::{
@@ -133,11 +133,13 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         result: args.result,
     };
     let (client, json) = (args.at.remote.client()?, args.at.json);
+    let order = if args.oldest_first { Order::Asc } else { Order::Desc };
+    let list = client.events().list().order(order).of(&query);
     if args.lines {
-        return lines(&client, &query, args.oldest_first).await;
+        return lines(list.stream()).await;
     }
     let since = if args.follow { recent(&client).await? } else { None };
-    let mut events = client.list_events(&query, args.oldest_first).take(args.take).await?;
+    let mut events = list.items().try_take(args.take).await?;
     if args.follow {
         events.reverse();
         let query = EventQuery { since: query.since.max(since), ..query };
@@ -150,9 +152,8 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     Ok(output::print_table(&["TIME", "ACTOR", "ACTION", "OBJECT", "RESULT", "REASON"], &rows)?)
 }
 
-async fn lines(client: &Client, query: &EventQuery, oldest_first: bool) -> Result<(), Failure> {
-    let mut events = client.export_events(query, oldest_first).await?;
-    while let Some(event) = events.next().await? {
+async fn lines(mut events: Items<Event>) -> Result<(), Failure> {
+    while let Some(event) = events.try_next().await? {
         output::print_json(&keyfob_api::list::Line::Item(event))?;
     }
     Ok(())
@@ -160,7 +161,7 @@ async fn lines(client: &Client, query: &EventQuery, oldest_first: bool) -> Resul
 
 /// From when on events may still come.
 async fn recent(client: &Client) -> Result<Option<i64>, Failure> {
-    let newest = client.list_events(&EventQuery::default(), false).take(1).await?;
+    let newest = client.events().list().take(1).await?.items;
     Ok(newest.first().map(|event| event.created_at - LATE))
 }
 
@@ -184,7 +185,7 @@ async fn follow(
         tokio::time::sleep(AGAIN).await;
         let since = recent(client).await?;
         // Oldest first there would be none of the last seconds.
-        new = client.list_events(&query, false).take(usize::MAX).await?;
+        new = client.events().list().of(&query).items().try_take(usize::MAX).await?;
         new.reverse();
         // Also where the filter finds nothing: what was looked through is not looked through again.
         query.since = query.since.max(since);

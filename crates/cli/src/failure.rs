@@ -27,14 +27,14 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
-            Self::Refused(Error::Api { status, .. }) => match status.as_u16() {
-                401 | 403 => 3,
-                404 => 4,
+            Self::Refused(error) => match error.refusal().map(|refusal| refusal.status.as_u16()) {
+                Some(401 | 403) => 3,
+                Some(404) => 4,
                 _ => 1,
             },
             Self::NotFound => 4,
             Self::Unproved(_) => 5,
-            Self::Failed(_) | Self::Refused(_) => 1,
+            Self::Failed(_) => 1,
         })
     }
 }
@@ -59,12 +59,12 @@ impl fmt::Display for Failure {
                 "{events} events are not signed: export the trail again when the server has signed or has stopped, or verify it with the master key"
             ),
             Self::Failed(error) => write!(f, "{error:#}"),
-            Self::Refused(error @ Error::Api { status, body }) => {
-                write!(f, "{error}")?;
-                if let Some(url) = &body.url {
+            Self::Refused(Error::Refused(refusal)) => {
+                f.write_str(&refusal.message)?;
+                if let Some(url) = &refusal.url {
                     write!(f, "\nto connect it: {}", output::plain(url.expose_secret()))?;
                 }
-                match status.as_u16() {
+                match refusal.status.as_u16() {
                     401 => f.write_str(
                         " (is KEYFOB_TOKEN the token of a live key, and --run-as, if given, a direct child of its account?)",
                     ),
@@ -75,7 +75,7 @@ impl fmt::Display for Failure {
             Self::Refused(Error::Transport(error)) => write!(
                 f,
                 "the server could not be reached: {} (is `keyfob serve` running, and KEYFOB_URL its URL?)",
-                innermost(error),
+                innermost(&**error),
             ),
             Self::Refused(error) => write!(f, "{error}"),
             Self::NotFound => f.write_str("Not found"),
@@ -91,7 +91,7 @@ fn innermost(error: &dyn std::error::Error) -> &dyn std::error::Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Url(_) | Error::Token | Error::RunAs(_) => Self::Usage(error.to_string()),
+            Error::Invalid(text) => Self::Usage(text),
             error => Self::Refused(error),
         }
     }

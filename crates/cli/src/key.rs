@@ -108,7 +108,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let wanted = CreateKey { role, name, expires_at, limits };
             let json = at.json;
             let key = match at.open(Missing::Make).await? {
-                Keys::Remote(client) => client.create_key(&wanted).await?,
+                Keys::Remote(client) => client.keys().create(&wanted).await?,
                 Keys::Local(broker, caller) => local::create_key(&broker, &caller, wanted).await?,
             };
             show(&key, json)
@@ -116,14 +116,14 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::List { at } => {
             let json = at.json;
             let keys = match at.open(Missing::Refuse).await? {
-                Keys::Remote(client) => client.list_keys().take(usize::MAX).await?,
+                Keys::Remote(client) => client.keys().list().items().try_take(usize::MAX).await?,
                 Keys::Local(broker, caller) => local::list_keys(&broker, &caller).await?,
             };
             show_list(&keys, json)
         }
         Command::Revoke { id, at } => {
             match at.open(Missing::Refuse).await? {
-                Keys::Remote(client) => client.revoke_key(&id).await?,
+                Keys::Remote(client) => client.keys().revoke(&id).await.map(drop)?,
                 Keys::Local(broker, caller) => local::revoke_key(&broker, &caller, &id).await?,
             }
             output::say(&format!("{id} is revoked"));

@@ -1,6 +1,8 @@
 //! Lists as a command line asks for them.
 
-use keyfob_client::ListQuery;
+use keyfob_api::list::Page;
+use keyfob_client::{Order, Request};
+use serde::de::DeserializeOwned;
 
 use crate::meta::filter;
 
@@ -16,8 +18,13 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    pub(crate) fn query(self) -> ListQuery {
-        ListQuery { meta: self.meta, oldest_first: self.oldest_first }
+    pub(crate) fn of<T>(self, list: Request<Page<T>>) -> Request<Page<T>>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let order = if self.oldest_first { Order::Asc } else { Order::Desc };
+        let list = list.order(order);
+        self.meta.iter().fold(list, |list, (key, value)| list.meta(key, value))
     }
 }
 

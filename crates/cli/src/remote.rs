@@ -45,11 +45,14 @@ impl RemoteArgs {
         let missing =
             "set KEYFOB_TOKEN to a key's token (keyfob key create --role backend makes one)";
         let token = self.given_token().ok_or_else(|| Failure::Usage(missing.into()))?;
-        let client = Client::new(&self.url, token.clone())?;
-        Ok(match self.child() {
-            Some(account) => client.run_as(account)?,
+        // Whoever types a command sees what happened, and tries again by hand.
+        let client = Client::builder().base_url(&self.url).secret(token.clone()).retries(0);
+        let client = match self.child() {
+            Some(email) if email.contains('@') => client.run_as_child_user_email(email),
+            Some(id) => client.run_as_user_id(id),
             None => client,
-        })
+        };
+        Ok(client.build()?)
     }
 
     fn child(&self) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use keyfob_api::{secret::Secret, template::Template};
-use keyfob_client::SecretQuery;
+use keyfob_client::Order;
 use serde_json::json;
 
 use crate::{
@@ -147,46 +147,49 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Create { fields, at } => {
             // Before anyone is asked to paste a value.
             let client = at.remote.client()?;
-            let id = client.create_secret(&fields.create()?).await?;
+            let id = client.secrets().create(&fields.create()?).await?.id;
             Ok(output::print_id(&id, at.json)?)
         }
         Command::List { list: ListArgs { which, take }, blueprint_id, at } => {
-            let query = SecretQuery { list: which.query(), blueprint_id };
-            let list = at.remote.client()?.list_secrets(&query);
-            show_list(&list.take(take).await?, at.json)
+            let list = which.of(at.remote.client()?.secrets().list());
+            let list = match &blueprint_id {
+                Some(id) => list.blueprint(id),
+                None => list,
+            };
+            show_list(&list.items().try_take(take).await?, at.json)
         }
         Command::Fetch { secret, at } => {
-            show(&at.remote.client()?.fetch_secret(&secret).await?, at.json)
+            show(&at.remote.client()?.secrets().fetch(&secret).await?, at.json)
         }
         Command::Update { secret, fields, no_value, at } => {
             let client = at.remote.client()?;
             let change = fields.update(&client, &secret, no_value).await?;
-            let id = client.update_secret(&secret, &change).await?;
+            let id = client.secrets().update(&secret, &change).await?.id;
             Ok(output::print_changed(&id, "changed", at.json)?)
         }
         Command::Verify { secret, at } => {
-            show_verified(&at.remote.client()?.verify_secret(&secret).await?, at.json)
+            show_verified(&at.remote.client()?.secrets().verify(&secret).await?, at.json)
         }
         Command::Authenticate { secret, link, at } => {
             let client = at.remote.client()?;
-            show_link(&client.authenticate_secret(&secret, link.return_url()).await?, at.json)
+            show_link(&link.back(client.secrets().authenticate(&secret)).await?, at.json)
         }
         Command::Refresh { secret, at } => {
-            show_verified(&at.remote.client()?.refresh_secret(&secret).await?, at.json)
+            show_verified(&at.remote.client()?.secrets().refresh(&secret).await?, at.json)
         }
         Command::Mint { secret, at } => {
-            show_minted(&at.remote.client()?.mint_secret(&secret).await?, at.json)
+            show_minted(&at.remote.client()?.secrets().mint(&secret).await?, at.json)
         }
         Command::Revoke { secret, at } => {
-            let id = at.remote.client()?.revoke_secret(&secret).await?;
+            let id = at.remote.client()?.secrets().revoke(&secret).await?.id;
             Ok(output::print_changed(&id, "revoked", at.json)?)
         }
         Command::Templates { at } => {
-            let list = at.remote.client()?.list_templates();
-            show_templates(&list.take(usize::MAX).await?, at.json)
+            let by_name = at.remote.client()?.templates().list().order(Order::Asc);
+            show_templates(&by_name.items().try_take(usize::MAX).await?, at.json)
         }
         Command::Delete { secret, at } => {
-            let id = at.remote.client()?.delete_secret(&secret).await?;
+            let id = at.remote.client()?.secrets().delete(&secret).await?.id;
             Ok(output::print_changed(&id, "deleted", at.json)?)
         }
     }

@@ -89,7 +89,7 @@ impl FieldArgs {
         self.check_stdin()?;
         let config = match self.config.whole()? {
             None if self.config.set.is_empty() => None,
-            None => Some(client.fetch_secret(secret).await?.config.unwrap_or_default()),
+            None => Some(client.secrets().fetch(secret).await?.config.unwrap_or_default()),
             whole => whole,
         };
         let config = config.map(|config| self.config.over(config));

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Subcommand;
 use keyfob_api::totp::{CodeAnswer, CreateTotp, Totp};
-use keyfob_client::{Client, CodeQuery};
+use keyfob_client::{Client, Request};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{failure::Failure, input, output, remote::Where};
@@ -96,19 +96,42 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
         Command::List { at } => list(at).await,
         Command::Code { id, min_validity, unique, next, watch, at } => {
-            let include = next.then_some("next");
-            let query = CodeQuery { min_validity, unique: unique.then_some(true), include };
+            let wanted = Wanted { id, min_validity, unique, next };
             let (client, json) = (at.remote.client()?, at.json);
             if watch {
-                return self::watch(&client, &id, &query).await;
+                return self::watch(&client, &wanted).await;
             }
-            show(&client.totp_code(&id, &query).await?, json)
+            show(&wanted.request(&client).await?, json)
         }
         Command::Remove { id, at } => {
-            at.remote.client()?.delete_totp(&id).await?;
+            at.remote.client()?.totp().secrets().delete(&id).await?;
             output::say(&format!("{id} is deleted"));
             Ok(())
         }
+    }
+}
+
+/// Which code is wanted.
+struct Wanted {
+    id: String,
+    min_validity: Option<u32>,
+    unique: bool,
+    next: bool,
+}
+
+impl Wanted {
+    fn request(&self, client: &Client) -> Request<CodeAnswer> {
+        let mut request = client.totp().get_code(&self.id);
+        if let Some(seconds) = self.min_validity {
+            request = request.min_validity(seconds);
+        }
+        if self.unique {
+            request = request.unique();
+        }
+        if self.next {
+            request = request.include_next();
+        }
+        request
     }
 }
 
@@ -125,7 +148,7 @@ fn given(value: Option<String>) -> Result<Option<SecretString>, Failure> {
 
 async fn add(client: &Client, wanted: &CreateTotp, json: bool) -> Result<(), Failure> {
     let is_generated = wanted.secret.is_none() && wanted.uri.is_none();
-    let totp = client.create_totp(wanted).await?;
+    let totp = client.totp().secrets().create(wanted).await?.totp_secret;
     if totp.warnings.iter().any(|warning| warning == "weak_secret") {
         output::say("Note: this secret has fewer than 128 bits (RFC 4226); it works all the same.");
     }
@@ -141,7 +164,7 @@ async fn add(client: &Client, wanted: &CreateTotp, json: bool) -> Result<(), Fai
 }
 
 async fn list(at: Where) -> Result<(), Failure> {
-    let entries = at.remote.client()?.list_totp().await?;
+    let entries = at.remote.client()?.totp().secrets().list().await?.totp_secrets;
     if at.json {
         return Ok(output::print_json(&entries)?);
     }
@@ -171,13 +194,13 @@ fn show(code: &CodeAnswer, json: bool) -> Result<(), Failure> {
 
 /// Shows the code with its countdown on one line of the terminal, and each new one in its place.
 /// Where there is no terminal, each new code is a line.
-async fn watch(client: &Client, id: &str, query: &CodeQuery) -> Result<(), Failure> {
+async fn watch(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
     let is_terminal = stdout().is_terminal();
     // One for the whole loop: a Ctrl-C that comes while nobody listens would be lost.
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let code = tokio::select! {
-            code = client.totp_code(id, query) => code?,
+            code = wanted.request(client) => code?,
             _ = &mut interrupted => return finish(is_terminal),
         };
         if !is_terminal {

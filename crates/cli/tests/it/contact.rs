@@ -220,7 +220,7 @@ async fn failures_have_their_exit_statuses_and_print_no_data(kind: Kind) {
         (2, &["list", "--meta", "team="], "write KEY=VALUE"),
         (4, &["fetch", NOBODY], "Not found"),
         (4, &["fetch", "../list"], "Not found"),
-        (4, &["fetch", ".."], "Not found"),
+        (2, &["fetch", ".."], "path of dots"),
         (4, &["update", NOBODY, "--name", "x"], "Not found"),
         (4, &["delete", "nonsense"], "Not found"),
     ];
@@ -270,7 +270,7 @@ fn an_export_that_breaks_off_says_so_after_what_came() {
         (&[LINE[0], LINE[1], " ", ERROR], "broke off: no disk"),
         (&[LINE[0], LINE[1], " "], "broke off"),
         (&[LINE[0], LINE[1], LINE[0]], "broke off"),
-        (&[LINE[0], LINE[1], "<html>\n"], "not as Keyfob does"),
+        (&[LINE[0], LINE[1], "<html>\n"], "not as this API does"),
     ];
     for (pieces, words) in cases {
         let ended = contact(&answers_once(pieces), "kft_any", &["export"]);

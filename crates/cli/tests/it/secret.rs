@@ -332,7 +332,7 @@ async fn failures_have_their_exit_statuses_and_print_no_data(kind: Kind) {
         (4, &["fetch", "@nobody"], "Not found"),
         (4, &["fetch", "(nobody)"], "Not found"),
         (4, &["fetch", "../list"], "Not found"),
-        (4, &["fetch", ".."], "Not found"),
+        (2, &["fetch", ".."], "path of dots"),
         (4, &["update", "@nobody", "--set", "a=b"], "Not found"),
         (4, &["delete", "nonsense"], "Not found"),
     ];

@@ -1,0 +1,176 @@
+//! Answers, and refusals among them.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use keyfob_api::error::ErrorBody;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Refusal, retry};
+
+/// Answers of an upstream have it, and Keyfob's own have not.
+const ANSWER_OF: &str = "x-keyfob-answer";
+/// More of a refusal is not read.
+const LARGEST_REFUSAL: usize = 1024 * 1024;
+
+/// A whole answer as it came. Its `Debug` shows neither headers nor body: they may hold secrets.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub(crate) async fn read(response: reqwest::Response) -> Result<Self, Error> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(|error| Error::transport(error.into()))?;
+        Ok(Self { status, headers, body })
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`], if it is none, or other JSON than `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let what = if is_json(&self.headers) { "other JSON" } else { media_type(&self.headers) };
+        let foreign = |_| Error::Foreign { status: self.status, what: what.into() };
+        serde_json::from_slice(&self.body).map_err(foreign)
+    }
+
+    /// The body as text. What is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// What an answer is read as: JSON of any type, or an [`Answer`] as it came.
+pub trait FromAnswer: Sized {
+    /// Reads it.
+    fn from_answer(answer: Answer) -> Result<Self, Error>;
+}
+
+impl<T: DeserializeOwned> FromAnswer for T {
+    fn from_answer(answer: Answer) -> Result<Self, Error> {
+        answer.json()
+    }
+}
+
+impl FromAnswer for Answer {
+    fn from_answer(answer: Self) -> Result<Self, Error> {
+        Ok(answer)
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether an answer is one of the server that a request was passed on to.
+pub(crate) fn is_upstreams(response: &reqwest::Response) -> bool {
+    response.headers().get(ANSWER_OF).is_some_and(|of| of == "upstream")
+}
+
+/// The answer, if it is not a refusal.
+pub(crate) async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Error> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    if status.is_redirection() && response.headers().contains_key(header::LOCATION) {
+        return Err(Error::Redirected { status, location: location(&response) });
+    }
+    Err(Error::Refused(Box::new(refusal(response).await)))
+}
+
+/// Where it leads, without what a query may hold.
+fn location(response: &reqwest::Response) -> Option<String> {
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    let mut url = response.url().join(location).ok()?;
+    url.set_query(None);
+    url.set_fragment(None);
+    Some(url.into())
+}
+
+async fn refusal(response: reqwest::Response) -> Refusal {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body: Option<ErrorBody> = match beginning(response).await {
+        Some(bytes) => serde_json::from_slice(&bytes).ok(),
+        None => None,
+    };
+    let retry_after = retry::retry_after(&headers);
+    let should_retry = retry::should_retry(&headers);
+    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let Some(body) = body else {
+        let (code, message) = unsaid(status);
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let (url, location) = (None, None);
+        return Refusal {
+            status,
+            code,
+            message,
+            request_id,
+            url,
+            location,
+            retry_after,
+            should_retry,
+        };
+    };
+    let reason = || format!("HTTP Error: {}", status.canonical_reason().unwrap_or("unknown"));
+    Refusal {
+        status,
+        code: or(body.code, || format!("ERROR_{}", status.as_u16())),
+        message: or(body.message, reason),
+        request_id: Some(body.request_id).filter(|id| !id.is_empty()).or(request_id),
+        url: body.url,
+        location: body.location,
+        retry_after,
+        should_retry,
+    }
+}
+
+fn or(text: String, otherwise: impl FnOnce() -> String) -> String {
+    if text.is_empty() { otherwise() } else { text }
+}
+
+/// Code and message of an answer that is no JSON, as the published clients have them.
+fn unsaid(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("CONTENT_TOO_LARGE", "The request is too large for the server")
+        }
+        _ => ("GENERIC_ERROR", "The server refused, and did not say why"),
+    }
+}
+
+/// What there is of a body, if it is no larger than any refusal.
+async fn beginning(mut response: reqwest::Response) -> Option<BytesMut> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LARGEST_REFUSAL {
+            return None;
+        }
+    }
+    Some(bytes)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("application/json")
+}
+
+/// What an answer says it is, without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|text| text.split(';').next()).map(str::trim);
+    given.filter(|text| !text.is_empty()).unwrap_or("no media type")
+}
