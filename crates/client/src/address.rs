@@ -99,6 +99,10 @@ impl Server {
         endpoints: HashMap<String, String>,
     ) -> Result<Self, Error> {
         let mut url = parse(base)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            let text = "the base URL holds a user name or a password, which nobody would be sent";
+            return Err(Error::Invalid(text.into()));
+        }
         if let Some(protocol) = protocol {
             let protocol = protocol.trim_end_matches(':');
             let is_known = matches!(protocol, "http" | "https");

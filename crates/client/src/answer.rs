@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
-use keyfob_api::error::ErrorBody;
-use serde::de::DeserializeOwned;
+use secrecy::SecretString;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Error, Refusal, retry};
 
@@ -101,9 +101,19 @@ fn location(response: &reqwest::Response) -> Option<String> {
     Some(url.into())
 }
 
+/// What a refusal says. The original services say less of it than Keyfob does.
+#[derive(Deserialize)]
+struct Said {
+    message: Option<String>,
+    code: Option<String>,
+    request_id: Option<String>,
+    url: Option<SecretString>,
+    location: Option<String>,
+}
+
 async fn refusal(response: reqwest::Response) -> Refusal {
     let (status, headers) = (response.status(), response.headers().clone());
-    let body: Option<ErrorBody> = match beginning(response).await {
+    let body: Option<Said> = match beginning(response).await {
         Some(bytes) => serde_json::from_slice(&bytes).ok(),
         None => None,
     };
@@ -128,18 +138,14 @@ async fn refusal(response: reqwest::Response) -> Refusal {
     let reason = || format!("HTTP Error: {}", status.canonical_reason().unwrap_or("unknown"));
     Refusal {
         status,
-        code: or(body.code, || format!("ERROR_{}", status.as_u16())),
-        message: or(body.message, reason),
-        request_id: Some(body.request_id).filter(|id| !id.is_empty()).or(request_id),
+        code: body.code.unwrap_or_else(|| format!("ERROR_{}", status.as_u16())),
+        message: body.message.unwrap_or_else(reason),
+        request_id: body.request_id.or(request_id),
         url: body.url,
         location: body.location,
         retry_after,
         should_retry,
     }
-}
-
-fn or(text: String, otherwise: impl FnOnce() -> String) -> String {
-    if text.is_empty() { otherwise() } else { text }
 }
 
 /// Code and message of an answer that is no JSON, as the published clients have them.

@@ -20,6 +20,7 @@ use crate::{
 /// Where Keyfob listens, unless it is told otherwise.
 const BASE_URL: &str = "http://127.0.0.1:7117";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// So many answers are remembered.
 const MOST_CACHED: usize = 1000;
 
@@ -51,6 +52,7 @@ pub struct ClientBuilder {
     timezone: Option<String>,
     headers: Vec<(String, SecretString)>,
     timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
     policy: Policy,
     transport: Option<SharedTransport>,
 }
@@ -113,9 +115,15 @@ impl ClientBuilder {
     }
 
     /// How long one attempt may take until its whole answer is there, or that of a stream begins; a minute if it is
-    /// not said. A stream that has begun may take as long as it goes on, with no silence of more than a minute.
+    /// not said.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
+    }
+
+    /// How long a stream that has begun may be silent: a minute if it is not said. Servers say something every 17 s,
+    /// also while they find nothing. A stream takes as long as it takes.
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        Self { idle_timeout: Some(timeout), ..self }
     }
 
     /// How often a request is sent again where that may help: 3 times if it is not said, and 0 for never. It may help
@@ -170,6 +178,7 @@ impl ClientBuilder {
             credentials,
             headers: self.headers()?,
             timeout: self.timeout,
+            idle_timeout: self.idle_timeout.unwrap_or(IDLE_TIMEOUT),
             policy: self.policy,
             transport,
             cache: Arc::new(Cache::new(MOST_CACHED)),

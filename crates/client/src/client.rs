@@ -28,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) credentials: Credentials,
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) idle_timeout: Duration,
     pub(crate) policy: Policy,
     pub(crate) transport: SharedTransport,
     pub(crate) cache: Arc<Cache<CacheKey, Answer>>,
@@ -130,6 +131,10 @@ impl Client {
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.0.timeout
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.0.idle_timeout
     }
 
     pub(crate) fn policy(&self) -> Policy {

@@ -39,7 +39,8 @@
 //! server asks for. Every create carries an `Idempotency-Key`, by which the server knows it again; what may harm twice
 //! (a proxied `POST`, a new key) is sent again only where the server did not take it.
 //!
-//! **Secrets** are `SecretString`s, and no `Debug` shows one. Each call is a `tracing` span, `keyfob.call`, without ids.
+//! **Secrets** are `SecretString`s, and no `Debug` shows one. Each call is a `tracing` span, `keyfob.call`, with its endpoint and
+//! without ids.
 //!
 //! TLS is rustls, with the certificates that the system trusts. Feature `blocking` is for programs without a runtime.
 

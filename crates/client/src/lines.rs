@@ -9,8 +9,6 @@ use serde_json::value::RawValue;
 
 use crate::{Error, answer::media_type, sending::Sending, stream::Items};
 
-/// Servers say something every 17 s at the latest: one that is silent for longer than this is gone.
-const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 /// A longer line is none of this API's.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
@@ -52,14 +50,20 @@ where
     T: Send + 'static,
     P: Fn(&[u8], &Head<'_>) -> Result<Option<T>, serde_json::Error> + Copy + Send + 'static,
 {
-    let opened = stream::once(sending.open("application/jsonl"));
-    Items::new(
-        opened
-            .map_ok(move |response| {
-                stream::try_unfold(Lines::new(response), move |lines| next(lines, parse))
-            })
-            .try_flatten(),
-    )
+    let opened = stream::once(open(sending));
+    let lines = move |lines| stream::try_unfold(lines, move |lines| next(lines, parse));
+    Items::new(opened.map_ok(lines).try_flatten())
+}
+
+async fn open(sending: Sending) -> Result<Lines, Error> {
+    let idle_timeout = sending.idle_timeout();
+    let response = sending.open("application/jsonl").await?;
+    let lines =
+        Lines { response, idle_timeout, buffer: BytesMut::new(), searched: 0, is_over: false };
+    match media_type(lines.response.headers()) {
+        "application/jsonl" | "application/x-ndjson" => Ok(lines),
+        _ => Err(lines.foreign()),
+    }
 }
 
 async fn next<T, P>(mut lines: Lines, parse: P) -> Result<Option<(T, Lines)>, Error>
@@ -103,6 +107,8 @@ fn broken(data: Option<&RawValue>) -> Error {
 /// An answer, line by line. Lines are put together of bytes, so that a character may come in two pieces.
 struct Lines {
     response: reqwest::Response,
+    /// A server that is silent for longer is gone.
+    idle_timeout: Duration,
     /// What came of lines that have not been taken yet.
     buffer: BytesMut,
     /// How much of it is known to hold no line's end.
@@ -111,10 +117,6 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(response: reqwest::Response) -> Self {
-        Self { response, buffer: BytesMut::new(), searched: 0, is_over: false }
-    }
-
     /// The next line, with its end; the last one may have none.
     async fn next(&mut self) -> Result<Option<BytesMut>, Error> {
         loop {
@@ -141,8 +143,9 @@ impl Lines {
     }
 
     async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
-        let silent = |_| broken_off("nothing came for a minute".into());
-        let chunk = tokio::time::timeout(LONGEST_SILENCE, self.response.chunk());
+        let limit = self.idle_timeout;
+        let silent = |_| broken_off(format!("nothing came for {} s", limit.as_secs_f64()));
+        let chunk = tokio::time::timeout(limit, self.response.chunk());
         chunk.await.map_err(silent)?.map_err(|error| broken_off(cause(&error)))
     }
 

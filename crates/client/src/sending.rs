@@ -1,6 +1,6 @@
 //! A request on its way: attempt after attempt, until there is an answer.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{HeaderValue, header};
 use quick_cache::sync::Cache;
@@ -108,6 +108,11 @@ impl Sending {
             url.query_pairs_mut().extend_pairs(&draft.query);
         }
         Ok(url)
+    }
+
+    /// How long a stream may be silent.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.client.idle_timeout()
     }
 
     /// Where its answer may be remembered.
