@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail};
 
 /// What to type.
 pub(crate) const USAGE: &str = "\
-usage: bench [totp_code] [peers] [proxy] [memory] [contacts] [waiters] [refresh_storm] [refresh_sweep] [options]
-All eight sections by default.
+usage: bench [totp_code] [peers] [proxy] [sdk] [memory] [contacts] [waiters] [refresh_storm] [refresh_sweep] [options]
+All nine sections by default.
   --seconds N          seconds of one totp_code sample (2); a sample of peers or proxy takes five times that
   --pairs N            pairs of a totp_code mode (5)
   --rounds N           rounds of peers and of proxy (3)
@@ -24,10 +24,11 @@ All eight sections by default.
   --out DIR            where the results go (bench/results)";
 
 /// The sections, in the order in which they run.
-pub(crate) const SECTIONS: [&str; 8] = [
+pub(crate) const SECTIONS: [&str; 9] = [
     "totp_code",
     "peers",
     "proxy",
+    "sdk",
     "memory",
     "contacts",
     "waiters",

@@ -1,4 +1,4 @@
-//! Measures Keyfob: codes per second against a bare server and against its peers, requests through it, memory, start-up, many contacts, waiting callers, and grants that are refreshed.
+//! Measures Keyfob: codes per second against a bare server and against its peers, requests through it, its SDK, memory, start-up, many contacts, waiting callers, and grants that are refreshed.
 //!
 //! See `bench/README.md`.
 
@@ -20,6 +20,7 @@ mod refresh_storm;
 mod refresh_sweep;
 mod report;
 mod sample;
+mod sdk;
 mod totp_code;
 mod waiters;
 mod wrk;
@@ -119,6 +120,7 @@ async fn section(context: &Context, name: &str) -> Result<Section> {
         "totp_code" => totp_code::run(context).await,
         "peers" => peers::run(context).await,
         "proxy" => proxy::run(context).await,
+        "sdk" => sdk::run(context).await,
         "memory" => memory::run(context).await,
         "contacts" => contacts::run(context).await,
         "waiters" => waiters::run(context).await,

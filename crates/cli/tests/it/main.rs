@@ -32,6 +32,7 @@ mod oauth;
 mod outage;
 mod refresh_storm;
 mod refresh_suite;
+mod sdk;
 mod secret;
 mod secret_input;
 mod start;
