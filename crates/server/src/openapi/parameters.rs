@@ -117,7 +117,13 @@ pub(crate) enum Include {
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
     /// Chosen by the caller, for this create: sent again within ten minutes, it makes nothing new. With other content it is a 409.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$", nullable = false)]
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        nullable = false
+    )]
     idempotency_key: Option<String>,
 }
 
