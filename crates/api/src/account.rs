@@ -11,9 +11,17 @@ use crate::key::CreatedKey;
 pub struct CreateAccount {
     /// What people call it. Empty if absent.
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: String,
     /// The e-mail address it can be named by.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub email: Option<String>,
 }
 
@@ -34,9 +42,14 @@ pub struct CreatedAccount {
 pub struct UpdateAccount {
     /// What people call it: its contacts see this where they hand over a credential.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: Option<String>,
     /// Where its contacts may be sent back to, as origins such as `https://app.example.com`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 50))]
     pub allowed_origins: Option<Vec<String>>,
 }
 

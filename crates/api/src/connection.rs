@@ -90,6 +90,7 @@ pub struct Act {
 pub struct Authenticate {
     /// Where the person is sent at the end: of an origin that the account allows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
     pub return_url: Option<String>,
 }
 
@@ -127,7 +128,7 @@ pub struct Minted {
 pub struct Connect {
     /// A key, a token, a private key.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password, max_length = 32_768))]
     pub value: Option<SecretString>,
     /// The user name.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
@@ -147,8 +148,10 @@ pub struct Connect {
     pub refresh_token: Option<SecretString>,
     /// When the access token ends, in unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Moment>))]
     pub expires_at: Option<i64>,
     /// What it allows, separated by blanks, or as a list.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Scopes>))]
     pub scopes: Option<Value>,
 }

@@ -10,27 +10,49 @@ use serde_json::{Map, Value};
 pub struct ContactFields {
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: Option<String>,
     /// More about it, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
+    )]
     pub description: Option<String>,
     /// What the account itself calls it by, at least 16 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub fingerprint: Option<String>,
     /// An e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 255))]
     pub email: Option<String>,
     /// A phone number; one without a country code is taken to be of the United States.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     /// A nickname.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub nick: Option<String>,
     /// What it prefers, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
+    )]
     pub preferences: Option<String>,
-    /// Since when the account vouches for it, in unix milliseconds; `Some(None)` is never.
+    /// Since when the account vouches for it, in unix milliseconds; null (`Some(None)`) is never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Moment>))]
     pub verified_at: Option<Option<i64>>,
     /// A JSON object of the account's own; in an update `{"$update": {…}}` changes single keys.
     #[serde(skip_serializing_if = "Option::is_none")]

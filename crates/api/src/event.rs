@@ -84,10 +84,16 @@ pub struct Object {
 #[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct EventQuery {
     /// Not before this moment, in unix milliseconds.
-    #[cfg_attr(feature = "openapi", param(nullable = false, minimum = 0, maximum = 253_402_300_799_999_i64))]
+    #[cfg_attr(
+        feature = "openapi",
+        param(nullable = false, minimum = 0, maximum = 253_402_300_799_999_i64)
+    )]
     pub since: Option<i64>,
     /// Not after this moment, in unix milliseconds.
-    #[cfg_attr(feature = "openapi", param(nullable = false, minimum = 0, maximum = 253_402_300_799_999_i64))]
+    #[cfg_attr(
+        feature = "openapi",
+        param(nullable = false, minimum = 0, maximum = 253_402_300_799_999_i64)
+    )]
     pub until: Option<i64>,
     /// The actor's id.
     #[cfg_attr(feature = "openapi", param(nullable = false))]

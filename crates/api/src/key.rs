@@ -10,32 +10,41 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Limits {
     /// Ids of contacts: only these, what they have connected, and their one-time-password entries.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub contacts: Option<Vec<String>>,
     /// Ids of secrets: only these, and what contacts have connected them with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub secrets: Option<Vec<String>>,
     /// Ids or labels of one-time-password entries: only these.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub totp: Option<Vec<String>>,
     /// Actions: only these. Sent as `connection.verify`, all of a noun (`totp`) or all of a verb (`mint`); shown by
     /// their full names.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub actions: Option<Vec<String>>,
     /// Hosts that requests go to: `api.example.com`, or `*.example.com` for all below one, with a port where it is
     /// not 443.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub hosts: Option<Vec<String>>,
     /// Methods of HTTP that requests have.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub methods: Option<Vec<String>>,
     /// Beginnings of the paths that requests go to: `/v1/` for all below it, `/v1/chat` for that one and all below it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub paths: Option<Vec<String>>,
     /// Uses in any minute, at the most.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000_000))]
     pub rate: Option<u32>,
     /// Uses on a day of UTC, at the most.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000_000))]
     pub quota: Option<u32>,
 }
 
@@ -49,6 +58,10 @@ pub struct CreateKey {
     pub role: String,
     /// What people call it. Empty if absent.
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: String,
     /// When it ends by itself, in unix milliseconds. Never if absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -84,44 +97,57 @@ fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(secret.expose_secret())
 }
 
-/// What `POST /api/v1/key/{id}/update` takes. What is left out stays as it is; `Some(None)` takes an end or a limit
-/// away.
+/// What `POST /api/v1/key/{id}/update` takes. What is left out stays as it is; null (`Some(None)`) takes an end or a
+/// limit away.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateKey {
     /// What people call it from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: Option<String>,
     /// When it ends by itself, in unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<i64>>,
     /// As in [`Limits`], and so the others.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub contacts: Option<Option<Vec<String>>>,
     /// Secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub secrets: Option<Option<Vec<String>>>,
     /// One-time-password entries.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub totp: Option<Option<Vec<String>>>,
     /// Actions.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub actions: Option<Option<Vec<String>>>,
     /// Hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub hosts: Option<Option<Vec<String>>>,
     /// Methods.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub methods: Option<Option<Vec<String>>>,
     /// Beginnings of paths.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 100))]
     pub paths: Option<Option<Vec<String>>>,
     /// Uses in any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000_000))]
     pub rate: Option<Option<u32>>,
     /// Uses on a day.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100_000_000))]
     pub quota: Option<Option<u32>>,
 }
 

@@ -12,6 +12,10 @@ use crate::expose::expose;
 pub struct CreateTotp {
     /// What people call it. Required without `uri`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub label: Option<String>,
     /// An `otpauth://totp/…` URI; overrides all other fields.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
@@ -19,10 +23,14 @@ pub struct CreateTotp {
     pub uri: Option<SecretString>,
     /// The secret in base32. Made by the server if absent: 160 random bits.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password, max_length = 1024))]
     pub secret: Option<SecretString>,
     /// The service it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub issuer: Option<String>,
     /// `SHA1` (default), `SHA256` or `SHA512`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,9 +38,11 @@ pub struct CreateTotp {
     pub algorithm: Option<String>,
     /// 6 (default) or 8.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 6, maximum = 8, multiple_of = 2))]
     pub digits: Option<u32>,
     /// Seconds a code is valid, 1 to 3600; 30 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3600))]
     pub period: Option<u32>,
     /// The contact it belongs to: it goes when the contact is deleted, and keys of this contact see it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,20 +107,20 @@ pub struct Policy {
 #[serde(deny_unknown_fields)]
 pub struct UpdateTotp {
     /// The contact it belongs to; an empty text is none.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        default,
-        deserialize_with = "null_as_empty"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "null_as_empty")]
     pub contact_id: Option<String>,
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub label: Option<String>,
     /// The service it belongs to; an empty text is none.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        default,
-        deserialize_with = "null_as_empty"
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "null_as_empty")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
     )]
     pub issuer: Option<String>,
     /// What holds for its codes when a caller does not say.
@@ -128,6 +138,7 @@ pub struct UpdatePolicy {
     pub unique: Option<bool>,
     /// Seconds that a code must still be valid when it is handed out, not more than its period.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 3600))]
     pub min_validity: Option<u32>,
     /// Hands out time steps again that count as handed out although they are far ahead, as after a clock that was
     /// wrong.

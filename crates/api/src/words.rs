@@ -3,6 +3,50 @@
 
 use utoipa::ToSchema;
 
+/// A moment in unix milliseconds, also as a text of its digits. 0 counts as absent.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(
+    missing_docs,
+    reason = "utoipa takes the docs of such a variant for a schema of an object"
+)]
+pub enum Moment {
+    Number(#[schema(inline)] Millis),
+    Text(#[schema(inline)] Digits),
+}
+
+/// Of ECMAScript's dates (ECMA-262, section 21.4.1.1).
+#[derive(ToSchema)]
+#[schema(minimum = -8_640_000_000_000_000_i64, maximum = 8_640_000_000_000_000_i64)]
+pub struct Millis(pub f64);
+
+/// The digits of a number.
+#[derive(ToSchema)]
+#[schema(pattern = r"^-?[0-9]{1,15}$")]
+pub struct Digits(pub String);
+
+/// What a token allows.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(
+    missing_docs,
+    reason = "utoipa takes the docs of such a variant for a schema of an object"
+)]
+pub enum Scopes {
+    Text(#[schema(inline)] ScopeText),
+    List(#[schema(inline)] ScopeList),
+}
+
+/// As OAuth has them (RFC 6749, section 3.3).
+#[derive(ToSchema)]
+#[schema(pattern = r"^[!-~ ]*$")]
+pub struct ScopeText(pub String);
+
+/// As answers have them.
+#[derive(ToSchema)]
+#[schema(max_items = 500)]
+pub struct ScopeList(pub Vec<String>);
+
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident: $($word:ident = $text:literal),+;)*) => {$(
         $(#[$doc])*

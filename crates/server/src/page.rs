@@ -267,16 +267,32 @@ pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
         Ok(html) => html,
         Err(error) => return Error::internal(error).into_response(),
     };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
+    (status, headers("text/html; charset=utf-8", POLICY.clone()), html).into_response()
+}
+
+/// The page of the API.
+pub(crate) fn docs() -> Response {
+    of_docs("text/html; charset=utf-8", include_str!("../templates/docs.html"))
+}
+
+/// The page of the API, or a file of it. It has files: what renders it is too large to be in the page.
+pub(crate) fn of_docs(media_type: &'static str, body: impl IntoResponse) -> Response {
+    (headers(media_type, HeaderValue::from_static(DOCS_POLICY)), body).into_response()
+}
+
+fn headers(media_type: &'static str, policy: HeaderValue) -> [(HeaderName, HeaderValue); 6] {
+    [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (header::CONTENT_SECURITY_POLICY, policy),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
-    ];
-    (status, headers, html).into_response()
+    ]
 }
+
+/// Nothing of anybody else's, and no script that is made of a text. What the page asks goes to this server.
+const DOCS_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");

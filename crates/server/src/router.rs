@@ -12,8 +12,8 @@ use crate::{
     broker::Broker,
     error::Error,
     http::{
-        account, connect, connection, contact, docs, event, health, key, proxy, proxy_stream, revocation,
-        secret, template, totp,
+        account, connect, connection, contact, docs, event, health, key, proxy, proxy_stream,
+        revocation, secret, template, totp,
     },
     metrics::Metrics,
 };
@@ -95,7 +95,9 @@ pub(crate) fn api(broker: Broker) -> Router {
     let pages = Router::new()
         .route("/connect/{state}", get(connect::show).post(connect::submit))
         .route("/secrets/oauth/callback", get(connect::back))
-        .route("/openapi.json", get(docs::document));
+        .route("/openapi.json", get(docs::document))
+        .route("/docs", get(docs::show))
+        .route("/docs/{file}", get(docs::file));
     with_fallbacks(with_routes(health_routes().merge(pages)).with_state(broker))
 }
 

@@ -167,7 +167,8 @@ pub(crate) async fn update(
     body: body::Bytes,
 ) -> Result<Json<wire::TotpAnswer>, Error> {
     let wire::UpdateTotp { contact_id, label, issuer, policy } = body.json()?;
-    let wire::UpdatePolicy { unique, min_validity, forget_steps_ahead } = policy.unwrap_or_default();
+    let wire::UpdatePolicy { unique, min_validity, forget_steps_ahead } =
+        policy.unwrap_or_default();
     let contact = match contact_id.as_deref() {
         None => Given::Absent,
         Some("") => Given::Null,

@@ -16,6 +16,11 @@ pub(super) fn complete(document: &mut Value) {
             ask_for_a_key(operation.fields, operation.path);
             fail(operation.fields, kind);
         }
+        if operation.path.starts_with("/proxy/") && may_have_body(operation.method) {
+            operation
+                .fields
+                .insert("requestBody".into(), json!({"content": {"*/*": {"schema": {}}}}));
+        }
         if operation.path == "/readyz" {
             operation.fields["responses"]["503"] = reference(Kind::V1, 503);
         }
@@ -27,7 +32,8 @@ pub(super) fn complete(document: &mut Value) {
     components["parameters"] = parameters();
     components["headers"] = headers();
     components["securitySchemes"] = schemes();
-    components["responses"] = Kind::ALL.into_iter().flat_map(failures).collect::<Map<_, _>>().into();
+    components["responses"] =
+        Kind::ALL.into_iter().flat_map(failures).collect::<Map<_, _>>().into();
 }
 
 /// How operations differ in what they have in common.
@@ -80,10 +86,14 @@ fn take_json(operation: &mut Map<String, Value>, method: &str, kind: Kind) {
             json!({
                 "description": "Nothing is read of it, but `Content-Type` must be `application/json`.",
                 "required": true,
-                "content": {"application/json": {"schema": {"type": "object"}, "example": {}}},
+                "content": {"application/json": {"schema": {}, "example": {}}},
             }),
         );
     }
+}
+
+fn may_have_body(method: &str) -> bool {
+    ["post", "put", "patch", "delete"].contains(&method)
 }
 
 /// Who may ask, as whom.
@@ -105,6 +115,12 @@ fn ask_for_a_key(operation: &mut Map<String, Value>, path: &str) {
 fn fail(operation: &mut Map<String, Value>, kind: Kind) {
     let reads_body = operation.get("requestBody").is_some_and(|body| body["description"].is_null());
     let responses = &mut operation["responses"];
+    if kind == Kind::Proxy && responses["200"].is_object() {
+        let content = &mut responses["200"]["content"];
+        let own = content["application/json"]["schema"].take();
+        content["application/json"]["schema"] = or_the_upstreams(&own);
+        content["*/*"] = json!({"schema": {}});
+    }
     for (status, _) in STATUSES {
         if (reads_body || ![408, 413].contains(status)) && has(kind, *status) {
             responses[status.to_string()] = reference(kind, *status);
@@ -161,7 +177,7 @@ fn failure(kind: Kind, status: u16) -> Value {
         json!({
             "description": format!("Keyfob's own refusal, with code {names}; or the upstream's answer"),
             "content": {
-                "application/json": {"schema": {"anyOf": [error, {"description": "Whatever the upstream answers"}]}},
+                "application/json": {"schema": or_the_upstreams(&error)},
                 "*/*": {"schema": {}},
             },
         })
@@ -173,6 +189,10 @@ fn failure(kind: Kind, status: u16) -> Value {
     };
     carry_headers(&mut response, &status.to_string());
     response
+}
+
+fn or_the_upstreams(own: &Value) -> Value {
+    json!({"anyOf": [own, {"description": "Whatever the upstream answers"}]})
 }
 
 /// What every answer carries, and what errors do that tell a client when to ask again.
@@ -231,8 +251,8 @@ fn parameters() -> Value {
         "requestId": {
             "name": "X-Request-Id",
             "in": "header",
-            "description": "Names the request in the log, in the audit trail and in the answer.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+            "description": "Names the request in the log, in the audit trail and in the answer, if it is of at most 128 letters, digits and `-_.:`.",
+            "schema": {"type": "string"},
         },
     })
 }

@@ -12,11 +12,16 @@ pub(super) fn complete(document: &mut Value) {
     let all: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
     each(document, |operation| {
         let name = operation.fields["operationId"].as_str().unwrap_or_default();
-        let Some(mut examples) = all.get(name).cloned() else { return };
+        // What is read with GET can be read with POST in two places.
+        let found = all.get(name).or_else(|| all.get(name.strip_suffix("Post")?));
+        let Some(mut examples) = found.cloned() else { return };
         if let Some(body) = operation.fields.get_mut("requestBody") {
             put(&mut body["content"]["application/json"], &mut examples["requests"]);
         }
-        put(&mut operation.fields["responses"]["200"]["content"]["application/json"], &mut examples["answers"]);
+        put(
+            &mut operation.fields["responses"]["200"]["content"]["application/json"],
+            &mut examples["answers"],
+        );
     });
 }
 

@@ -20,7 +20,7 @@ struct Health;
 
 /// The document, as it is served.
 pub fn json() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
+    static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     &TEXT
 }
 
@@ -37,8 +37,8 @@ pub fn document() -> Value {
         "description": INTRODUCTION,
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
-    document["servers"] = json!([{"url": "/", "description": "This server"}]);
-    document["tags"] = TAGS.iter().map(|(name, text)| json!({"name": name, "description": text})).collect();
+    document["tags"] =
+        TAGS.iter().map(|(name, text)| json!({"name": name, "description": text})).collect();
     schemas::complete(&mut document);
     common::complete(&mut document);
     examples::complete(&mut document);
@@ -56,8 +56,14 @@ const TAGS: &[(&str, &str)] = &[
     ("One-time passwords", "Secrets of one-time passwords (RFC 6238), and the codes they make."),
     ("Contacts", "End users for whom agents act."),
     ("Secrets", "What a credential is, whose it is, and where it may go."),
-    ("Connections", "Contacts' own values of personal secrets, and the one value of a shared secret."),
-    ("Requests with a credential", "Requests that are sent with a credential which their sender never sees."),
+    (
+        "Connections",
+        "Contacts' own values of personal secrets, and the one value of a shared secret.",
+    ),
+    (
+        "Requests with a credential",
+        "Requests that are sent with a credential which their sender never sees.",
+    ),
     ("Templates", "The catalogue: how well-known providers are reached."),
     ("Revocations", "Grants that are revoked at their providers."),
     ("Events", "The audit trail."),

@@ -22,7 +22,7 @@ pub(crate) struct List {
     /// How many items at most: of a page 1 to 100, of a stream any number. Without it, a page of 100, and all of a stream. What is no number
     /// counts as absent.
     #[param(minimum = 1, nullable = false)]
-    take: Option<u32>,
+    take: Option<u64>,
     /// The oldest first (`asc`), or the newest (`desc`, and whatever else is said).
     #[param(inline, nullable = false)]
     order: Option<Order>,
@@ -117,7 +117,13 @@ pub(crate) enum Include {
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
     /// Chosen by the caller, for this create: sent again within ten minutes, it makes nothing new. With other content it is a 409.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$", nullable = false)]
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\t -~]+$",
+        nullable = false
+    )]
     idempotency_key: Option<String>,
 }
 

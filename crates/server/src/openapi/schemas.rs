@@ -16,8 +16,10 @@ pub(super) fn complete(document: &mut Value) {
     schemas.insert("Error".into(), one_dialect(&error, false));
     schemas.insert("TotpError".into(), one_dialect(&error, true));
     flatten(schemas);
-    for schema in schemas.values_mut() {
-        tidy(schema);
+    refer(schemas);
+    for (name, ways) in ALTERNATIVES {
+        let of = |fields: &&[&str]| json!({"required": fields});
+        schemas[*name]["anyOf"] = ways.iter().map(of).collect();
     }
 }
 
@@ -34,12 +36,27 @@ fn one_dialect(error: &Value, v2: bool) -> Value {
     if v2 {
         error["properties"]["error_code"]["enum"] = json!(lower);
         error["properties"]["status"]["enum"] = json!(["ERROR"]);
-        error["required"] = json!(["status", "message", "code", "error", "error_message", "error_code", "request_id"]);
+        error["required"] = json!([
+            "status",
+            "message",
+            "code",
+            "error",
+            "error_message",
+            "error_code",
+            "request_id"
+        ]);
     } else if let Some(properties) = error["properties"].as_object_mut() {
-        properties.retain(|name, _| !["status", "error_message", "error_code"].contains(&name.as_str()));
+        properties
+            .retain(|name, _| !["status", "error_message", "error_code"].contains(&name.as_str()));
     }
     error
 }
+
+/// Bodies of which one field or another is required.
+const ALTERNATIVES: &[(&str, &[&[&str]])] = &[
+    ("CreateTotp", &[&["label"], &["uri"]]),
+    ("Connect", &[&["value"], &["username", "password"], &["accessToken"]]),
+];
 
 /// Has fields of a part (`#[serde(flatten)]`) where the others are: many tools know no other way to refuse unknown ones.
 fn flatten(schemas: &mut Map<String, Value>) {
@@ -52,10 +69,14 @@ fn flatten(schemas: &mut Map<String, Value>) {
         let Some(all) = schema["allOf"].as_array().cloned() else { continue };
         let mut whole = json!({"type": "object", "properties": {}, "required": [], "description": schema["description"]});
         for part in all.iter().map(part) {
-            if let (Some(into), Some(properties)) = (whole["properties"].as_object_mut(), part["properties"].as_object()) {
+            if let (Some(into), Some(properties)) =
+                (whole["properties"].as_object_mut(), part["properties"].as_object())
+            {
                 into.extend(properties.clone());
             }
-            if let (Some(into), Some(required)) = (whole["required"].as_array_mut(), part["required"].as_array()) {
+            if let (Some(into), Some(required)) =
+                (whole["required"].as_array_mut(), part["required"].as_array())
+            {
                 into.extend(required.iter().cloned());
             }
         }
@@ -69,5 +90,16 @@ fn flatten(schemas: &mut Map<String, Value>) {
 /// Bodies with parts, which refuse unknown fields: serde has no attribute for both.
 const CLOSED: &[&str] = &["CreateKey"];
 
-/// `oneOf` of nothing and something that may be nothing itself holds for nothing twice.
-fn tidy(_schema: &mut Value) {}
+/// Has pages and lines name what they are of, of which utoipa puts a copy into each.
+fn refer(schemas: &mut Map<String, Value>) {
+    for (name, schema) in schemas.iter_mut() {
+        let (place, item) = match name.split_once('_') {
+            Some(("Page", item)) => ("/properties/items/items", item),
+            Some(("Line", item)) => ("/oneOf/0/properties/data", item),
+            _ => continue,
+        };
+        if let Some(copy) = schema.pointer_mut(place) {
+            *copy = json!({"$ref": format!("#/components/schemas/{item}")});
+        }
+    }
+}
