@@ -1,11 +1,12 @@
 //! Answers, and refusals among them.
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Error, Refusal, retry};
+use crate::{Error, Items, Refusal, retry};
 
 /// Answers of an upstream have it, and Keyfob's own have not.
 const ANSWER_OF: &str = "x-keyfob-answer";
@@ -31,6 +32,18 @@ impl Answer {
         Ok(Self { status, headers, body })
     }
 
+    /// The answer, if its status is one of success: for answers that are there whatever their status, such as those of
+    /// upstreams.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] otherwise, with what there is in it of what Keyfob's refusals say.
+    pub fn accepted(self) -> Result<Self, Error> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        Err(Error::Refused(Box::new(refusal(self.status, &self.headers, Some(&self.body)))))
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
@@ -45,6 +58,43 @@ impl Answer {
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// An answer whose body is still coming ([`Request::open`](crate::Request::open)), whatever its status.
+#[non_exhaustive]
+pub struct Opened {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, piece by piece.
+    pub body: Items<Bytes>,
+}
+
+impl Opened {
+    pub(crate) fn new(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = stream::try_unfold(response, async |mut response| {
+            let piece = response.chunk().await.map_err(|error| Error::transport(error.into()))?;
+            Ok(piece.map(|piece| (piece, response)))
+        });
+        Self { status, headers, body: Items::new(body) }
+    }
+
+    /// The same with all of its body.
+    pub async fn whole(mut self) -> Result<Answer, Error> {
+        let mut body = BytesMut::new();
+        while let Some(piece) = self.body.try_next().await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(Answer { status: self.status, headers: self.headers, body: body.freeze() })
+    }
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -89,7 +139,9 @@ pub(crate) async fn accepted(response: reqwest::Response) -> Result<reqwest::Res
     if status.is_redirection() && response.headers().contains_key(header::LOCATION) {
         return Err(Error::Redirected { status, location: location(&response) });
     }
-    Err(Error::Refused(Box::new(refusal(response).await)))
+    let headers = response.headers().clone();
+    let body = beginning(response).await;
+    Err(Error::Refused(Box::new(refusal(status, &headers, body.as_deref()))))
 }
 
 /// Where it leads, without what a query may hold.
@@ -102,7 +154,8 @@ fn location(response: &reqwest::Response) -> Option<String> {
 }
 
 /// What a refusal says. The original services say less of it than Keyfob does.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Said {
     message: Option<String>,
     code: Option<String>,
@@ -111,51 +164,37 @@ struct Said {
     location: Option<String>,
 }
 
-async fn refusal(response: reqwest::Response) -> Refusal {
-    let (status, headers) = (response.status(), response.headers().clone());
-    let body: Option<Said> = match beginning(response).await {
-        Some(bytes) => serde_json::from_slice(&bytes).ok(),
-        None => None,
-    };
-    let retry_after = retry::retry_after(&headers);
-    let should_retry = retry::should_retry(&headers);
+/// What a server said when it refused; `body` is `None` if there was none that could be read.
+fn refusal(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Refusal {
+    let said: Option<Said> = body.and_then(|body| serde_json::from_slice(body).ok());
     let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let Some(body) = body else {
-        let (code, message) = unsaid(status);
-        let (code, message) = (code.to_owned(), message.to_owned());
-        let (url, location) = (None, None);
-        return Refusal {
-            status,
-            code,
-            message,
-            request_id,
-            url,
-            location,
-            retry_after,
-            should_retry,
-        };
-    };
-    let reason = || format!("HTTP Error: {}", status.canonical_reason().unwrap_or("unknown"));
+    let (code, message) = unsaid(status, said.is_some());
+    let said = said.unwrap_or_default();
     Refusal {
         status,
-        code: body.code.unwrap_or_else(|| format!("ERROR_{}", status.as_u16())),
-        message: body.message.unwrap_or_else(reason),
-        request_id: body.request_id.or(request_id),
-        url: body.url,
-        location: body.location,
-        retry_after,
-        should_retry,
+        code: said.code.unwrap_or(code),
+        message: said.message.unwrap_or(message),
+        request_id: said.request_id.or(request_id),
+        url: said.url,
+        location: said.location,
+        retry_after: retry::retry_after(headers),
+        should_retry: retry::should_retry(headers),
     }
 }
 
-/// Code and message of an answer that is no JSON, as the published clients have them.
-fn unsaid(status: StatusCode) -> (&'static str, &'static str) {
-    match status {
+/// Code and message of an answer that does not say them, as the published clients have them.
+fn unsaid(status: StatusCode, is_json: bool) -> (String, String) {
+    if is_json {
+        let reason = status.canonical_reason().unwrap_or("unknown");
+        return (format!("ERROR_{}", status.as_u16()), format!("HTTP Error: {reason}"));
+    }
+    let (code, message) = match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
             ("CONTENT_TOO_LARGE", "The request is too large for the server")
         }
         _ => ("GENERIC_ERROR", "The server refused, and did not say why"),
-    }
+    };
+    (code.into(), message.into())
 }
 
 /// What there is of a body, if it is no larger than any refusal.

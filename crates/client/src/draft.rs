@@ -14,6 +14,17 @@ use crate::{
 /// The server keeps a caller waiting for 55 s at most.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Which answers are no refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Those whose status says so.
+    Success,
+    /// Those, and all of an upstream.
+    Upstreams,
+    /// All.
+    Any,
+}
+
 /// What will be sent.
 #[derive(Clone)]
 pub(crate) struct Draft {
@@ -32,8 +43,7 @@ pub(crate) struct Draft {
     pub(crate) retry_timeout: Option<bool>,
     pub(crate) transport: Option<SharedTransport>,
     pub(crate) replay: Replay,
-    /// Whether any answer of an upstream is an answer, and no refusal.
-    pub(crate) is_proxied: bool,
+    pub(crate) takes: Takes,
 }
 
 impl Draft {
@@ -53,7 +63,7 @@ impl Draft {
             retry_timeout: None,
             transport: None,
             replay: Replay::Safe,
-            is_proxied: false,
+            takes: Takes::Success,
         }
     }
 

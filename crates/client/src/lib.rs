@@ -78,7 +78,7 @@ pub use secrecy::{ExposeSecret, SecretString};
 
 pub use crate::{
     account::Accounts,
-    answer::{Answer, FromAnswer},
+    answer::{Answer, FromAnswer, Opened},
     body::File,
     builder::ClientBuilder,
     client::Client,

@@ -6,7 +6,7 @@ use http::Method;
 use keyfob_api::proxy::{Explained, Send as Wire};
 use serde_json::json;
 
-use crate::{Answer, Client, Error, Request, address::Path, retry::Replay};
+use crate::{Answer, Client, Error, Request, address::Path, draft::Takes, retry::Replay};
 
 /// The server waits for five minutes for an upstream's answer to begin.
 const TIMEOUT: Duration = Duration::from_secs(330);
@@ -68,7 +68,7 @@ pub(crate) fn proxy(call: Request<Answer>, request: &ProxyRequest) -> Request<An
     let replay = request.replay();
     call.record(&request.0).with(|draft| {
         draft.replay = replay;
-        draft.is_proxied = true;
+        draft.takes = Takes::Upstreams;
         draft.patience = TIMEOUT;
         Ok(())
     })

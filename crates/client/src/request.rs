@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tower::Service;
 
 use crate::{
-    Client, Error, File, FromAnswer, address::Path, body::Body, draft::Draft, error::BoxError,
-    lines, query, retry::Replay, sending::Sending, stream::Items,
+    Client, Error, File, FromAnswer, Opened, address::Path, body::Body, draft::Draft,
+    error::BoxError, lines, query, retry::Replay, sending::Sending, stream::Items,
 };
 
 /// A request to one endpoint, whose answer is a `T`: JSON of any type, or an [`Answer`](crate::Answer) as it came.
@@ -185,6 +185,12 @@ impl<T> Request<T> {
         let draft = self.draft?;
         let sending = Sending::new(draft.clone(), self.client.clone());
         Ok((Self { draft: Ok(draft), ..self }, sending))
+    }
+
+    /// The answer as soon as it begins, whatever its status: its body comes piece by piece, as fast as it is taken, and
+    /// for as long as it takes.
+    pub async fn open(self) -> Result<Opened, Error> {
+        Ok(Opened::new(self.sending()?.open_any().await?))
     }
 
     /// The answer as JSON Lines (`Accept: application/jsonl`), each line as it is. Blank ones and those of type `nop`

@@ -12,7 +12,7 @@ use crate::{
     address::Address,
     answer::{accepted, is_upstreams},
     client::CacheKey,
-    draft::Draft,
+    draft::{Draft, Takes},
     retry::Attempts,
 };
 
@@ -38,6 +38,12 @@ impl Sending {
     /// The head of an answer that goes on, of the media type `accept`.
     pub(crate) async fn open(self, accept: &'static str) -> Result<reqwest::Response, Error> {
         self.attempts(|| self.begin(Some(accept))).await
+    }
+
+    /// The head of an answer that goes on, whatever its status.
+    pub(crate) async fn open_any(mut self) -> Result<reqwest::Response, Error> {
+        self.draft.takes = Takes::Any;
+        self.attempts(|| self.begin(None)).await
     }
 
     async fn attempts<A, F>(&self, attempt: impl Fn() -> F + Send) -> Result<A, Error>
@@ -67,10 +73,12 @@ impl Sending {
         let request = self.build(accept)?;
         let transport = self.draft.transport.as_ref().unwrap_or_else(|| self.client.transport());
         let response = transport.send(request).await.map_err(Error::transport)?;
-        if self.draft.is_proxied && is_upstreams(&response) {
-            return Ok(response);
-        }
-        accepted(response).await
+        let is_answer = match self.draft.takes {
+            Takes::Success => false,
+            Takes::Upstreams => is_upstreams(&response),
+            Takes::Any => true,
+        };
+        if is_answer { Ok(response) } else { accepted(response).await }
     }
 
     fn build(&self, accept: Option<&'static str>) -> Result<reqwest::Request, Error> {

@@ -169,3 +169,21 @@ async fn what_cannot_be_sent_is_told_and_nothing_is() {
     }
     assert_eq!(server.seen().len(), 0);
 }
+
+#[tokio::test]
+async fn an_answer_can_be_had_as_soon_as_it_begins_whatever_its_status() {
+    let begun = b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nbe".to_vec();
+    let server = Server::always(Reply::Hold(begun)).await;
+    let mut opened = server.client().fetch::<Answer>("/x").open().await.unwrap();
+    assert_eq!(opened.status.as_u16(), 404);
+    assert_eq!(opened.body.try_next().await.unwrap().unwrap(), "be");
+
+    let refusal = r#"{"code":"SOME_CODE","message":"No","request_id":"r-1"}"#;
+    let server = Server::always(Reply::answer(503, "retry-after: 7\r\n", refusal)).await;
+    let answer = server.client().fetch::<Answer>("/x").open().await.unwrap().whole().await.unwrap();
+    assert_eq!(answer.text(), refusal);
+    let error = answer.accepted().unwrap_err();
+    assert_eq!((error.code(), error.request_id()), (Some("SOME_CODE"), Some("r-1")));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(server.seen().len(), 1);
+}
