@@ -5,7 +5,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::expose::{expose, expose_always};
+use crate::{
+    expose::{expose, expose_always},
+    lenient::or_default,
+};
 
 /// A secret as a contact's list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,18 +18,24 @@ pub struct ContactSecret {
     /// The secret's id.
     pub id: String,
     /// What people call it.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub name: String,
     /// More about it, for people.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub description: String,
     /// The secret's own type.
+    #[serde(default, deserialize_with = "or_default")]
     #[serde(rename = "type")]
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::SecretType))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::SecretType))]
     pub secret_type: String,
     /// Nothing: connections have no `meta`.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub meta: Option<Map<String, Value>>,
     /// `authenticated`, `unauthenticated`, `expired` or `broken`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::ConnectionStatus))]
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::ConnectionStatus))]
     pub status: String,
     /// When the credential ends, in unix milliseconds, if it says so.
     #[cfg_attr(feature = "openapi", schema(required))]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::lenient::or_default;
+
 /// What `create`, `ensure` and `update` take. What is left out stays as it is; an empty text is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -67,10 +69,16 @@ pub struct Contact {
     /// Its id.
     pub id: String,
     /// What people call it.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub name: String,
     /// More about it, for people.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub description: String,
     /// What the account itself calls it by.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub fingerprint: String,
     /// An e-mail address.
     #[cfg_attr(feature = "openapi", schema(required))]

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::expose::expose;
+use crate::{expose::expose, lenient::or_default};
 
 /// What `create` and `update` take. What is left out stays as it is; an empty text is none.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -185,8 +185,12 @@ pub struct Secret {
     #[cfg_attr(feature = "openapi", schema(required))]
     pub alias: Option<String>,
     /// What people call it.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub name: String,
     /// More about it, for people.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub description: String,
     /// The blueprint it belongs to, in the account's own words.
     #[cfg_attr(feature = "openapi", schema(required))]
@@ -202,7 +206,8 @@ pub struct Secret {
     #[cfg_attr(feature = "openapi", schema(required))]
     pub config: Option<Map<String, Value>>,
     /// Who may use it: `private`, `protected` or `public`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Visibility))]
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::Visibility))]
     pub visibility: String,
     /// A JSON object of the account's own.
     #[cfg_attr(feature = "openapi", schema(required))]

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::expose::expose;
+use crate::{expose::expose, lenient::or_default};
 
 /// What `POST /api/v2/totp/secrets` takes: `uri`, or `label` and what else is not the default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub struct Totp {
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub contact_id: Option<String>,
     /// When it was stored, RFC 3339 in UTC.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub created_at: String,
     /// How many characters a code has.
     pub digits: u8,
@@ -70,16 +72,23 @@ pub struct Totp {
     #[cfg_attr(feature = "openapi", schema(required))]
     pub issuer: Option<String>,
     /// What people call it.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub label: String,
     /// Seconds a code is valid.
     pub period: u32,
     /// `totp` or `steam`.
+    #[serde(default, deserialize_with = "or_default")]
     #[serde(rename = "type")]
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::TotpType))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::TotpType))]
     pub kind: String,
     /// When its label, issuer or policy last changed, RFC 3339 in UTC.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub updated_at: String,
     /// What holds for its codes when a caller does not say.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub policy: Policy,
     /// The secret in base32, in the answer to its create only.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose", default)]
@@ -156,7 +165,8 @@ fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpAnswer {
     /// `OK`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::Ok))]
     pub status: String,
     /// The entry.
     pub totp_secret: Totp,
@@ -167,7 +177,8 @@ pub struct TotpAnswer {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TotpList {
     /// `OK`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::Ok))]
     pub status: String,
     /// The account's entries, oldest first.
     pub totp_secrets: Vec<Totp>,
@@ -181,7 +192,8 @@ pub struct TotpList {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// `OK`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::Ok))]
     pub status: String,
 }
 
@@ -190,21 +202,32 @@ pub struct Status {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CodeAnswer {
     /// `OK`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::words::Ok))]
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::words::Ok))]
     pub status: String,
     /// The code.
     pub code: String,
     /// Seconds until another code is due, 1 to `period`.
     pub expires_in: u32,
     /// The server's clock, in unix seconds.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub server_time: i64,
     /// Since when the code is valid, in unix seconds.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub valid_from: i64,
     /// When the next code is due, in unix seconds.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub valid_until: i64,
     /// Seconds a code is valid.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub period: u32,
     /// How many characters a code has.
+    #[serde(default, deserialize_with = "or_default")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub digits: u8,
     /// The next code, with `include=next`.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -10,6 +10,7 @@ mod fault;
 mod fetch;
 mod hidden;
 mod list;
+mod original;
 mod retry;
 mod server;
 mod stream;
