@@ -7,6 +7,8 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 BIN := target/debug/keyfob
+# What is off by default, and looked at all the same.
+FEATURES := keyfob-client/blocking
 # Most tests wait for a database, a disk or a clock: more of them at once than there are cores.
 TEST := RUST_TEST_THREADS=6 $(CARGO) test
 
@@ -33,11 +35,11 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	$(call heading,formatting)
 	$(CARGO) fmt --all --check
 	$(call heading,lints)
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features $(FEATURES) --locked -- -D warnings
 	$(call heading,documentation)
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --features $(FEATURES) --locked
 	$(call heading,tests)
-	$(TEST) --workspace --locked
+	$(TEST) --workspace --features $(FEATURES) --locked
 	$(call heading,service tests on PostgreSQL)
 	KEYFOB_TEST_DATABASE=postgres $(TEST) --locked -p keyfob-server
 	$(call heading,the binaries)

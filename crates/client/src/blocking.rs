@@ -1,9 +1,11 @@
 //! For programs without a runtime: [`Wait::wait`] on whatever is awaited elsewhere, and `for` over what is streamed.
 //!
-//! ```no_run
+//! ```
+//! # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
 //! use keyfob_client::{Client, blocking::Wait};
 //!
 //! let client = Client::builder().secret("kft_…").build()?;
+//! # let client = doc::client();
 //! let code = client.totp().get_code("550e8400-e29b-41d4-a716-446655440000").wait()?;
 //! println!("{}", code.code);
 //! for contact in client.contacts().list().stream() {

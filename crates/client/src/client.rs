@@ -86,15 +86,15 @@ impl Client {
     /// unless the request is [external](Request::external).
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// use serde_json::{Value, json};
     ///
     /// let answer: Value = client
     ///     .fetch("/api/v1/contact/list")
     ///     .query(&json!({ "take": 5, "meta": { "team": "sales" } }))
     ///     .await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn fetch<T>(&self, path: &str) -> Request<T> {
         Request::new(self, Ok(Path::raw(path)))

@@ -17,14 +17,14 @@ use crate::{
 /// A secret is named by its id, by its alias as `@alias`, or by its name as `(name)`.
 ///
 /// ```
-/// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+/// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+/// # doc::example(async |client| {
 /// let secrets = client.contact("c9qzy1f0o0002l8j5s7d3k4mn").secrets();
 /// if secrets.verify("@github").await?.status != "authenticated" {
 ///     let link = secrets.authenticate("@github").return_url("https://app.example.com/done").await?;
 ///     // Hand `link.url` to the contact, and to nobody else.
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) });
 /// ```
 #[derive(Clone, Debug)]
 pub struct Connections {
@@ -84,14 +84,14 @@ impl Connections {
     /// is an error. A `POST` or `PATCH` is sent again only where the server says that the upstream did not have it.
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// use keyfob_client::ProxyRequest;
     ///
     /// let secrets = client.contact("c9qzy1f0o0002l8j5s7d3k4mn").secrets();
     /// let answer = secrets.proxy("@github", &ProxyRequest::get("https://api.github.com/user")).await?;
     /// println!("{} {}", answer.status, answer.text());
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn proxy(&self, secret: &str, request: &ProxyRequest) -> Request<Answer> {
         let path = "/api/v1/contact/{contact}/secret/{secret}/proxy";

@@ -53,7 +53,8 @@ impl Contacts {
     /// (`POST /api/v1/contact/ensure`). May be repeated.
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// use keyfob_client::types::ContactFields;
     ///
     /// let ann = ContactFields {
@@ -62,8 +63,7 @@ impl Contacts {
     ///     ..ContactFields::default()
     /// };
     /// let id = client.contacts().ensure(&ann).await?.id;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn ensure(&self, contact: &ContactFields) -> Request<Id> {
         self.0.call("/api/v1/contact/ensure", &[]).record(contact)

@@ -13,14 +13,14 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// [`status`](Self::status), [`code`](Self::code) and [`request_id`](Self::request_id).
 ///
 /// ```
-/// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+/// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+/// # doc::example(async |client| {
 /// match client.contact("c9qzy1f0o0002l8j5s7d3k4mn").fetch().await {
 ///     Ok(contact) => println!("{}", contact.name),
 ///     Err(error) if error.code() == Some("NOT_FOUND") => println!("no such contact"),
 ///     Err(error) => return Err(error),
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) });
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

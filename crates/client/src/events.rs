@@ -23,7 +23,8 @@ impl Events {
     /// The account's events, the newest first (`GET /api/v1/event/list`).
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// use keyfob_client::types::EventQuery;
     ///
     /// let codes = EventQuery { action: Some("totp.code".into()), ..EventQuery::default() };
@@ -31,8 +32,7 @@ impl Events {
     /// while let Some(event) = events.try_next().await? {
     ///     println!("{} {}", event.actor.name, event.object.id);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn list(&self) -> Request<Page<Event>> {
         self.0.call("/api/v1/event/list", &[])

@@ -30,7 +30,8 @@ impl Keys {
     /// It is sent again only where the server did not take it: of a key whose answer was lost nobody would know.
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// use keyfob_client::types::{CreateKey, Limits};
     ///
     /// let agent = CreateKey {
@@ -40,8 +41,7 @@ impl Keys {
     ///     ..CreateKey::default()
     /// };
     /// let key = client.keys().create(&agent).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn create(&self, key: &CreateKey) -> Request<CreatedKey> {
         self.0.call("/api/v1/key/create", &[]).record(key).idempotent().once()

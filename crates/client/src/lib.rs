@@ -4,10 +4,12 @@
 //! A [`Client`] has a key and knows a server. Its methods make [`Request`]s; nothing is sent before one is awaited.
 //!
 //! ```
-//! # async fn example() -> Result<(), keyfob_client::Error> {
+//! # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+//! # doc::example(async |ours| {
 //! use keyfob_client::Client;
 //!
 //! let client = Client::builder().base_url("http://127.0.0.1:7117").secret("kft_…").build()?;
+//! # let client = ours;
 //!
 //! // What has this contact connected?
 //! let secrets = client.contact("c9qzy1f0o0002l8j5s7d3k4mn").secrets();
@@ -18,8 +20,7 @@
 //! // The six digits for a login, good for ten seconds more.
 //! let code = client.totp().get_code("550e8400-e29b-41d4-a716-446655440000").min_validity(10).await?;
 //! println!("{}", code.code);
-//! # Ok(())
-//! # }
+//! # Ok(()) });
 //! ```
 //!
 //! | what | where |

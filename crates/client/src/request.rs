@@ -19,13 +19,13 @@ use crate::{
 ///
 /// ```
 /// # use std::time::Duration;
-/// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+/// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+/// # doc::example(async |client| {
 /// let page = client.contacts().list().take(10).timeout(Duration::from_secs(5)).retries(0).await?;
 /// for contact in page.items {
 ///     println!("{}", contact.name);
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) });
 /// ```
 #[must_use = "a request is sent when it is awaited or streamed"]
 pub struct Request<T> {

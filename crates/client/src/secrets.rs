@@ -33,7 +33,8 @@ impl Secrets {
     /// Stores a secret; its id (`POST /api/v1/secret/create`).
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// use keyfob_client::types::SecretFields;
     ///
     /// let key = SecretFields {
@@ -43,8 +44,7 @@ impl Secrets {
     ///     ..SecretFields::default()
     /// };
     /// let id = client.secrets().create(&key).await?.id;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn create(&self, secret: &SecretFields) -> Request<Id> {
         self.0.call("/api/v1/secret/create", &[]).record(secret).idempotent()

@@ -15,13 +15,13 @@ use crate::Error;
 /// It is a [`Stream`], and has the two methods that are wanted most.
 ///
 /// ```
-/// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+/// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+/// # doc::example(async |client| {
 /// let mut contacts = client.contacts().list().stream();
 /// while let Some(contact) = contacts.try_next().await? {
 ///     println!("{} {}", contact.id, contact.name);
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) });
 /// ```
 #[must_use = "nothing is asked for before it is polled"]
 pub struct Items<T>(BoxStream<'static, Result<T, Error>>);

@@ -24,11 +24,11 @@ impl Totp {
     /// The current code of an entry, and how long it is good for (`GET /api/v2/totp/code/{id}`).
     ///
     /// ```
-    /// # async fn example(client: keyfob_client::Client) -> Result<(), keyfob_client::Error> {
+    /// # mod doc { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/example.rs")); }
+    /// # doc::example(async |client| {
     /// let code = client.totp().get_code("550e8400-e29b-41d4-a716-446655440000").min_validity(10).await?;
     /// println!("{} for {} s", code.code, code.expires_in);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) });
     /// ```
     pub fn get_code(&self, id: &str) -> Request<CodeAnswer> {
         self.0.call("/api/v2/totp/code/{id}", &[id])
