@@ -352,7 +352,7 @@ async fn templates_are_listed_and_found(kind: Kind) {
     let all =
         scene.client.templates().list().order(Order::Asc).items().try_take(1000).await.unwrap();
     assert!(all.len() > 10 && all.iter().any(|template| template.id == "github"));
-    let search = Search { search: Some("github".into()), take: Some(3) };
+    let search = Search { search: "github".into(), take: Some(3) };
     assert_eq!(
         scene.client.templates().search(&search).await.unwrap().items[0].template.id,
         "github"
