@@ -77,9 +77,9 @@ export function difference(one, other) {
 }
 
 /** Runs a Rust program that was built next to the binary: an example of the SDK. */
-export async function runExample(name, variables) {
+export async function runExample(name, variables, args = []) {
   const program = join(dirname(env('KEYFOB_BIN')), 'examples', name);
-  const child = spawn(program, { env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { stdout: '', stderr: '' };
   for (const from of ['stdout', 'stderr']) child[from].setEncoding('utf8').on('data', (text) => { said[from] += text; });
   const [status] = await once(child, 'close');

@@ -99,9 +99,12 @@ function told(request) {
 
 describe('the requests of the published packages and of the Rust SDK', () => {
   const sides = {};
+  const cleanups = [];
+  after(() => cleanups.forEach((cleanup) => cleanup()));
   before(async () => {
-    sides.published = await recorder({ after });
-    sides.rust = await recorder({ after });
+    const t = { after: (cleanup) => cleanups.push(cleanup) };
+    sides.published = await recorder(t);
+    sides.rust = await recorder(t);
     for (const [, run] of CASES) await run(sides.published);
     const { status, stderr } = await runExample('every_method', {
       KEYFOB_URL: sides.rust.url, KEYFOB_TOKEN: KEYS.token, KEYFOB_KEY_ID: KEYS.id, KEYFOB_KEY_SECRET: KEYS.secret,
