@@ -139,6 +139,12 @@ test('the Rust of the page is the text of the example, and so is its set-up', ()
   assert.ok(program.includes(uses) && program.includes(`#[tokio::main]${main}`) && end === '    Ok(())\n}\n', 'the set-up');
 });
 
+test('the Rust of the README is of the same example', () => {
+  const [, code] = read('README.md').match(/^```rust\n(.*?)^```/ms);
+  const program = read('crates/client/examples/sdk_page.rs').split('\n').map((line) => line.trim());
+  for (const line of code.trim().split('\n')) assert.ok(program.includes(line.trim()), line);
+});
+
 test('the page has the tasks that are tested here', () => {
   assert.deepEqual([...sections.keys()], [SET_UP, ...Object.keys(TASKS)]);
 });
