@@ -108,6 +108,7 @@ const OPTIONS = [
   list('as a child', { runAsUserId: 'acc_1' }),
   list('as a child by e-mail', { runAsChildUserEmail: 'kid+1@example.com' }),
   list('as a child by both', { runAsUserId: 'acc_1', runAsChildUserEmail: 'kid@example.com' }),
+  list('as a child without a name', { runAsUserId: '', runAsChildUserEmail: '' }),
   list('a timezone', { timezone: 'Europe/Berlin' }),
   list('more headers', { headers: { 'x-team': 'sales', 'x-trace': 'a, b' } }),
   list('headers that options replace', { headers: { authorization: 'Basic eA==', 'x-timezone': 'UTC' }, timezone: 'Asia/Tokyo' }),

@@ -60,6 +60,11 @@ const DIFFERENCES = [
     of: cases('contact.list: below a path'), fields: { path: ['/api/v1/contact/list', '/vault/api/v1/contact/list'] },
   },
   {
+    why: 'who means to act as a child does not act as its parent because a variable is empty: the server refuses the empty name',
+    of: cases('contact.list: as a child without a name'),
+    fields: { 'x-runas-user-id': [undefined, ''], 'x-runas-child-user-email': [undefined, ''] },
+  },
+  {
     why: 'a query that is in the path is sent as it is; the package writes it anew',
     of: cases('clientFetch: query beside one of the path'), fields: { query: [['x=1+2', 'y=+', 'z=3'], ['x=1+2', 'y=%20', 'z=3']] },
   },
@@ -126,6 +131,11 @@ describe('the requests of the published packages and of the Rust SDK', () => {
       assert.ok(new Set(rust.map((request) => request['idempotency-key'])).size <= 1, 'one key for all attempts');
     });
   }
+
+  test('every difference is that of a case', () => {
+    const isSeen = ({ of }) => CASES.some(([name]) => of(name, sides.published.seen.get(name)?.[0]));
+    assert.deepEqual(DIFFERENCES.filter((each) => !isSeen(each)), []);
+  });
 
   test('neither side has a case that the other one has not', () => {
     const names = CASES.map(([name]) => name);

@@ -14,6 +14,8 @@ pub(crate) async fn send_all(setting: &Setting) -> Done {
     list("contact.list: as a child by e-mail", by_email).await?;
     let both = builder().run_as_user_id("acc_1").run_as_child_user_email("kid@example.com");
     list("contact.list: as a child by both", both.build()?).await?;
+    let nobody = builder().run_as_user_id("").run_as_child_user_email("").build()?;
+    list("contact.list: as a child without a name", nobody).await?;
     list("contact.list: a timezone", builder().timezone("Europe/Berlin").build()?).await?;
     let headers = builder().header("x-team", "sales").header("x-trace", "a, b");
     list("contact.list: more headers", headers.build()?).await?;
