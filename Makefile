@@ -44,6 +44,7 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	KEYFOB_TEST_DATABASE=postgres $(TEST) --locked -p keyfob-server
 	$(call heading,the binaries)
 	$(CARGO) build --locked -p keyfob -p keyfob-testkit
+	$(CARGO) build --locked -p keyfob-client --examples
 	$(call heading,published clients on SQLite)
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh sqlite
 	$(call heading,published clients on PostgreSQL)

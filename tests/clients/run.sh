@@ -18,6 +18,9 @@ postgres=${KEYFOB_TEST_POSTGRES_URL:-}
 [ -x "$bin" ] || die "no binary at $bin: cargo build -p keyfob"
 testkit=$(dirname "$bin")/keyfob-testkit
 [ -x "$testkit" ] || die "no binary at $testkit: cargo build -p keyfob-testkit"
+for example in every_method sdk_page; do
+  [ -x "$(dirname "$bin")/examples/$example" ] || die "no example $example beside $bin: cargo build -p keyfob-client --examples"
+done
 [ -f "$here/node_modules/.installed" ] || die "no npm packages: bash tests/install.sh test"
 [ -f "$here/.venv/.installed" ] || die "no PyPI packages: bash tests/install.sh test"
 if [ "$database" = postgres ] && [ -z "$postgres" ]; then

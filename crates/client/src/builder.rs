@@ -108,7 +108,7 @@ impl ClientBuilder {
         Self { timezone: Some(timezone.into()), ..self }
     }
 
-    /// A header of every request to the server.
+    /// A header of every request to the server, in the place of one of this name that was said before.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -196,7 +196,13 @@ impl ClientBuilder {
         ];
         let given = self.headers.iter().map(|(name, value)| (&**name, value.expose_secret()));
         let ours = ours.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        given.chain(ours).map(|(name, value)| header(name, value)).collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in given.chain(ours) {
+            let (name, value) = header(name, value)?;
+            // Of two values under one name a server may take either: the one that was said last is meant.
+            headers.insert(name, value);
+        }
+        Ok(headers)
     }
 }
 
@@ -214,5 +220,19 @@ fn http_client() -> Result<reqwest::Client, Error> {
 impl std::fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClientBuilder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_replaces_one_of_its_name_that_was_said_before() {
+        let first = ClientBuilder::default().header("X-Team", "old").timezone("Europe/Berlin");
+        let client = first.header("x-timezone", "Asia/Tokyo").build().unwrap();
+        let headers = client.to_builder().header("x-team", "new").headers().unwrap();
+        assert_eq!((headers.len(), &headers["x-team"]), (2, &header("x-team", "new").unwrap().1));
+        assert_eq!(headers["x-timezone"], "Europe/Berlin");
     }
 }

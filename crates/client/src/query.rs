@@ -44,10 +44,17 @@ fn flatten(pairs: &mut Vec<(String, String)>, name: String, value: Value) {
     }
 }
 
-/// A number as JavaScript writes it: whole ones without a point.
+/// A number as JavaScript writes it (ECMA-262, `Number::toString`): whole ones without a point, and no exponent where
+/// up to 21 digits will do.
 fn digits(number: &serde_json::Number) -> String {
-    let text = number.to_string();
-    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+        return number.to_string();
+    };
+    match float.abs() {
+        0.0 => "0".to_owned(),
+        1e-6..1e21 => float.to_string(),
+        _ => number.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +79,17 @@ mod tests {
             "deep.er.x=1.5&ids.0=a&ids.1=b"
         );
         assert_eq!(written(&Value::Null), "");
+    }
+
+    #[test]
+    fn numbers_are_written_as_javascript_does() {
+        let numbers =
+            json!({"n": [1.0, -0.0, 1e16, 0.00001, 1e20, 1e21, 1e-7, -2.5, u64::MAX, -3]});
+        let written = written(&numbers);
+        let written: Vec<_> =
+            written.split('&').filter_map(|pair| pair.split('=').nth(1)).collect();
+        let wanted = "1 0 10000000000000000 0.00001 100000000000000000000 1e+21 1e-7 -2.5 18446744073709551615 -3";
+        assert_eq!(written.join(" "), wanted);
     }
 
     #[test]
