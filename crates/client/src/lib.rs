@@ -1,7 +1,7 @@
 //! The Rust SDK of Keyfob.
 //!
 //! For now it has what the command line needs: one-time passwords, contacts, secrets,
-//! connections, keys and the account.
+//! connections, keys, the account, and messages of MCP.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), keyfob_client::Error> {
@@ -17,6 +17,7 @@ mod connection;
 mod contact;
 mod event;
 mod list;
+mod mcp;
 mod revocation;
 mod secret;
 mod template;
@@ -36,6 +37,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use crate::{
     connection::Connected,
     list::{Lines, List, ListQuery},
+    mcp::Mcp,
     secret::SecretQuery,
 };
 
@@ -113,13 +115,7 @@ impl Client {
         let url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = url.ok_or_else(|| Error::Url(base.to_owned()))?;
         header::HeaderValue::from_str(token.expose_secret()).map_err(|_| Error::Token)?;
-        #[expect(clippy::disallowed_methods, reason = "the SDK's own way to its server")]
-        let http = reqwest::Client::builder()
-            .read_timeout(TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("keyfob-client/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let http = builder().read_timeout(TIMEOUT).build()?;
         Ok(Self { http, base, token, run_as: None })
     }
 
@@ -140,18 +136,28 @@ impl Client {
         query: &impl Serialize,
         accept: &'static str,
     ) -> Result<RequestBuilder, Error> {
+        let url = self.url(["api"].iter().chain(path))?;
+        let request = self.http.request(method, url).query(query);
+        Ok(self.with_key(request).header(header::ACCEPT, accept))
+    }
+
+    /// The server's URL of this path.
+    fn url<'a>(&self, path: impl Iterator<Item = &'a &'a str>) -> Result<Url, Error> {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| Error::Url(self.base.to_string()))?
             .pop_if_empty()
-            .extend(["api"].iter().chain(path));
-        let request = self.http.request(method, url).query(query);
+            .extend(path);
+        Ok(url)
+    }
+
+    /// A request that says who sends it.
+    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
         let request = request.bearer_auth(self.token.expose_secret());
-        let request = request.header(header::ACCEPT, accept);
-        Ok(match &self.run_as {
+        match &self.run_as {
             Some((name, account)) => request.header(*name, account),
             None => request,
-        })
+        }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -222,6 +228,14 @@ impl Client {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the SDK's own way to its server")]
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("keyfob-client/", env!("CARGO_PKG_VERSION")))
+}
+
 const NONE: &[(&str, &str); 0] = &[];
 const NO_BODY: Option<&()> = None;
 
@@ -242,7 +256,13 @@ async fn accepted(response: Response) -> Result<Response, Error> {
     if status.is_success() {
         return Ok(response);
     }
-    let bytes = response.bytes().await?;
-    let body = serde_json::from_slice(&bytes).map_err(|_| Error::Foreign { status })?;
-    Err(Error::Api { status, body: Box::new(body) })
+    Err(refused(status, &response.bytes().await?))
+}
+
+/// The error in an answer that is one.
+fn refused(status: StatusCode, bytes: &[u8]) -> Error {
+    match serde_json::from_slice(bytes) {
+        Ok(body) => Error::Api { status, body: Box::new(body) },
+        Err(_) => Error::Foreign { status },
+    }
 }

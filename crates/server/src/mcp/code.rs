@@ -17,7 +17,7 @@ use crate::{
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetCode {
-    /// The id of the entry, as list_totp has it.
+    /// The id of the entry, as `list_totp` has it.
     id: String,
     /// Seconds that the code must still be valid. The call waits for one that is, 55 s at most.
     min_validity: Option<u32>,
@@ -27,6 +27,7 @@ pub(super) struct GetCode {
 
 /// A code.
 #[derive(Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "a code is called so in every answer that has one")]
 pub(super) struct Code {
     /// The code to type in.
     code: String,

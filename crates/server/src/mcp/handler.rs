@@ -65,31 +65,30 @@ impl Handler {
         person: &Person,
     ) -> Result<CallToolResponse, ErrorData> {
         // In a box of its own, whichever it is: the others need no room.
-        match name {
+        Ok(match name {
             tools::LIST_CONTACTS => self.answer(Box::pin(self.list_contacts(arguments)).await),
             tools::LIST_SECRETS => self.answer(Box::pin(self.list_secrets(arguments)).await),
             tools::LIST_TOTP => self.answer(Box::pin(self.list_totp(arguments)).await),
             tools::VERIFY_SECRET => self.answer(Box::pin(self.verify(arguments)).await),
             tools::AUTHENTICATE_SECRET => {
-                self.connect(person, Box::pin(self.authenticate(arguments, person)).await)
+                let authenticated = Box::pin(self.authenticate(arguments, person)).await;
+                self.connect(person, authenticated)?
             }
             tools::GET_TOTP_CODE => self.answer(Box::pin(self.code(arguments)).await),
             tools::SEND_REQUEST => {
-                self.connect(person, Box::pin(self.send(arguments, person)).await)
+                let sent = Box::pin(self.send(arguments, person)).await;
+                self.connect(person, sent)?
             }
-            _ => Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None)),
-        }
+            _ => return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None)),
+        })
     }
 
-    fn answer<T: Serialize>(
-        &self,
-        result: Result<T, Error>,
-    ) -> Result<CallToolResponse, ErrorData> {
+    fn answer<T: Serialize>(&self, result: Result<T, Error>) -> CallToolResponse {
         let value = result.and_then(|it| serde_json::to_value(it).map_err(Error::internal));
-        Ok(match value {
+        match value {
             Ok(value) => CallToolResult::structured(value).into(),
             Err(error) => failure::failed(&error, self.caller.request_id()).into(),
-        })
+        }
     }
 
     /// The same where a person may have to connect something first.
@@ -100,16 +99,14 @@ impl Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         match result {
             Err(Error::AuthorizationRequired { message, url: Some(url) }) => {
-                match person.reply(&url, self.caller.request_id()) {
-                    Some(asked) => asked,
-                    None => self.answer::<T>(Err(Error::AuthorizationRequired {
-                        message,
-                        // Who was shown the link need not be shown it once more.
-                        url: person.replied().is_none().then_some(url),
-                    })),
+                if let Some(asked) = person.reply(&url, self.caller.request_id()) {
+                    return asked;
                 }
+                // Who was shown the link need not be shown it once more.
+                let url = person.replied().is_none().then_some(url);
+                Ok(self.answer::<T>(Err(Error::AuthorizationRequired { message, url })))
             }
-            other => self.answer(other),
+            other => Ok(self.answer(other)),
         }
     }
 }

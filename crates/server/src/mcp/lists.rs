@@ -73,6 +73,7 @@ pub(super) struct Secrets {
 }
 
 #[derive(Default, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "`type` is no name in Rust")]
 struct Secret {
     /// What other tools take as `secret`.
     id: String,
@@ -90,7 +91,7 @@ struct Secret {
     /// When that ends, in unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
-    /// The hosts that send_request may reach with it.
+    /// The hosts that `send_request` may reach with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     hosts: Vec<String>,
@@ -115,7 +116,7 @@ pub(super) struct Entries {
 
 #[derive(Serialize, JsonSchema)]
 struct Entry {
-    /// What get_totp_code takes as `id`.
+    /// What `get_totp_code` takes as `id`.
     id: String,
     label: String,
     #[serde(skip_serializing_if = "Option::is_none")]
