@@ -95,20 +95,28 @@ fn tool<In: JsonSchema + 'static, Out: JsonSchema + 'static>(
         .with_raw_output_schema(plain(schema_for_output::<Out>()))
 }
 
-/// A schema without the formats of Rust's numbers, which no client knows.
+/// A schema as every client and every model's vendor takes it: without the formats of Rust's numbers, and without the
+/// `null` that an optional field may also be.
 fn plain(schema: Arc<JsonObject>) -> Arc<JsonObject> {
     let mut schema = Arc::unwrap_or_clone(schema);
-    schema.values_mut().for_each(without_formats);
+    schema.values_mut().for_each(simplify);
     schema.into()
 }
 
-fn without_formats(schema: &mut Value) {
+fn simplify(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.remove("format");
-            fields.values_mut().for_each(without_formats);
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = &mut types[..] {
+                    let only = only.take();
+                    fields.insert("type".into(), only);
+                }
+            }
+            fields.values_mut().for_each(simplify);
         }
-        Value::Array(items) => items.iter_mut().for_each(without_formats),
+        Value::Array(items) => items.iter_mut().for_each(simplify),
         _ => {}
     }
 }
