@@ -49,6 +49,8 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh sqlite
 	$(call heading,published clients on PostgreSQL)
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh postgres
+	$(call heading,published MCP clients and the conformance suite)
+	KEYFOB_BIN=$(BIN) bash tests/mcp/run.sh
 	$(call heading,the connect page in Chromium on SQLite)
 	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh sqlite
 	$(call heading,the connect page in Chromium on PostgreSQL)
@@ -64,5 +66,5 @@ bench: ## build as for a release to others (--profile dist), run the benchmarks,
 	$(CARGO) build --profile dist -p keyfob -p keyfob-bench
 	target/dist/bench
 
-clean-test: ## remove the packages that the tests installed under tests/clients, tests/browser and tests/openapi
-	rm -rf tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/openapi/.venv
+clean-test: ## remove the packages that the tests installed under tests/clients, tests/mcp, tests/browser and tests/openapi
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/mcp/node_modules tests/mcp/.venv tests/browser/node_modules tests/openapi/.venv

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing for the tests (`test`) or the benchmarks (`bench`): Debian packages, and for the tests the
-# published clients from npm and PyPI under tests/clients, what drives Chromium under tests/browser, and Schemathesis under
-# tests/openapi. Does nothing, quickly, when all is there.
+# published clients from npm and PyPI under tests/clients and tests/mcp, what drives Chromium under tests/browser, and
+# Schemathesis under tests/openapi. Does nothing, quickly, when all is there.
 set -euo pipefail
 
 what=${1:-test}
@@ -126,7 +126,9 @@ still=$(missing_packages | paste -sd ' ')
 if [ "$what" = test ]; then
   install_node_packages clients
   install_node_packages browser
+  install_node_packages mcp
   install_python_packages clients
+  install_python_packages mcp
   install_python_packages openapi
 fi
 echo "all there"

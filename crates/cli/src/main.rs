@@ -13,6 +13,7 @@ mod input;
 mod key;
 mod key_limits;
 mod list_args;
+mod mcp;
 mod meta;
 mod output;
 mod remote;
@@ -67,6 +68,8 @@ enum Command {
     Account(account::Args),
     /// List, verify and export the audit trail
     Event(event::Args),
+    /// Be an MCP server on stdin and stdout, for an agent's client to start
+    Mcp(mcp::Args),
     /// Check configuration, key, database, clock and egress; say what is wrong and how to mend it
     Doctor(doctor::Args),
 }
@@ -100,6 +103,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Connection(args) => connection::run(args).await,
             Command::Account(args) => account::run(args).await,
             Command::Event(args) => event::run(args).await,
+            Command::Mcp(args) => mcp::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     })

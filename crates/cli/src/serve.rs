@@ -14,6 +14,7 @@ use keyfob_server::{
     config::{Config, LeakGuard},
     egress::{Egress, KEPT},
     jobs,
+    log::is_loggable,
     metrics::Metrics,
     random::SystemRandom,
     serve::{Bounds, bind, serve},
@@ -25,7 +26,9 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 use url::{Host, Url};
 
 use crate::{
@@ -179,11 +182,11 @@ fn start_log(args: &LogArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("KEYFOB_LOG is not a filter: {error}")))?;
     let said = format!("{SAID}=info").parse().context("letting through what is said")?;
     let filter = filter.add_directive(said);
-    let ansi = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::registry().with(filter).with(filter_fn(is_loggable));
+    let lines = fmt::layer().with_writer(io::stderr);
     match args.log_format {
-        LogFormat::Text => log.with_ansi(ansi).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.with(lines.with_ansi(io::stderr().is_terminal())).init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
     Ok(())
 }

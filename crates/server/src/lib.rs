@@ -1,6 +1,6 @@
 //! The Keyfob service as a library.
 //!
-//! One natural path: `router` → `http` → [`broker`] → store, policy, crypto. Rules live in the
+//! One natural path: `router` → `http` or `mcp` → [`broker`] → store, policy, crypto. Rules live in the
 //! broker only, statuses in [`error`] only.
 
 pub mod app;
@@ -16,6 +16,7 @@ pub mod error;
 pub mod jobs;
 pub mod leak;
 pub mod local;
+pub mod log;
 pub mod metrics;
 pub mod openapi;
 pub mod random;
@@ -26,6 +27,7 @@ pub mod vault;
 mod auth;
 mod http;
 mod key_file;
+mod mcp;
 mod notary;
 mod oauth;
 mod page;

@@ -15,6 +15,7 @@ use crate::{
         account, connect, connection, contact, docs, event, health, key, proxy, proxy_stream,
         revocation, secret, template, totp,
     },
+    mcp,
     metrics::Metrics,
 };
 
@@ -79,6 +80,7 @@ routes! {
     "/api/v1/secret/{secret}/proxy" => post(proxy::send_shared),
     "/api/v1/secret/{secret}/revoke" => post(connection::revoke_shared),
     "/proxy/{contact}/{secret}/{*url}" => any(proxy_stream::pass),
+    "/mcp" => post(mcp::serve),
     "/api/v1/revocation/list" => get(revocation::list),
     "/api/v1/event/list" => get(event::list),
     "/api/v1/platform/secret/list" => get(template::list),

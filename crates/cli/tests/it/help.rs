@@ -60,6 +60,7 @@ fn the_help_of_every_command_is_as_it_was() {
         ("event_export", &["event", "export", "--help"]),
         ("event_public_key", &["event", "public-key", "--help"]),
         ("doctor", &["doctor", "--help"]),
+        ("mcp", &["mcp", "--help"]),
     ];
     for (name, args) in commands {
         insta::assert_snapshot!(name, help(args));

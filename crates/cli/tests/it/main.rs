@@ -28,6 +28,7 @@ mod ledger;
 mod leftovers;
 mod limits;
 mod load;
+mod mcp;
 mod oauth;
 mod outage;
 mod refresh_storm;

@@ -17,6 +17,7 @@ use keyfob_store::{
     key::{self, Key},
     secret,
 };
+use url::Url;
 
 use super::{
     Broker, Caller, Ended, Origin, SecretRef,
@@ -53,6 +54,11 @@ impl Broker {
     /// What a browser is to hold that was never shown a link.
     pub(crate) fn new_browser(&self) -> Ticket {
         Ticket::generate(&*self.inner.random)
+    }
+
+    /// Where people reach the pages.
+    pub(crate) fn public_url(&self) -> &Url {
+        &self.inner.public_url
     }
 
     /// Whether people reach the pages over TLS.

@@ -199,12 +199,15 @@ pub(crate) fn trouble_parts(trouble: &Trouble, provider: &str) -> (StatusCode, S
 }
 
 impl Parts {
+    /// The seconds after which it is worth trying again.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        let seconds = self.retry_after?.as_millis().div_ceil(1000);
+        u64::try_from(seconds.clamp(1, LONGEST_RETRY_AFTER.into())).ok()
+    }
+
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
-        if let Some(after) = self.retry_after {
-            let seconds = after.as_millis().div_ceil(1000).clamp(1, LONGEST_RETRY_AFTER.into());
-            if let Ok(seconds) = u64::try_from(seconds) {
-                headers.insert(header::RETRY_AFTER, seconds.into());
-            }
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.permanent {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));

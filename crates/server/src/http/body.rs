@@ -59,6 +59,19 @@ pub(super) async fn whole(
     Ok(bytes::Bytes::from_owner(whole))
 }
 
+/// A body that may hold a request to somebody else, overwritten when its last reader is done.
+pub(crate) async fn message(
+    body: Body,
+    broker: &Broker,
+    caller: &Caller,
+) -> Result<bytes::Bytes, Error> {
+    if body.size_hint().lower() > LARGEST_PROXIED as u64 {
+        return Err(Error::TooLarge { most: LARGEST_PROXIED });
+    }
+    let whole = collect_for(Some(caller), broker, body, LARGEST_PROXIED).await?;
+    Ok(bytes::Bytes::from_owner(whole))
+}
+
 async fn read(request: Request, broker: &Broker, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     // Before a byte is read: to begin would be to tell a caller who asks first
     // (`Expect: 100-continue`) to send it all.
@@ -153,7 +166,7 @@ fn beginning(name: &str) -> String {
 }
 
 /// What serde says of a wrong field, without the value it found there.
-fn without_value(text: &str) -> String {
+pub(crate) fn without_value(text: &str) -> String {
     if let Some(field) = text.strip_prefix("duplicate field ") {
         let (name, _) = field.split_once(" at line ").unwrap_or((field, ""));
         return format!("{name} is in the body more than once; send it once");

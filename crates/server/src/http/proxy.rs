@@ -140,14 +140,25 @@ fn outgoing(body: &body::Bytes, shown: &Shown) -> Result<Outgoing, Error> {
     let headers = fields.object("headers")?.value().unwrap_or_default();
     let text = fields.text("body")?.value().unwrap_or_default();
     fields.end()?;
-    let destination = destination(&url, method.unwrap_or(Method::Get))?;
+    described(&url, method.unwrap_or(Method::Get), &headers, text, shown)
+}
+
+/// The request that JSON describes.
+pub(crate) fn described(
+    url: &str,
+    method: Method,
+    headers: &Map<String, Value>,
+    body: String,
+    shown: &Shown,
+) -> Result<Outgoing, Error> {
+    let destination = destination(url, method)?;
     shown.is_not_in(destination.url())?;
-    let headers = header_map(&headers)?;
+    let headers = header_map(headers)?;
     let headers = nameable(&headers, &shown.headers(&headers)).map_err(misleading)?;
     Ok(Outgoing {
         destination: destination.with(&headers),
         headers,
-        payload: Payload::Whole(Bytes::from(text)),
+        payload: Payload::Whole(Bytes::from(body)),
         upgrade: None,
         // The answer to a request in JSON leads nowhere.
         through: None,

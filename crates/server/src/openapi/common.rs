@@ -16,6 +16,9 @@ pub(super) fn complete(document: &mut Value) {
             ask_for_a_key(operation.fields, operation.path);
             fail(operation.fields, kind);
         }
+        if operation.path == "/mcp" {
+            ask_for_a_key(operation.fields, operation.path);
+        }
         if operation.path.starts_with("/proxy/") && may_have_body(operation.method) {
             operation
                 .fields

@@ -64,6 +64,7 @@ const TAGS: &[(&str, &str)] = &[
         "Requests with a credential",
         "Requests that are sent with a credential which their sender never sees.",
     ),
+    ("MCP", "The same for agents that speak the Model Context Protocol."),
     ("Templates", "The catalogue: how well-known providers are reached."),
     ("Revocations", "Grants that are revoked at their providers."),
     ("Events", "The audit trail."),

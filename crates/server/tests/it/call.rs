@@ -30,6 +30,7 @@ const HEADERS: &[&str] = &[
     "retry-after",
     "x-should-retry",
     "allow",
+    "mcp-session-id",
 ];
 /// The headers that only pages have, all of them always.
 const PAGE_HEADERS: [&str; 5] = [

@@ -6,7 +6,9 @@ use std::{
 };
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use keyfob_server::log::is_loggable;
 use memchr::memmem;
+use tracing_subscriber::{filter::filter_fn, layer::SubscriberExt};
 
 /// The secret that tests store unless they need a certain one.
 pub(crate) const CANARY: &str = "CANARY234567CANARY234567CANARY23";
@@ -40,7 +42,8 @@ fn capture_logs() {
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)
             .with_writer(|| Capture)
-            .finish();
+            .finish()
+            .with(filter_fn(is_loggable));
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
 }

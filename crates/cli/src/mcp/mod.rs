@@ -1,0 +1,171 @@
+//! `keyfob mcp`: an MCP server on standard input and output, whose tools are the server's.
+
+mod endpoint;
+
+use std::{borrow::Cow, collections::HashMap};
+
+use clap::Args as ClapArgs;
+use keyfob_client::Error;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    task::{AbortHandle, JoinSet},
+};
+
+use self::endpoint::Endpoint;
+use crate::{failure::Failure, output, remote::RemoteArgs};
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+An MCP client starts this and talks to it over stdin and stdout. It passes everything on to the
+server's own MCP endpoint, KEYFOB_URL + /mcp, with the key in KEYFOB_TOKEN. Clients that speak HTTP
+need it not: give them that URL, and the token in `Authorization: Bearer`.
+
+In the configuration of a client:
+  {\"mcpServers\": {\"keyfob\": {
+    \"command\": \"keyfob\", \"args\": [\"mcp\"],
+    \"env\": {\"KEYFOB_URL\": \"http://127.0.0.1:7117\", \"KEYFOB_TOKEN\": \"kft_...\"}}}}
+
+Give it an agent's key that reaches only what this agent is to use:
+  keyfob key create --role agent --contact CONTACT --secret SECRET
+
+It ends when stdin ends and what was asked is answered. Exit status 1 and 3 say that the server
+could not be reached, or refused the key, when the client began.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// What is needed of a message to pass it on.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelled<'a> {
+    #[serde(borrow)]
+    request_id: &'a RawValue,
+}
+
+/// What a client begins with: nothing else is sent before it is answered.
+const BEGINNINGS: [&str; 2] = ["initialize", "server/discover"];
+const CANCELLED: &str = "notifications/cancelled";
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let mut relay =
+        Relay { endpoint: Endpoint::new(args.remote.client()?), requests: HashMap::new() };
+    let mut under_way = JoinSet::new();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        if !line.trim().is_empty() {
+            relay.take(line, &mut under_way).await?;
+        }
+        while let Some(ended) = under_way.try_join_next() {
+            relay.forget(ended);
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+    Ok(())
+}
+
+struct Relay {
+    endpoint: Endpoint,
+    /// The requests that are under way, by their ids.
+    requests: HashMap<String, AbortHandle>,
+}
+
+impl Relay {
+    async fn take(
+        &mut self,
+        line: String,
+        under_way: &mut JoinSet<Option<String>>,
+    ) -> Result<(), Failure> {
+        let Ok(message) = serde_json::from_str::<Box<RawValue>>(&line) else {
+            return Ok(output::print_json(&error(None, -32700, "Parse error", None))?);
+        };
+        let Ok(Message { id, method, params }) = serde_json::from_str(message.get()) else {
+            return Ok(output::print_json(&error(None, -32600, "Invalid Request", None))?);
+        };
+        let (id, method) = (id.map(|id| id.get().to_owned()), method.unwrap_or_default());
+        if BEGINNINGS.contains(&&*method) {
+            return match pass(&self.endpoint, &message).await {
+                Ok(()) => Ok(()),
+                Err(failure) => {
+                    refuse(id.as_deref(), &failure)?;
+                    Err(failure)
+                }
+            };
+        }
+        if method == CANCELLED {
+            self.cancel(params);
+            return Ok(());
+        }
+        let (endpoint, of) = (self.endpoint.clone(), id.clone());
+        let request = under_way.spawn(async move {
+            if let Err(failure) = pass(&endpoint, &message).await {
+                // Nobody who reads the answers is left if it cannot be written.
+                let _ = refuse(of.as_deref(), &failure);
+            }
+            of
+        });
+        self.requests.extend(id.map(|id| (id, request)));
+        Ok(())
+    }
+
+    /// Hangs up on the server, which ends what it does for the request.
+    fn cancel(&mut self, params: Option<&RawValue>) {
+        let cancelled: Option<Cancelled<'_>> =
+            params.and_then(|params| serde_json::from_str(params.get()).ok());
+        if let Some(request) = cancelled.and_then(|it| self.requests.remove(it.request_id.get())) {
+            request.abort();
+        }
+    }
+
+    fn forget(&mut self, ended: Result<Option<String>, tokio::task::JoinError>) {
+        if let Ok(Some(id)) = ended {
+            self.requests.remove(&id);
+        }
+    }
+}
+
+/// Passes a message on, and prints what comes back.
+async fn pass(endpoint: &Endpoint, message: &RawValue) -> Result<(), Failure> {
+    let mut printed = Ok(());
+    let print = |answer: &RawValue| {
+        if printed.is_ok() {
+            // A message is a line; in its texts line breaks are written as `\n`.
+            printed = output::print(&answer.get().replace(['\r', '\n'], " "));
+        }
+    };
+    endpoint.send(message, print).await?;
+    Ok(printed?)
+}
+
+/// Tells the client why a request got no answer of the server's. What is no request is not answered.
+fn refuse(id: Option<&str>, failure: &Failure) -> Result<(), Failure> {
+    let data = match failure {
+        Failure::Refused(Error::Refused(refusal)) => {
+            Some(json!({"code": refusal.code, "request_id": refusal.request_id}))
+        }
+        _ => None,
+    };
+    let Some(id) = id.and_then(|id| serde_json::from_str(id).ok()) else { return Ok(()) };
+    // JSON-RPC 2.0 leaves these codes to servers.
+    Ok(output::print_json(&error(Some(id), -32000, &failure.to_string(), data))?)
+}
+
+fn error(id: Option<Value>, code: i32, message: &str, data: Option<Value>) -> Value {
+    let mut error = json!({"code": code, "message": message});
+    if let Some(data) = data {
+        error["data"] = data;
+    }
+    json!({"jsonrpc": "2.0", "id": id, "error": error})
+}

@@ -1,0 +1,168 @@
+//! The tool that sends a request with a credential.
+
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderMap, HeaderName, header};
+use http_body_util::BodyExt;
+use keyfob_core::proxy::Method;
+use rmcp::{
+    model::JsonObject,
+    schemars::{self, JsonSchema},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    handler::{Handler, read},
+    person::{Person, Reply},
+};
+use crate::{
+    broker::Relayed,
+    error::Error,
+    http::{contact, proxy, secret},
+};
+
+/// So much of a body is answered, in bytes: what is larger fills a model's memory and helps it little.
+const LARGEST: usize = 32 * 1024;
+/// The headers that say something to a model.
+const TOLD: [HeaderName; 9] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_RANGE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::LINK,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    header::ALLOW,
+];
+/// How the names begin of those that say how often one may ask.
+const TOLD_TOO: [&str; 2] = ["ratelimit", "x-ratelimit"];
+
+/// A request that is to be sent with a credential.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendRequest {
+    /// The secret whose credential is put in: its id (sec_…), `@alias` or `(name)`.
+    secret: String,
+    /// The id of the contact (con_…) whose value of a personal secret is sent. Leave it out for a shared secret.
+    contact: Option<String>,
+    /// Where the request goes, with https:// and its query. Only the secret's `hosts` can be reached.
+    url: String,
+    /// GET unless it is said.
+    #[schemars(extend("enum" = METHODS))]
+    method: Option<String>,
+    /// Headers to send. Leave the credential's out: it is put in for you.
+    headers: Option<BTreeMap<String, String>>,
+    /// The body to send, as text; say its Content-Type in `headers`.
+    body: Option<String>,
+}
+
+const METHODS: [&str; Method::ALL.len()] = {
+    let mut names = [""; Method::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Method::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+
+/// What the server answered.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Answer {
+    /// The HTTP status.
+    status: u16,
+    /// The headers that matter.
+    headers: BTreeMap<String, String>,
+    /// The body, without the credential if the server sent that back. None where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// What of the body is missing here, and how to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl Handler {
+    pub(super) async fn send(
+        &self,
+        arguments: JsonObject,
+        person: &Person,
+    ) -> Result<Answer, Error> {
+        let SendRequest { secret, contact, url, method, headers, body } = read(arguments)?;
+        if person.replied() == Some(Reply::Declined) {
+            let message = "the person would not open the page at which it is connected".into();
+            return Err(Error::AuthorizationRequired { message, url: None });
+        }
+        let method = Method::parse(method.as_deref().unwrap_or("GET"));
+        let method = method.ok_or_else(|| {
+            let text = format!("\"method\" must be one of [{}]", METHODS.join(", "));
+            Error::invalid("bad_request", text)
+        })?;
+        let headers = headers.unwrap_or_default().into_iter();
+        let headers: Map<_, _> = headers.map(|(name, text)| (name, Value::String(text))).collect();
+        let body = body.unwrap_or_default();
+        let outgoing = proxy::described(&url, method, &headers, body, &self.shown)?;
+        let contact = contact.map(|contact| contact::parse(&contact));
+        let at = secret::parse(&secret);
+        let answer = self.broker.proxy(&self.caller, contact.as_ref(), &at, outgoing).await?;
+        let (parts, body) = answer.into_parts();
+        let (body, note) = told(collect(body).await?);
+        Ok(Answer { status: parts.status.as_u16(), headers: shown(&parts.headers), body, note })
+    }
+}
+
+fn shown(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut shown = BTreeMap::<String, String>::new();
+    for (name, value) in headers {
+        let is_told =
+            TOLD.contains(name) || TOLD_TOO.iter().any(|it| name.as_str().starts_with(it));
+        if is_told {
+            let all = shown.entry(name.to_string()).or_default();
+            if !all.is_empty() {
+                all.push_str(", ");
+            }
+            all.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        }
+    }
+    shown
+}
+
+/// The beginning of a body, and whether there was more.
+async fn collect(mut body: Relayed) -> Result<(Vec<u8>, bool), Error> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broke_off = |_| Error::Upstream { code: "upstream_failed", may_have_it: true };
+        let Ok(data) = frame.map_err(broke_off)?.into_data() else { continue };
+        bytes.extend_from_slice(&data);
+        if bytes.len() > LARGEST {
+            bytes.truncate(LARGEST);
+            return Ok((bytes, true));
+        }
+    }
+    Ok((bytes, false))
+}
+
+/// The body as text, and what is to be said of it.
+fn told((mut bytes, is_cut): (Vec<u8>, bool)) -> (Option<String>, Option<String>) {
+    let valid = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    // Where it was cut, a character may have been, too.
+    if is_cut && bytes.len() - valid < 4 {
+        bytes.truncate(valid);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            let note = format!(
+                "The body was cut after {} bytes: ask for less, with the API's own paging, fields or Range",
+                text.len()
+            );
+            (Some(text), is_cut.then_some(note))
+        }
+        Err(error) => {
+            let size = error.as_bytes().len();
+            let size = if is_cut { format!("more than {size}") } else { size.to_string() };
+            let note = format!("The body is no text ({size} bytes) and is left out");
+            (None, Some(note))
+        }
+    }
+}
