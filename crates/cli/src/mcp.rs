@@ -155,10 +155,10 @@ fn refuse(id: Option<&str>, failure: &Failure) -> Result<(), Failure> {
     };
     let Some(id) = id.and_then(|id| serde_json::from_str(id).ok()) else { return Ok(()) };
     // JSON-RPC 2.0 leaves these codes to servers.
-    Ok(output::print_json(&error(Some(id), -32000, &failure.to_string(), data))?)
+    Ok(output::print_json(&error(Some(&id), -32000, &failure.to_string(), data))?)
 }
 
-fn error(id: Option<Value>, code: i32, message: &str, data: Option<Value>) -> Value {
+fn error(id: Option<&Value>, code: i32, message: &str, data: Option<Value>) -> Value {
     let mut error = json!({"code": code, "message": message});
     if let Some(data) = data {
         error["data"] = data;
