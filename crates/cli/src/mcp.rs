@@ -52,12 +52,15 @@ struct Cancelled<'a> {
     request_id: &'a RawValue,
 }
 
-/// What a client begins with: nothing else is sent before it is answered.
-const BEGINNINGS: [&str; 2] = ["initialize", "server/discover"];
+/// What a client begins with: nothing else is sent before it is answered. One that gets no answer to the second tries
+/// the first.
+const BEGINNINGS: [&str; 2] = [INITIALIZE, "server/discover"];
+const INITIALIZE: &str = "initialize";
 const CANCELLED: &str = "notifications/cancelled";
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let mut relay = Relay { mcp: args.remote.client()?.mcp()?, requests: HashMap::new() };
+    let mcp = args.remote.client()?.mcp()?;
+    let mut relay = Relay { mcp, requests: HashMap::new(), failed: None };
     let mut under_way = JoinSet::new();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -69,13 +72,15 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
     }
     while under_way.join_next().await.is_some() {}
-    Ok(())
+    relay.failed.map_or(Ok(()), Err)
 }
 
 struct Relay {
     mcp: Mcp,
     /// The requests that are under way, by their ids.
     requests: HashMap<String, AbortHandle>,
+    /// Why the client could not begin, until it can.
+    failed: Option<Failure>,
 }
 
 impl Relay {
@@ -92,12 +97,13 @@ impl Relay {
         };
         let (id, method) = (id.map(|id| id.get().to_owned()), method.unwrap_or_default());
         if BEGINNINGS.contains(&&*method) {
-            return match pass(&self.mcp, &message).await {
-                Ok(()) => Ok(()),
-                Err(failure) => {
-                    refuse(id.as_deref(), &failure)?;
-                    Err(failure)
-                }
+            self.failed = pass(&self.mcp, &message).await.err();
+            let Some(failure) = &self.failed else { return Ok(()) };
+            refuse(id.as_deref(), failure)?;
+            return if method == INITIALIZE {
+                self.failed.take().map_or(Ok(()), Err)
+            } else {
+                Ok(())
             };
         }
         if method == CANCELLED {
