@@ -146,13 +146,19 @@ def test_fastmcp_calls_tools(transport: str) -> None:
     asyncio.run(run())
 
 
-def test_a_key_that_is_refused_is_an_error() -> None:
+def causes(error: BaseException) -> list[BaseException]:
+    """The errors that a group of them is made of."""
+    return [it for one in error.exceptions for it in causes(one)] if isinstance(error, BaseExceptionGroup) else [error]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_who_shows_a_wrong_key_is_told_so(mode: str) -> None:
     async def run() -> None:
         wrong = {**COMMAND, "KEYFOB_TOKEN": "kft_nonsense"}
         at = mcp.StdioServerParameters(command=ENV["KEYFOB_BIN"], args=["mcp"], env=wrong)
-        async with mcp.Client(at):
+        async with mcp.Client(at, mode=mode):
             pass
 
-    with pytest.raises(BaseException) as refused:  # noqa: PT011 what it is wrapped in is the client's own
+    with pytest.raises((mcp.MCPError, BaseExceptionGroup)) as refused:
         asyncio.run(run())
-    assert refused.value
+    assert any("Not authenticated" in str(cause) for cause in causes(refused.value))

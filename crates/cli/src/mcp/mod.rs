@@ -55,13 +55,15 @@ struct Cancelled<'a> {
     request_id: &'a RawValue,
 }
 
-/// What a client begins with: nothing else is sent before it is answered.
-const BEGINNINGS: [&str; 2] = ["initialize", "server/discover"];
+/// What a client begins with: nothing else is sent before it is answered. One that gets no answer to the second tries
+/// the first.
+const BEGINNINGS: [&str; 2] = [INITIALIZE, "server/discover"];
+const INITIALIZE: &str = "initialize";
 const CANCELLED: &str = "notifications/cancelled";
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let mut relay =
-        Relay { endpoint: Endpoint::new(args.remote.client()?), requests: HashMap::new() };
+    let endpoint = Endpoint::new(args.remote.client()?);
+    let mut relay = Relay { endpoint, requests: HashMap::new(), failed: None };
     let mut under_way = JoinSet::new();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -73,13 +75,15 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         }
     }
     while under_way.join_next().await.is_some() {}
-    Ok(())
+    relay.failed.map_or(Ok(()), Err)
 }
 
 struct Relay {
     endpoint: Endpoint,
     /// The requests that are under way, by their ids.
     requests: HashMap<String, AbortHandle>,
+    /// Why the client could not begin, until it can.
+    failed: Option<Failure>,
 }
 
 impl Relay {
@@ -96,12 +100,13 @@ impl Relay {
         };
         let (id, method) = (id.map(|id| id.get().to_owned()), method.unwrap_or_default());
         if BEGINNINGS.contains(&&*method) {
-            return match pass(&self.endpoint, &message).await {
-                Ok(()) => Ok(()),
-                Err(failure) => {
-                    refuse(id.as_deref(), &failure)?;
-                    Err(failure)
-                }
+            self.failed = pass(&self.endpoint, &message).await.err();
+            let Some(failure) = &self.failed else { return Ok(()) };
+            refuse(id.as_deref(), failure)?;
+            return if method == INITIALIZE {
+                self.failed.take().map_or(Ok(()), Err)
+            } else {
+                Ok(())
             };
         }
         if method == CANCELLED {
@@ -159,10 +164,10 @@ fn refuse(id: Option<&str>, failure: &Failure) -> Result<(), Failure> {
     };
     let Some(id) = id.and_then(|id| serde_json::from_str(id).ok()) else { return Ok(()) };
     // JSON-RPC 2.0 leaves these codes to servers.
-    Ok(output::print_json(&error(Some(id), -32000, &failure.to_string(), data))?)
+    Ok(output::print_json(&error(Some(&id), -32000, &failure.to_string(), data))?)
 }
 
-fn error(id: Option<Value>, code: i32, message: &str, data: Option<Value>) -> Value {
+fn error(id: Option<&Value>, code: i32, message: &str, data: Option<Value>) -> Value {
     let mut error = json!({"code": code, "message": message});
     if let Some(data) = data {
         error["data"] = data;

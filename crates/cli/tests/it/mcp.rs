@@ -44,6 +44,7 @@ impl Client {
     }
 
     /// A request, and what is heard next.
+    #[expect(clippy::needless_pass_by_value, reason = "`json!` in the call reads best")]
     fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {
         self.say(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
         self.hear()
@@ -169,6 +170,13 @@ fn who_cannot_begin_is_told_why_in_the_protocol_and_in_words() {
             assert!(said["error"]["message"].as_str().unwrap().contains(says), "{said}");
         }
     }
+    // A client whose first way to begin is refused tries the other, and is told there as well.
+    let mut client = Client::start(command(&server.url, "kft_nonsense"));
+    for method in ["server/discover", "initialize"] {
+        let refused = client.ask(1, method, json!({}));
+        assert!(refused["error"]["message"].as_str().unwrap().contains("Not authenticated"));
+    }
+    assert_eq!(client.end(), (Some(3), String::new()));
     let ended = run(keyfob(&["mcp"]));
     assert_eq!((ended.status, &*ended.stdout), (Some(2), ""));
     assert!(ended.stderr.contains("KEYFOB_TOKEN"), "{}", ended.stderr);

@@ -1,7 +1,7 @@
 //! The broker: the operations, and the only place with rules.
 //!
-//! Every operation has the same shape: find, decide, open, act, commit. HTTP, and later MCP and
-//! the pages, call these functions and cannot differ in what they allow.
+//! Every operation has the same shape: find, decide, open, act, commit. HTTP, MCP and
+//! the pages call these functions and cannot differ in what they allow.
 
 mod account;
 mod asked;

@@ -56,7 +56,7 @@ const fn next(error: &Error) -> &'static str {
     match error {
         Error::AuthorizationRequired { url: Some(_), .. } => HAND_OVER,
         Error::AuthorizationRequired { url: None, .. } => {
-            "A person has to connect it. If they were shown the page, call verify_secret every few seconds until it says authenticated; otherwise tell whoever runs this agent"
+            "A person has to connect it. If they were shown the page, call verify_secret every few seconds until it says authenticated; if they would not open it, do without; otherwise tell whoever runs this agent"
         }
         Error::Invalid { .. } | Error::TooLarge { .. } => {
             "Do not send the same again. The message says what is wrong: mend it, or do without"

@@ -91,7 +91,7 @@ struct Secret {
     /// When that ends, in unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
-    /// The hosts that `send_request` may reach with it.
+    /// The hosts that `send_request` may reach with it; of type `template`, beside those that the template has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     hosts: Vec<String>,
