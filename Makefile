@@ -50,6 +50,8 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh sqlite
 	$(call heading,the connect page in Chromium on PostgreSQL)
 	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh postgres
+	$(call heading,the API with Schemathesis)
+	KEYFOB_BIN=$(BIN) bash tests/openapi/run.sh
 	$(call heading,demo)
 	bash tests/demo.sh $(BIN)
 	$(call heading,all tests passed)
@@ -59,5 +61,5 @@ bench: ## build as for a release to others (--profile dist), run the benchmarks,
 	$(CARGO) build --profile dist -p keyfob -p keyfob-bench
 	target/dist/bench
 
-clean-test: ## remove the packages that the tests installed under tests/clients and tests/browser
-	rm -rf tests/clients/node_modules tests/clients/.venv tests/browser/node_modules
+clean-test: ## remove the packages that the tests installed under tests/clients, tests/browser and tests/openapi
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/browser/node_modules tests/openapi/.venv

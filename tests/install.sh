@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing for the tests (`test`) or the benchmarks (`bench`): Debian packages, and for the tests the
-# published clients from npm and PyPI under tests/clients, and what drives Chromium under tests/browser. Does nothing,
-# quickly, when all is there.
+# published clients from npm and PyPI under tests/clients, what drives Chromium under tests/browser, and Schemathesis under
+# tests/openapi. Does nothing, quickly, when all is there.
 set -euo pipefail
 
 what=${1:-test}
@@ -11,7 +11,6 @@ case $what in
 esac
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-clients=$repo/tests/clients
 
 die() { echo "tests/install.sh: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -104,15 +103,16 @@ install_node_packages() { # DIRECTORY under tests
   echo "$want" >"$stamp"
 }
 
-install_python_packages() {
-  local venv=$clients/.venv stamp=$clients/.venv/.installed want python
-  want=$(digest "$clients/requirements.txt")
+install_python_packages() { # DIRECTORY under tests
+  local dir=$repo/tests/$1 want python
+  local venv=$dir/.venv stamp=$dir/.venv/.installed
+  want=$(digest "$dir/requirements.txt")
   if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && "$venv/bin/python" -c '' 2>/dev/null; then return 0; fi
-  echo "installing PyPI packages under tests/clients"
+  echo "installing PyPI packages under tests/$1"
   python=$(venv_python) || die "no Python 3.11 or newer that can make virtual environments"
   rm -rf "$venv"
   "$python" -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$clients/requirements.txt"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$dir/requirements.txt"
   echo "$want" >"$stamp"
 }
 
@@ -126,6 +126,7 @@ still=$(missing_packages | paste -sd ' ')
 if [ "$what" = test ]; then
   install_node_packages clients
   install_node_packages browser
-  install_python_packages
+  install_python_packages clients
+  install_python_packages openapi
 fi
 echo "all there"

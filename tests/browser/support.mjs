@@ -44,7 +44,7 @@ export async function account({ name = 'Acme Travel', allowedOrigins = [] } = {}
   noted(key.token);
   const post = (path, body) => call(key.token, path, body);
   await post('account/update', { name, allowedOrigins });
-  return { id, post };
+  return { id, token: key.token, post };
 }
 
 const GITHUB = {

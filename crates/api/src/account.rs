@@ -18,7 +18,10 @@ pub struct CreateAccount {
     pub name: String,
     /// The e-mail address it can be named by.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[cfg_attr(feature = "openapi", schema(max_length = 255, min_length = 1))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub email: Option<String>,
 }
 

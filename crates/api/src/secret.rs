@@ -40,12 +40,12 @@ pub struct SecretFields {
     pub blueprint_id: Option<String>,
     /// Whose value it has: `shared`, which a new one is, or `personal`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::SecretKind>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::SecretKind>, nullable = false))]
     pub kind: Option<String>,
     /// What its value is: `plain`, which a new one is, `basic`, `bearer`, `jwt`, `oauth`, `template` or
     /// `reference`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::SecretType>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::SecretType>, nullable = false))]
     pub secret_type: Option<String>,
     /// The value of a shared secret; an empty one takes it away.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
@@ -57,7 +57,7 @@ pub struct SecretFields {
     pub config: Option<Config>,
     /// Who may use it: `private`, which a new one is, `protected` or `public`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Visibility>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::words::Visibility>, nullable = false))]
     pub visibility: Option<String>,
     /// A JSON object of the account's own; in an update `{"$update": {…}}` changes single keys.
     #[serde(skip_serializing_if = "Option::is_none")]

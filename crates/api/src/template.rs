@@ -62,9 +62,9 @@ pub struct Parameter {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Search {
-    /// Words of the provider's name or of what it is for; without them nothing is found.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub search: Option<String>,
+    /// Words of the provider's name or of what it is for.
+    #[cfg_attr(feature = "openapi", schema(max_length = 255, pattern = "[0-9A-Za-z]"))]
+    pub search: String,
     /// How many are found at most; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]

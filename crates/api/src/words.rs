@@ -18,7 +18,7 @@ pub enum Moment {
 /// Of ECMAScript's dates (ECMA-262, section 21.4.1.1).
 #[derive(ToSchema)]
 #[schema(minimum = -8_640_000_000_000_000_i64, maximum = 8_640_000_000_000_000_i64)]
-pub struct Millis(pub i64);
+pub struct Millis(pub f64);
 
 /// The digits of a number.
 #[derive(ToSchema)]

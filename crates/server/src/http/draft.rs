@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{body::Bytes, contact, repeat::repeat};
+use super::{body::Bytes, contact, fields, repeat::repeat};
 use crate::{
     broker::{Content, Draft},
     error::Error,
@@ -70,6 +70,12 @@ fn field<T: serde::de::DeserializeOwned>(
     }
 }
 
+fn whole(value: Option<&RawValue>, invalid: &Error) -> Result<Option<u32>, Error> {
+    let number = field(value, invalid.clone())?;
+    let whole = number.map(|number| fields::whole(&number).and_then(|it| u32::try_from(it).ok()));
+    whole.map(|whole| whole.ok_or_else(|| invalid.clone())).transpose()
+}
+
 fn text(name: &'static str, code: &'static str) -> Error {
     Error::invalid(code, format!("{name} must be a string"))
 }
@@ -113,10 +119,10 @@ fn parameters(
     let algorithm = algorithm.map(|name| Algorithm::parse(&name)).transpose()?;
     // Seven digits come from URIs and imports only: the API's own enumeration has 6 and 8.
     let invalid = Error::invalid("invalid_digits", "`digits` must be 6 or 8; most sites use 6.");
-    let digits: u32 = field(digits, invalid.clone())?.unwrap_or(6);
+    let digits = whole(digits, &invalid)?.unwrap_or(6);
     if ![6, 8].contains(&digits) {
         return Err(invalid);
     }
-    let period: u32 = field(period, Invalid::Period)?.unwrap_or(30);
+    let period = whole(period, &Invalid::Period.into())?.unwrap_or(30);
     Ok(Parameters::new(Kind::Totp, algorithm.unwrap_or(Algorithm::Sha1), digits, period)?)
 }

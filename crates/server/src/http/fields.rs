@@ -9,7 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _, MapAccess, Visitor},
 };
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Number, Value, value::RawValue};
 
 use crate::{broker::Given, error::Error};
 
@@ -89,24 +89,29 @@ impl Fields<'_> {
 
     /// A whole number from 1 to `most`.
     pub(crate) fn count(&mut self, name: &'static str, most: u32) -> Result<Given<u32>, Error> {
-        let wrong = || format!("\"{name}\" must be a whole number from 1 to {most}");
-        match self.take(name, "a whole number")? {
-            Given::Value(count) if !(1..=most).contains(&count) => {
-                Err(Error::invalid("bad_request", wrong()))
-            }
-            given => Ok(given),
-        }
+        let text = format!("\"{name}\" must be a whole number from 1 to {most}");
+        let count = |count| u32::try_from(count).ok().filter(|count| (1..=most).contains(count));
+        self.whole(name)?.try_map(|given| {
+            count(given).map(Some).ok_or_else(|| Error::invalid("bad_request", text))
+        })
     }
 
     /// A moment in unix milliseconds, whatever moment that is.
     pub(crate) fn millis(&mut self, name: &'static str) -> Result<Given<Timestamp>, Error> {
-        let millis = self.take::<i64>(name, "a whole number")?;
-        millis.try_map(|millis| Ok(Some(Timestamp::from_millis(millis))))
+        self.whole(name)?.try_map(|millis| Ok(Some(Timestamp::from_millis(millis))))
     }
 
     /// A whole number.
     pub(crate) fn number(&mut self, name: &'static str) -> Result<Given<u32>, Error> {
-        self.take(name, "a whole number")
+        self.whole(name)?.try_map(|number| {
+            u32::try_from(number).map(Some).map_err(|_| wrong(name, "a whole number"))
+        })
+    }
+
+    fn whole(&mut self, name: &'static str) -> Result<Given<i64>, Error> {
+        let number = self.take::<Number>(name, "a whole number")?;
+        number
+            .try_map(|number| whole(&number).map(Some).ok_or_else(|| wrong(name, "a whole number")))
     }
 
     /// A list of texts.
@@ -138,11 +143,12 @@ impl Fields<'_> {
         name: &'static str,
         what: &'static str,
     ) -> Result<Given<T>, Error> {
-        let wrong = |_| Error::invalid("bad_request", format!("\"{name}\" must be {what}"));
         match self.0.remove(name).map(RawValue::get) {
             None => Ok(Given::Absent),
             Some("null") => Ok(Given::Null),
-            Some(json) => serde_json::from_str(json).map(Given::Value).map_err(wrong),
+            Some(json) => {
+                serde_json::from_str(json).map(Given::Value).map_err(|_| wrong(name, what))
+            }
         }
     }
 
@@ -154,6 +160,22 @@ impl Fields<'_> {
         let name: String = name.chars().take(LONGEST_NAME).collect();
         Err(Error::invalid("bad_request", format!("\"{name}\" is not allowed")))
     }
+}
+
+fn wrong(name: &'static str, what: &'static str) -> Error {
+    Error::invalid("bad_request", format!("\"{name}\" must be {what}"))
+}
+
+/// A number as a whole one: 40.0 is 40, as some languages write it (JSON Schema, section 6.1.1).
+pub(super) fn whole(number: &Number) -> Option<i64> {
+    /// All whole numbers up to this are told apart (RFC 8259, section 6).
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    number.as_i64().or_else(|| {
+        let number = number.as_f64()?;
+        let is_whole = number.fract() == 0.0 && number.abs() <= MOST;
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within the range")]
+        is_whole.then_some(number as i64)
+    })
 }
 
 /// The latest moment that a date can have, in unix milliseconds (ECMA-262, section 21.4.1.1).

@@ -5,7 +5,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, Uri, header, request::Parts},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use hyper::body::Body as _;
 use keyfob_core::{
@@ -51,7 +51,10 @@ pub(crate) async fn pass(
     mut request: Request,
 ) -> Result<Response, Error> {
     let Asked { contact, secret, url, prefix } = Asked::of(request.uri())?;
-    let method = Method::parse(request.method().as_str()).ok_or(Error::MethodNotAllowed)?;
+    let Some(method) = Method::parse(request.method().as_str()) else {
+        let methods = Method::ALL.map(Method::as_str).join(",");
+        return Ok(([(header::ALLOW, methods)], Error::MethodNotAllowed).into_response());
+    };
     let destination = destination(&url, method)?;
     shown.is_not_in(destination.url())?;
     is_as_it_is(request.headers())?;

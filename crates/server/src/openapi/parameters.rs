@@ -22,7 +22,7 @@ pub(crate) struct List {
     /// How many items at most: of a page 1 to 100, of a stream any number. Without it, a page of 100, and all of a stream. What is no number
     /// counts as absent.
     #[param(minimum = 1, nullable = false)]
-    take: Option<u32>,
+    take: Option<u64>,
     /// The oldest first (`asc`), or the newest (`desc`, and whatever else is said).
     #[param(inline, nullable = false)]
     order: Option<Order>,
@@ -121,7 +121,7 @@ pub(crate) struct IdempotencyKey {
         rename = "Idempotency-Key",
         min_length = 1,
         max_length = 255,
-        pattern = "^[!-~]+$",
+        pattern = r"^[\t -~]+$",
         nullable = false
     )]
     idempotency_key: Option<String>,

@@ -17,6 +17,10 @@ pub(super) fn complete(document: &mut Value) {
     schemas.insert("TotpError".into(), one_dialect(&error, true));
     flatten(schemas);
     refer(schemas);
+    for (name, ways) in ALTERNATIVES {
+        let of = |fields: &&[&str]| json!({"required": fields});
+        schemas[*name]["anyOf"] = ways.iter().map(of).collect();
+    }
 }
 
 /// The error of one dialect: with the codes that it has, and with the fields that it always has.
@@ -47,6 +51,12 @@ fn one_dialect(error: &Value, v2: bool) -> Value {
     }
     error
 }
+
+/// Bodies of which one field or another is required.
+const ALTERNATIVES: &[(&str, &[&[&str]])] = &[
+    ("CreateTotp", &[&["label"], &["uri"]]),
+    ("Connect", &[&["value"], &["username", "password"], &["accessToken"]]),
+];
 
 /// Has fields of a part (`#[serde(flatten)]`) where the others are: many tools know no other way to refuse unknown ones.
 fn flatten(schemas: &mut Map<String, Value>) {

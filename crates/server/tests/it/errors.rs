@@ -352,3 +352,27 @@ async fn a_server_whose_database_is_away_answers_503_and_never_a_code() {
         create.error(503, "service_unavailable");
     }
 }
+
+#[tokio::test]
+async fn a_whole_number_may_have_a_fraction_of_zero_and_no_other() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let search = |take: f64| {
+        owner.post("/api/v1/platform/secret/search", json!({"search": "s", "take": take}))
+    };
+    assert_eq!(search(2.0).await.ok()["items"].as_array().unwrap().len(), 2);
+    for wrong in [2.5, 0.0, 101.0, -1.0, 1e300] {
+        search(wrong).await.error(400, "bad_request");
+    }
+    let key = json!({"role": "agent", "rate": 60.0, "expiresAt": 4_102_444_800_000.0});
+    let key = owner.post("/api/v1/key/create", key).await.ok();
+    let path = format!("/api/v1/key/{}/fetch", key["id"].as_str().unwrap());
+    let key = owner.get(path).await.ok();
+    assert_eq!((&key["rate"], &key["expiresAt"]), (&json!(60), &json!(4_102_444_800_000_i64)));
+    let entry = json!({"label": "x", "digits": 8.0, "period": 60.0});
+    let entry = owner.post("/api/v2/totp/secrets", entry).await.ok();
+    let entry = &entry["totp_secret"];
+    assert_eq!((&entry["digits"], &entry["period"]), (&json!(8), &json!(60)));
+    let entry = json!({"label": "x", "digits": 6.5});
+    owner.post("/api/v2/totp/secrets", entry).await.error(400, "invalid_digits");
+}

@@ -105,6 +105,8 @@ async fn every_method_is_passed_on_with_the_credential_and_no_other_is() {
         let json = json!({"url": scene.url("/v1"), "method": method});
         scene.send(&agent, json).await.error(400, "bad_request");
         let back = scene.pass(&agent, method, "/v1", &[], "").await;
+        // RFC 9110, section 15.5.6.
+        assert_eq!(back.headers["allow"], "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS");
         back.error(405, "method_not_allowed");
     }
     // Nor is one that asks first whether it may (CORS), which comes without a key.
