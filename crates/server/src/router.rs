@@ -12,8 +12,8 @@ use crate::{
     broker::Broker,
     error::Error,
     http::{
-        account, connect, connection, contact, docs, event, health, key, proxy, proxy_stream,
-        revocation, secret, template, totp,
+        account, connect, connection, connection_list, contact, docs, event, health, key, proxy,
+        proxy_stream, revocation, secret, template, totp,
     },
     metrics::Metrics,
 };
@@ -59,7 +59,7 @@ routes! {
     "/api/v1/contact/{contact}/fetch" => get(contact::fetch),
     "/api/v1/contact/{contact}/update" => post(contact::update),
     "/api/v1/contact/{contact}/delete" => post(contact::delete),
-    "/api/v1/contact/{contact}/secret/list" => get(connection::list),
+    "/api/v1/contact/{contact}/secret/list" => get(connection_list::list),
     "/api/v1/contact/{contact}/secret/{secret}/verify" => post(connection::verify),
     "/api/v1/contact/{contact}/secret/{secret}/authenticate" => post(connection::authenticate),
     "/api/v1/contact/{contact}/secret/{secret}/connect" => post(connection::connect),
