@@ -36,7 +36,8 @@ fn changed(id: &SecretId) -> Json<Changed> {
 
 /// Says whether a contact's credential can be used.
 ///
-/// If not, and if a person can do something about it, `action.url` is a link for them: a secret, good for one use within 15 minutes. A provider that does not answer just now changes nothing of what is said here.
+/// If not, and if a person can do something about it, `action.url` is a link for them: a secret, good for one use
+/// within 15 minutes. A provider that does not answer just now changes nothing of what is said here.
 #[utoipa::path(
     post,
     path = "/api/v1/contact/{contact}/secret/{secret}/verify",
@@ -79,7 +80,8 @@ pub(crate) async fn authenticate(
 
 /// Stores a credential for a contact.
 ///
-/// One of `{value}` (types `plain`, `bearer`, `jwt`), `{username, password}` (`basic`) and `{accessToken, refreshToken?, expiresAt?, scopes?}` (`oauth`: a grant that a provider has given already).
+/// One of `{value}` (types `plain`, `bearer`, `jwt`), `{username, password}` (`basic`) and `{accessToken,
+/// refreshToken?, expiresAt?, scopes?}` (`oauth`: a grant that a provider has given already).
 #[utoipa::path(
     post,
     path = "/api/v1/contact/{contact}/secret/{secret}/connect",
@@ -141,7 +143,8 @@ pub(crate) async fn refresh(
 
 /// Hands out a token of a contact's credential.
 ///
-/// Of types `oauth`, renewed first where it is due, and `jwt`, signed for this. Only of a secret of the account's own, and for an agent's key only if its limits say `mint`.
+/// Of types `oauth`, renewed first where it is due, and `jwt`, signed for this. Only of a secret of the account's own,
+/// and for an agent's key only if its limits say `mint`.
 #[utoipa::path(
     post,
     path = "/api/v1/contact/{contact}/secret/{secret}/mint",
@@ -161,7 +164,8 @@ pub(crate) async fn mint(
 
 /// Says whether the one value of a shared secret can be used.
 ///
-/// If not, and if a person can do something about it, `action.url` is a link for them: a secret, good for one use within 15 minutes. A provider that does not answer just now changes nothing of what is said here.
+/// If not, and if a person can do something about it, `action.url` is a link for them: a secret, good for one use
+/// within 15 minutes. A provider that does not answer just now changes nothing of what is said here.
 #[utoipa::path(
     post,
     path = "/api/v1/secret/{secret}/verify",
@@ -221,7 +225,8 @@ pub(crate) async fn refresh_shared(
 
 /// Hands out a token of the one value of a shared secret.
 ///
-/// Of types `oauth`, renewed first where it is due, and `jwt`, signed for this. Only of a secret of the account's own, and for an agent's key only if its limits say `mint`.
+/// Of types `oauth`, renewed first where it is due, and `jwt`, signed for this. Only of a secret of the account's own,
+/// and for an agent's key only if its limits say `mint`.
 #[utoipa::path(
     post,
     path = "/api/v1/secret/{secret}/mint",

@@ -80,7 +80,8 @@ pub(crate) async fn create(
 
 /// Finds the contact with these fields, or makes it.
 ///
-/// With a `fingerprint` it is found by that, and a new one is verified from now on. Without, it is found by name, e-mail address, phone number and nickname together, and is not verified. What is found is not changed.
+/// With a `fingerprint` it is found by that, and a new one is verified from now on. Without, it is found by name,
+/// e-mail address, phone number and nickname together, and is not verified. What is found is not changed.
 #[utoipa::path(
     post,
     path = "/api/v1/contact/ensure",

@@ -28,7 +28,8 @@ const LATEST: i64 = 253_402_300_799_999;
 
 /// Lists the account's audit trail: who did what to which object, when, with what result.
 ///
-/// No event holds a value, a code, a token or a URL's query. A page may have fewer events than were asked for although more follow: it ends where its `cursor` is empty.
+/// No event holds a value, a code, a token or a URL's query. A page may have fewer events than were asked for although
+/// more follow: it ends where its `cursor` is empty.
 #[utoipa::path(
     get,
     path = "/api/v1/event/list",

@@ -104,7 +104,8 @@ pub(crate) async fn fetch(
 
 /// Changes a secret.
 ///
-/// What is left out stays; an empty text is none. `config` replaces the whole of it, but for each `"********"`, which keeps what is stored in its place.
+/// What is left out stays; an empty text is none. `config` replaces the whole of it, but for each `"********"`, which
+/// keeps what is stored in its place.
 #[utoipa::path(
     post,
     path = "/api/v1/secret/{secret}/update",
