@@ -31,7 +31,14 @@ use crate::{
     operation_id = "listContactSecrets",
     tag = "Connections",
     params(parameters::Contact, parameters::List, parameters::Meta, parameters::Connectable),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::ContactSecret> = "application/json"), (keyfob_api::list::Line<wire::ContactSecret> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::ContactSecret> = "application/json"),
+            (keyfob_api::list::Line<wire::ContactSecret> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

@@ -167,7 +167,14 @@ pub(crate) async fn delete(
     operation_id = "listContacts",
     tag = "Contacts",
     params(parameters::List, parameters::Meta),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Contact> = "application/json"), (keyfob_api::list::Line<wire::Contact> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Contact> = "application/json"),
+            (keyfob_api::list::Line<wire::Contact> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,
@@ -186,7 +193,15 @@ pub(crate) async fn list(
     operation_id = "exportContacts",
     tag = "Contacts",
     params(parameters::List, parameters::Meta),
-    responses((status = 200, description = "A page; as JSON lines or CSV, all of them", content((keyfob_api::list::Page<wire::Contact> = "application/json"), (keyfob_api::list::Line<wire::Contact> = "application/jsonl"), (String = "text/csv")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines or CSV, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Contact> = "application/json"),
+            (keyfob_api::list::Line<wire::Contact> = "application/jsonl"),
+            (String = "text/csv"),
+        ),
+    )),
 )]
 pub(crate) async fn export(
     State(broker): State<Broker>,

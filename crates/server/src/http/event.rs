@@ -36,7 +36,14 @@ const LATEST: i64 = 253_402_300_799_999;
     operation_id = "listEvents",
     tag = "Events",
     params(parameters::List, wire::EventQuery),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Event> = "application/json"), (keyfob_api::list::Line<wire::Event> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Event> = "application/json"),
+            (keyfob_api::list::Line<wire::Event> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

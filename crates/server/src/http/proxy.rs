@@ -48,7 +48,13 @@ const LARGEST_HEADERS: usize = 16 * 1024;
     tag = "Requests with a credential",
     params(parameters::ContactAndSecret, parameters::DryRun),
     request_body = wire::Send,
-    responses((status = 200, description = "With `dry_run=1`, what would be sent; else whatever the upstream answers", content((wire::Explained = "application/json"))), (status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+    responses(
+        (status = 200,
+        description = "With `dry_run=1`, what would be sent; else whatever the upstream answers",
+        content((wire::Explained = "application/json"))),
+        (status = "default",
+        description = "Whatever the upstream answers: any status, media type and body"),
+    ),
 )]
 pub(crate) async fn send(
     State(broker): State<Broker>,
@@ -76,7 +82,13 @@ pub(crate) async fn send(
     tag = "Requests with a credential",
     params(parameters::Secret, parameters::DryRun),
     request_body = wire::Send,
-    responses((status = 200, description = "With `dry_run=1`, what would be sent; else whatever the upstream answers", content((wire::Explained = "application/json"))), (status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+    responses(
+        (status = 200,
+        description = "With `dry_run=1`, what would be sent; else whatever the upstream answers",
+        content((wire::Explained = "application/json"))),
+        (status = "default",
+        description = "Whatever the upstream answers: any status, media type and body"),
+    ),
 )]
 pub(crate) async fn send_shared(
     State(broker): State<Broker>,

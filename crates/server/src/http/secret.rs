@@ -151,7 +151,14 @@ pub(crate) async fn delete(
     operation_id = "listSecrets",
     tag = "Secrets",
     params(parameters::List, parameters::Meta, parameters::Blueprint),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Secret> = "application/json"), (keyfob_api::list::Line<wire::Secret> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Secret> = "application/json"),
+            (keyfob_api::list::Line<wire::Secret> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,
