@@ -48,7 +48,7 @@ async fn a_file_of_the_page_comes_compressed_to_whoever_understands_that() {
         if is_compressed {
             GzDecoder::new(&*answer.body).read_to_end(&mut text).unwrap();
         } else {
-            text = answer.body.to_vec();
+            text = answer.body.clone();
         }
         assert!(text == plain.body, "{accepted}");
     }
