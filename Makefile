@@ -51,9 +51,9 @@ test-parts: ## every test, on tools that are there and the PostgreSQL of tests/w
 	KEYFOB_BIN=$(BIN) bash tests/clients/run.sh postgres
 	$(call heading,published MCP clients and the conformance suite)
 	KEYFOB_BIN=$(BIN) bash tests/mcp/run.sh
-	$(call heading,the connect page in Chromium on SQLite)
+	$(call heading,the pages in Chromium on SQLite)
 	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh sqlite
-	$(call heading,the connect page in Chromium on PostgreSQL)
+	$(call heading,the pages in Chromium on PostgreSQL)
 	KEYFOB_BIN=$(BIN) bash tests/browser/run.sh postgres
 	$(call heading,the API with Schemathesis)
 	KEYFOB_BIN=$(BIN) bash tests/openapi/run.sh

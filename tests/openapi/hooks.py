@@ -16,7 +16,7 @@ SEED = json.loads(open(os.environ["KEYFOB_SEED_FILE"]).read())
 UPSTREAM = os.environ["KEYFOB_UPSTREAM"]
 PARENTS = [os.environ[name] for name in ("KEYFOB_OWNER_TOKEN", "KEYFOB_TOKEN", "KEYFOB_AGENT_TOKEN")]
 PAIR = (os.environ["KEYFOB_KEY_ID"], os.environ["KEYFOB_KEY_SECRET"])
-LASTING, PASSING = SEED["lasting"], SEED["passing"]
+LASTING, CHANGING, PASSING = SEED["lasting"], SEED["changing"], SEED["passing"]
 
 lock = threading.Lock()
 counts = {}
@@ -57,39 +57,36 @@ class Keys:
 
 # --- what is asked about ---
 
-ENDS = re.compile(r"/(delete|revoke|update)$")
-PREFIXED = re.compile(r"^(con|sec|key|acc)_[0-9a-z]{26}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^@?[a-z]+$")
+ENDS = re.compile(r"/(delete|revoke)$")
+CHANGES = re.compile(r"/update$")
+ID = re.compile(r"^(con|sec|key|acc)_[0-9a-z]{26}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+KEPT = {one for kind in LASTING.values() for one in kind}
 
 
-def existing(path, name, ends):
-    """The id of something that there is."""
-    if name == "contact":
-        if ends and "/secret/" not in path:
-            return one_of("contact-passing", PASSING["contact"])
-        return one_of("contact", LASTING["contact"])
-    if name == "secret":
-        if "{contact}" in path:
-            return one_of("personal", LASTING["personal"])
-        if ends:
-            return one_of("secret-passing", PASSING["secret"])
-        return one_of("shared", [*LASTING["shared"], "@shared"])
-    if "/totp/" in path:
-        return one_of("entry-passing", PASSING["entry"]) if ends else one_of("entry", LASTING["entry"])
-    if "/key/" in path:
-        return one_of("key-passing", PASSING["key"]) if ends else one_of("key-lasting", LASTING["key"])
-    return None
+def existing(path, method, name):
+    """The id of something that there is, and that may come to harm if this does harm."""
+    noun = {"contact": "contact", "secret": "secret"}.get(name) or path.split("/")[3].removesuffix("s")
+    noun = {"totp": "entry"}.get(noun, noun)
+    if "{contact}" in path and "{secret}" in path:
+        # What the first contact has connected stays.
+        contacts = LASTING["contact"][1:] if path.endswith("/revoke") else LASTING["contact"]
+        return one_of(name, contacts if name == "contact" else LASTING["personal"])
+    if ENDS.search(path) or method == "DELETE":
+        return one_of(f"ending {noun}", PASSING[noun])
+    if CHANGES.search(path) or method == "PATCH":
+        return one_of(f"changing {noun}", CHANGING[noun])
+    return one_of(noun, LASTING["shared" if noun == "secret" else noun])
 
 
 def fill_ids(case):
-    """Three times of four there is what is asked about."""
-    ends = bool(ENDS.search(case.path)) or case.method.upper() in ("DELETE", "PATCH")
+    """Three times of four there is what is asked about. What was made by requests before stays as it is."""
+    path, method = case.operation.path, case.method.upper()
+    harms = ENDS.search(path) or CHANGES.search(path) or method in ("DELETE", "PATCH")
     for name in list(case.path_parameters or {}):
         given = str(case.path_parameters[name])
-        if name == "url" or PREFIXED.match(given) or turn(f"fill {case.operation.label}", 4) == 3:
-            continue
-        found = existing(case.path, name, ends)
-        if found:
-            case.path_parameters[name] = found
+        is_known = ID.match(given) and not (harms and given in KEPT)
+        if name != "url" and not is_known and (given in KEPT or turn(f"fill {case.operation.label}", 4) != 3):
+            case.path_parameters[name] = existing(path, method, name)
 
 
 # --- where requests go ---

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the API with Schemathesis, over its OpenAPI document and against a fresh Keyfob, then looks for secrets in the log and in
-# the output. Arguments go to `st run`; without any it is what `make test` runs, which has to send LEAST requests.
+# the output. Arguments go to `st run`; without any it is what `make test` runs, which has to send LEAST requests. In that
+# case two processes share the operations: each is deterministic by itself, and makes up requests as fast as one core does.
 #   KEYFOB_BIN  the binary; target/debug/keyfob where it is not set
 set -euo pipefail
 
@@ -9,10 +10,10 @@ say() { echo "tests/openapi/run.sh: $*" >&2; }
 die() { say "$@"; exit 1; }
 
 # So many cases are made up for each operation; together with those that follow from the document they are so many requests.
-CASES=300
+CASES=330
 LEAST=20000
 # In seconds; what it takes at the most.
-LONGEST=600
+LONGEST=900
 
 bin=$(realpath -m "${KEYFOB_BIN:-$here/../../target/debug/keyfob}")
 [ -x "$bin" ] || die "no binary at $bin: cargo build -p keyfob"
@@ -79,8 +80,8 @@ export KEYFOB_PROVIDER_CLIENT=app:CANARY234567CANA-client
 others+=($!)
 "$python" "$here/upstream.py" >"$work/upstream.out" 2>&1 &
 others+=($!)
-KEYFOB_PROVIDER=$(address_in "$work/provider.out" '^' "${others[0]}")
-KEYFOB_UPSTREAM=$(address_in "$work/upstream.out" '^' "${others[1]}")
+KEYFOB_PROVIDER=$(address_in "$work/provider.out" '' "${others[0]}")
+KEYFOB_UPSTREAM=$(address_in "$work/upstream.out" '' "${others[1]}")
 admin=127.0.0.1:$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 KEYFOB_EGRESS_ALLOW=127.0.0.1 KEYFOB_LISTEN=127.0.0.1:0 KEYFOB_ADMIN_LISTEN=$admin KEYFOB_DATA_DIR=$work/data KEYFOB_LOG=debug \
   "$bin" serve >"$work/server.out" 2>>"$work/server.log" &
@@ -117,7 +118,25 @@ print(sum(int(count) for count in re.findall(r"^keyfob_http_requests_total\{.*\}
 PY
 }
 before=$(count)
-(cd "$here" && PYTHONDONTWRITEBYTECODE=1 timeout "$LONGEST" .venv/bin/st run "$KEYFOB_URL/openapi.json" "$@") 2>&1 | tee "$work/st.out" || die "Schemathesis found something, or took longer than $LONGEST s"
+ONE='^/api/v1/(contact|account|key|event|revocation)'
+run() { # NAME, and arguments of `st run`
+  local name=$1
+  shift
+  (cd "$here" && PYTHONDONTWRITEBYTECODE=1 exec timeout "$LONGEST" .venv/bin/st run "$KEYFOB_URL/openapi.json" "$@") >"$work/$name.out" 2>&1
+}
+status=0
+if [ "$LEAST" = 1 ]; then
+  run all "$@" || status=$?
+else
+  run one "$@" --include-path-regex "$ONE" &
+  others+=($!)
+  run other "$@" --exclude-path-regex "$ONE" || status=$?
+  wait "${others[2]}" || status=$?
+fi
+for name in all one other; do
+  if [ -f "$work/$name.out" ]; then cat "$work/$name.out"; fi
+done
+[ "$status" = 0 ] || die "Schemathesis found something, or took longer than $LONGEST s"
 kill -0 "$server" 2>/dev/null || die "the server ended during the tests"
 sent=$(($(count) - before))
 echo "$sent requests in $SECONDS s"
@@ -126,7 +145,7 @@ echo "$sent requests in $SECONDS s"
 # --- no secret in the log and in the output ---
 stop_server || die "the server did not end within 10 s of SIGTERM"
 mv "$KEYFOB_TOKENS_SEEN" "$work.seen"
-rm "$KEYFOB_SEED_FILE"
+rm "$KEYFOB_SEED_FILE" "$work/provider.out"
 found=$(grep -rlFia -f "$work.seen" "$work") || true
 rm "$work.seen"
 [ -z "$found" ] || die "a secret is where it must not be: $found"

@@ -12,7 +12,7 @@ import uuid
 URL, OWNER = os.environ["KEYFOB_URL"], os.environ["KEYFOB_OWNER_TOKEN"]
 PROVIDER, UPSTREAM = os.environ["KEYFOB_PROVIDER"], os.environ["KEYFOB_UPSTREAM"]
 CLIENT, CLIENT_SECRET = os.environ["KEYFOB_PROVIDER_CLIENT"].split(":")
-MANY = 40
+MANY = 120
 
 
 def ask(url, body=None, method="POST", **headers):
@@ -56,6 +56,12 @@ def key(**fields):
     return made
 
 
+def child(number):
+    made = call("/api/v1/account/create", {"name": f"Passing {number}"})
+    print(made["key"]["token"], file=open(os.environ["KEYFOB_TOKENS_SEEN"], "a"))
+    return made["id"]
+
+
 def grant():
     got = ask(f"{PROVIDER}/control/grant", {"client": CLIENT, "accessTokenLife": 3600})
     with open(os.environ["KEYFOB_TOKENS_SEEN"], "a") as seen:
@@ -89,19 +95,27 @@ for one in contacts[:2]:
     call(f"{at}/{personal[3]}/connect", grant())
 limited = key(role="agent", name="Limited", contacts=contacts[:1], rate=30)
 
+
+
+def some(count):
+    return {
+        "contact": [contact() for _ in range(count)],
+        "secret": [secret(name="Passing", type="bearer", value=canary(), config=there) for _ in range(count)],
+        "entry": [entry(f"Passing {n}") for n in range(count)],
+        "key": [key(role="agent", name="Passing")["id"] for _ in range(count)],
+        "account": [child(n) for n in range(count)],
+    }
+
+
 json.dump(
     {
         "account": account["id"],
         "limited": limited["token"],
-        # What nothing is done to that would end it, and what may be changed, deleted and revoked, one after the other.
+        # What nothing is done to that would end it; what is changed; and what is deleted and revoked, one after the other.
         "lasting": {"contact": contacts, "personal": personal, "shared": shared, "entry": [entry(f"Lasting {n}") for n in range(3)],
                     "key": [limited["id"]]},
-        "passing": {
-            "contact": [contact() for _ in range(MANY)],
-            "secret": [secret(name="Passing", type="bearer", value=canary(), config=there) for _ in range(MANY)],
-            "entry": [entry(f"Passing {n}") for n in range(MANY)],
-            "key": [key(role="agent", name="Passing")["id"] for _ in range(MANY)],
-        },
+        "changing": some(10),
+        "passing": some(MANY),
     },
     sys.stdout,
 )

@@ -94,6 +94,8 @@ pub const CODES: &[Code] = &[
     v2(400, "use_import"),
     v2(401, "invalid_credentials"),
     v1(401, "not_authenticated"),
+    v1(403, "forbidden_host"),
+    v1(403, "forbidden_origin"),
     v1(403, "forbidden_secret_kind"),
     v1(403, "limits_too_wide"),
     v2(403, "missing_credentials"),

@@ -69,7 +69,8 @@ pub(crate) async fn update(
 
 /// Deletes a child account for good, with all that belongs to it.
 ///
-/// Its grants are revoked at their providers, and then its data key is destroyed. An account that has child accounts itself is refused.
+/// Its grants are revoked at their providers, and then its data key is destroyed. An account that has child accounts
+/// itself is refused.
 #[utoipa::path(
     post,
     path = "/api/v1/account/{id}/delete",

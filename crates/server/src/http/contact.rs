@@ -80,7 +80,8 @@ pub(crate) async fn create(
 
 /// Finds the contact with these fields, or makes it.
 ///
-/// With a `fingerprint` it is found by that, and a new one is verified from now on. Without, it is found by name, e-mail address, phone number and nickname together, and is not verified. What is found is not changed.
+/// With a `fingerprint` it is found by that, and a new one is verified from now on. Without, it is found by name,
+/// e-mail address, phone number and nickname together, and is not verified. What is found is not changed.
 #[utoipa::path(
     post,
     path = "/api/v1/contact/ensure",
@@ -166,7 +167,14 @@ pub(crate) async fn delete(
     operation_id = "listContacts",
     tag = "Contacts",
     params(parameters::List, parameters::Meta),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Contact> = "application/json"), (keyfob_api::list::Line<wire::Contact> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Contact> = "application/json"),
+            (keyfob_api::list::Line<wire::Contact> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,
@@ -185,7 +193,15 @@ pub(crate) async fn list(
     operation_id = "exportContacts",
     tag = "Contacts",
     params(parameters::List, parameters::Meta),
-    responses((status = 200, description = "A page; as JSON lines or CSV, all of them", content((keyfob_api::list::Page<wire::Contact> = "application/json"), (keyfob_api::list::Line<wire::Contact> = "application/jsonl"), (String = "text/csv")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines or CSV, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Contact> = "application/json"),
+            (keyfob_api::list::Line<wire::Contact> = "application/jsonl"),
+            (String = "text/csv"),
+        ),
+    )),
 )]
 pub(crate) async fn export(
     State(broker): State<Broker>,

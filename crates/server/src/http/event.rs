@@ -28,14 +28,22 @@ const LATEST: i64 = 253_402_300_799_999;
 
 /// Lists the account's audit trail: who did what to which object, when, with what result.
 ///
-/// No event holds a value, a code, a token or a URL's query. A page may have fewer events than were asked for although more follow: it ends where its `cursor` is empty.
+/// No event holds a value, a code, a token or a URL's query. A page may have fewer events than were asked for although
+/// more follow: it ends where its `cursor` is empty.
 #[utoipa::path(
     get,
     path = "/api/v1/event/list",
     operation_id = "listEvents",
     tag = "Events",
     params(parameters::List, wire::EventQuery),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Event> = "application/json"), (keyfob_api::list::Line<wire::Event> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Event> = "application/json"),
+            (keyfob_api::list::Line<wire::Event> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

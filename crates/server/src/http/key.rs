@@ -123,7 +123,14 @@ pub(crate) fn created(key: &NewKey) -> wire::CreatedKey {
     operation_id = "listKeys",
     tag = "Keys",
     params(parameters::List),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Key> = "application/json"), (keyfob_api::list::Line<wire::Key> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Key> = "application/json"),
+            (keyfob_api::list::Line<wire::Key> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod connection_list;
 pub(crate) mod contact;
 pub(crate) mod docs;
 mod draft;

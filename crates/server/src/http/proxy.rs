@@ -37,7 +37,10 @@ const LARGEST_HEADERS: usize = 16 * 1024;
 
 /// Sends a request with a contact's credential, and answers with what comes back.
 ///
-/// The upstream's status, headers and body are passed back as they arrive, without the credential should it be in them. Errors of Keyfob's own have `code` and `x-should-retry` or `Retry-After` as in all its answers. A redirect is not followed: it is the error `redirect_blocked`. With `dry_run=1` nothing is sent, and the answer says what would be.
+/// The upstream's status, headers and body are passed back as they arrive, without the credential should it be in
+/// them. Errors of Keyfob's own have `code` and `x-should-retry` or `Retry-After` as in all its answers. A redirect is
+/// not followed: it is the error `redirect_blocked`. With `dry_run=1` nothing is sent, and the answer says what would
+/// be.
 #[utoipa::path(
     post,
     path = "/api/v1/contact/{contact}/secret/{secret}/proxy",
@@ -45,7 +48,13 @@ const LARGEST_HEADERS: usize = 16 * 1024;
     tag = "Requests with a credential",
     params(parameters::ContactAndSecret, parameters::DryRun),
     request_body = wire::Send,
-    responses((status = 200, description = "With `dry_run=1`, what would be sent; else whatever the upstream answers", content((wire::Explained = "application/json"))), (status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+    responses(
+        (status = 200,
+        description = "With `dry_run=1`, what would be sent; else whatever the upstream answers",
+        content((wire::Explained = "application/json"))),
+        (status = "default",
+        description = "Whatever the upstream answers: any status, media type and body"),
+    ),
 )]
 pub(crate) async fn send(
     State(broker): State<Broker>,
@@ -62,7 +71,10 @@ pub(crate) async fn send(
 
 /// Sends a request with the one value of a shared secret, and answers with what comes back.
 ///
-/// The upstream's status, headers and body are passed back as they arrive, without the credential should it be in them. Errors of Keyfob's own have `code` and `x-should-retry` or `Retry-After` as in all its answers. A redirect is not followed: it is the error `redirect_blocked`. With `dry_run=1` nothing is sent, and the answer says what would be.
+/// The upstream's status, headers and body are passed back as they arrive, without the credential should it be in
+/// them. Errors of Keyfob's own have `code` and `x-should-retry` or `Retry-After` as in all its answers. A redirect is
+/// not followed: it is the error `redirect_blocked`. With `dry_run=1` nothing is sent, and the answer says what would
+/// be.
 #[utoipa::path(
     post,
     path = "/api/v1/secret/{secret}/proxy",
@@ -70,7 +82,13 @@ pub(crate) async fn send(
     tag = "Requests with a credential",
     params(parameters::Secret, parameters::DryRun),
     request_body = wire::Send,
-    responses((status = 200, description = "With `dry_run=1`, what would be sent; else whatever the upstream answers", content((wire::Explained = "application/json"))), (status = "default", description = "Whatever the upstream answers: any status, media type and body")),
+    responses(
+        (status = 200,
+        description = "With `dry_run=1`, what would be sent; else whatever the upstream answers",
+        content((wire::Explained = "application/json"))),
+        (status = "default",
+        description = "Whatever the upstream answers: any status, media type and body"),
+    ),
 )]
 pub(crate) async fn send_shared(
     State(broker): State<Broker>,

@@ -35,7 +35,9 @@ const NOBODY: &str = "-";
 
 /// Passes a request on with a credential, as it is.
 ///
-/// For clients whose base URL can be set: method, headers, query and body go to the URL in the path, the credential is put in, and the answer comes back, both streamed; WebSockets are carried. The key may also be in `x-api-key`, `api-key` or `x-goog-api-key`, if there is no other. Redirects are handed back.
+/// For clients whose base URL can be set: method, headers, query and body go to the URL in the path, the credential is
+/// put in, and the answer comes back, both streamed; WebSockets are carried. The key may also be in `x-api-key`,
+/// `api-key` or `x-goog-api-key`, if there is no other. Redirects are handed back.
 #[utoipa::path(
     method(get, post, put, patch, delete, head, options),
     path = "/proxy/{contact}/{secret}/{url}",

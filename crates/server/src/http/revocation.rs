@@ -23,7 +23,14 @@ use crate::{
     operation_id = "listRevocations",
     tag = "Revocations",
     params(parameters::List, parameters::Revocation),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Revocation> = "application/json"), (keyfob_api::list::Line<wire::Revocation> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Revocation> = "application/json"),
+            (keyfob_api::list::Line<wire::Revocation> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

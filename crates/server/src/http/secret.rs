@@ -104,7 +104,8 @@ pub(crate) async fn fetch(
 
 /// Changes a secret.
 ///
-/// What is left out stays; an empty text is none. `config` replaces the whole of it, but for each `"********"`, which keeps what is stored in its place.
+/// What is left out stays; an empty text is none. `config` replaces the whole of it, but for each `"********"`, which
+/// keeps what is stored in its place.
 #[utoipa::path(
     post,
     path = "/api/v1/secret/{secret}/update",
@@ -150,7 +151,14 @@ pub(crate) async fn delete(
     operation_id = "listSecrets",
     tag = "Secrets",
     params(parameters::List, parameters::Meta, parameters::Blueprint),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Secret> = "application/json"), (keyfob_api::list::Line<wire::Secret> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Secret> = "application/json"),
+            (keyfob_api::list::Line<wire::Secret> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

@@ -35,7 +35,14 @@ const MOST_FOUND: u32 = 100;
     operation_id = "listTemplates",
     tag = "Templates",
     params(parameters::List, parameters::Meta),
-    responses((status = 200, description = "A page; as JSON lines, all of them", content((keyfob_api::list::Page<wire::Template> = "application/json"), (keyfob_api::list::Line<wire::Template> = "application/jsonl")))),
+    responses((
+        status = 200,
+        description = "A page; as JSON lines, all of them",
+        content(
+            (keyfob_api::list::Page<wire::Template> = "application/json"),
+            (keyfob_api::list::Line<wire::Template> = "application/jsonl"),
+        ),
+    )),
 )]
 pub(crate) async fn list(
     State(broker): State<Broker>,

@@ -33,7 +33,8 @@ fn id(path: Id) -> TotpId {
 
 /// Stores the secret of one-time passwords.
 ///
-/// Of `uri` and `label` one is required. Without `secret` the server makes one. A create that is sent again because its answer was lost, with the same `Idempotency-Key` or as the Sendblue clients do, makes nothing new.
+/// Of `uri` and `label` one is required. Without `secret` the server makes one. A create that is sent again because
+/// its answer was lost, with the same `Idempotency-Key` or as the Sendblue clients do, makes nothing new.
 #[utoipa::path(
     post,
     path = "/api/v2/totp/secrets",
@@ -63,7 +64,8 @@ const OK: &str = "OK";
 
 /// Lists the entries of one-time passwords, without their secrets.
 ///
-/// Entries are read a page at a time, as fast as the caller takes them. Damaged ones are left out, with a warning at the end: they must not hide the others.
+/// Entries are read a page at a time, as fast as the caller takes them. Damaged ones are left out, with a warning at
+/// the end: they must not hide the others.
 #[utoipa::path(
     get,
     path = "/api/v2/totp/secrets",
@@ -199,7 +201,8 @@ pub(crate) async fn delete(
 
 /// Tells the current code.
 ///
-/// The answer waits where a code is asked for that is not there yet, for 55 s at the most; what is further away is refused with 429. Parameters that are not named here are ignored.
+/// The answer waits where a code is asked for that is not there yet, for 55 s at the most; what is further away is
+/// refused with 429. Parameters that are not named here are ignored.
 #[utoipa::path(
     get,
     path = "/api/v2/totp/code/{id}",

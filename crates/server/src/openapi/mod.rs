@@ -1,4 +1,5 @@
-//! The OpenAPI document: what each handler says of itself (`#[utoipa::path]`), the schemas of the wire types, and what all
+//! The OpenAPI document: what each handler says of itself (`#[utoipa::path]`), the schemas of the wire types, and what
+//! all
 //! operations have in common.
 
 mod common;
@@ -19,6 +20,7 @@ use crate::{http::health, router};
 struct Health;
 
 /// The document, as it is served.
+#[must_use]
 pub fn json() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     &TEXT

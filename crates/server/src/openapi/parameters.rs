@@ -1,4 +1,5 @@
-//! The parameters of operations, as their document names them. What is made of them is where each is read: `http/list.rs`,
+//! The parameters of operations, as their document names them. What is made of them is where each is read:
+//! `http/list.rs`,
 //! `http/wish.rs`, `http/repeat.rs` and the handlers.
 
 #![expect(dead_code, reason = "the document is made of these types, and nothing else")]
@@ -19,7 +20,8 @@ pub(crate) enum Order {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct List {
-    /// How many items at most: of a page 1 to 100, of a stream any number. Without it, a page of 100, and all of a stream. What is no number
+    /// How many items at most: of a page 1 to 100, of a stream any number. Without it, a page of 100, and all of a
+    /// stream. What is no number
     /// counts as absent.
     #[param(minimum = 1, nullable = false)]
     take: Option<u64>,
@@ -35,7 +37,8 @@ pub(crate) struct List {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Meta {
-    /// Only items whose `meta` has these values: `meta[KEY]=VALUE`, or `meta.KEY=VALUE`, once or more often. Dots in a key lead into nested
+    /// Only items whose `meta` has these values: `meta[KEY]=VALUE`, or `meta.KEY=VALUE`, once or more often. Dots in a
+    /// key lead into nested
     /// objects; `true` and `false` are compared as booleans, everything else as text.
     #[param(style = DeepObject, explode, nullable = false)]
     meta: Option<BTreeMap<String, String>>,
@@ -95,7 +98,8 @@ pub(crate) enum Flag {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Code {
-    /// For so many seconds the code must still be valid when it is told: if the current one is not, the answer waits for the next. Not more
+    /// For so many seconds the code must still be valid when it is told: if the current one is not, the answer waits
+    /// for the next. Not more
     /// than the entry's `period`. Its policy says what holds without it.
     #[param(minimum = 0, nullable = false)]
     min_validity: Option<u32>,
@@ -116,7 +120,8 @@ pub(crate) enum Include {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
-    /// Chosen by the caller, for this create: sent again within ten minutes, it makes nothing new. With other content it is a 409.
+    /// Chosen by the caller, for this create: sent again within ten minutes, it makes nothing new. With other content
+    /// it is a 409.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,
@@ -162,7 +167,8 @@ pub(crate) struct Contact {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct Secret {
-    /// The secret: its id, `@alias`, `(name)`; of another account that lets it be used, `@@alias` for the parent's and `@ACCOUNT@alias` for
+    /// The secret: its id, `@alias`, `(name)`; of another account that lets it be used, `@@alias` for the parent's and
+    /// `@ACCOUNT@alias` for
     /// one of the family's.
     #[param(min_length = 1)]
     secret: String,
@@ -174,7 +180,8 @@ pub(crate) struct ContactAndSecret {
     /// The contact's id.
     #[param(min_length = 1)]
     contact: String,
-    /// The secret: its id, `@alias`, `(name)`; of another account that lets it be used, `@@alias` for the parent's and `@ACCOUNT@alias` for
+    /// The secret: its id, `@alias`, `(name)`; of another account that lets it be used, `@@alias` for the parent's and
+    /// `@ACCOUNT@alias` for
     /// one of the family's.
     #[param(min_length = 1)]
     secret: String,
@@ -189,7 +196,8 @@ pub(crate) struct PassedOn {
     /// The secret, as elsewhere.
     #[param(min_length = 1)]
     secret: String,
-    /// All that follows, with its slashes and its query as they are: `https://api.example.com/v1/items?page=2`. It is not encoded again.
+    /// All that follows, with its slashes and its query as they are: `https://api.example.com/v1/items?page=2`. It is
+    /// not encoded again.
     #[param(min_length = 1)]
     url: String,
 }

@@ -58,7 +58,8 @@ const ALTERNATIVES: &[(&str, &[&[&str]])] = &[
     ("Connect", &[&["value"], &["username", "password"], &["accessToken"]]),
 ];
 
-/// Has fields of a part (`#[serde(flatten)]`) where the others are: many tools know no other way to refuse unknown ones.
+/// Has fields of a part (`#[serde(flatten)]`) where the others are: many tools know no other way to refuse unknown
+/// ones.
 fn flatten(schemas: &mut Map<String, Value>) {
     let parts = schemas.clone();
     let part = |of: &Value| match of["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {

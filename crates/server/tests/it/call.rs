@@ -40,6 +40,11 @@ const PAGE_HEADERS: [&str; 5] = [
     "x-content-type-options",
     "x-frame-options",
 ];
+/// The headers that only pages may have.
+const OF_PAGES: [&str; 2] = ["set-cookie", "content-encoding"];
+/// The media types of pages, and of what they consist of.
+const PAGES: [&str; 3] =
+    ["text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"];
 /// The calls whose answers hold a secret.
 const REVEALS: [&str; 3] =
     ["POST /api/v2/totp/secrets", "POST /api/v1/key/create", "POST /api/v1/account/create"];
@@ -207,9 +212,9 @@ impl Answer {
     /// What holds for every answer, whatever was asked (contract/keyfob, "Every answer").
     fn check(&self, guard: &Guard) {
         let call = &self.call;
-        let is_page = self.header("content-type") == "text/html; charset=utf-8";
+        let is_page = PAGES.contains(&self.header("content-type"));
         for name in self.headers.keys().map(axum::http::HeaderName::as_str) {
-            let of_page = is_page && (PAGE_HEADERS.contains(&name) || name == "set-cookie");
+            let of_page = is_page && (PAGE_HEADERS.contains(&name) || OF_PAGES.contains(&name));
             assert!(HEADERS.contains(&name) || of_page, "{call}: the header {name}");
         }
         assert_eq!(self.header("cache-control"), "no-store", "{call}");
@@ -217,7 +222,7 @@ impl Answer {
         match (self.body.is_empty(), self.header("content-type")) {
             (true, "" | "application/jsonl")
             | (false, "application/json" | "application/jsonl" | "text/csv; charset=utf-8") => {}
-            (false, "text/html; charset=utf-8") if is_page => {
+            (false, _) if is_page => {
                 for name in PAGE_HEADERS {
                     assert!(self.headers.contains_key(name), "{call}: no {name}");
                 }

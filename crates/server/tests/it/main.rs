@@ -45,6 +45,7 @@ mod contact_list;
 mod deletion;
 mod device;
 mod discovery;
+mod docs;
 mod doctor;
 mod egress;
 mod egress_guard;
