@@ -54,6 +54,6 @@ async fn templates(client: &Client) -> Done {
     let page = templates.list().cursor("gmail").order(Order::Asc).take(2);
     send("platform.secret.list: a page", page).await?;
     stream("platform.secret.list: as a stream", templates.list()).await?;
-    let search = Search { search: Some("Google & mail".into()), take: Some(3) };
+    let search = Search { search: "Google & mail".into(), take: Some(3) };
     send("platform.secret.search", templates.search(&search)).await
 }
