@@ -1,10 +1,13 @@
 //! Answers, and refusals among them.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::SecretString;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::{Error, Items, Refusal, retry};
 
@@ -26,9 +29,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) async fn read(response: reqwest::Response) -> Result<Self, Error> {
+    pub(crate) async fn read(response: reqwest::Response, most: usize) -> Result<Self, Error> {
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| Error::transport(error.into()))?;
+        let body = whole(response, most).await?.ok_or(Error::TooLarge(most))?;
         Ok(Self { status, headers, body })
     }
 
@@ -49,8 +52,11 @@ impl Answer {
     /// # Errors
     /// [`Error::Foreign`], if it is none, or other JSON than `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let what = if is_json(&self.headers) { "other JSON" } else { media_type(&self.headers) };
-        let foreign = |_| Error::Foreign { status: self.status, what: what.into() };
+        let foreign = |_| {
+            let is_json = is_json(&self.headers);
+            let what = if is_json { "other JSON".into() } else { media_type(&self.headers) };
+            Error::Foreign { status: self.status, what }
+        };
         serde_json::from_slice(&self.body).map_err(foreign)
     }
 
@@ -73,10 +79,12 @@ pub struct Opened {
 }
 
 impl Opened {
-    pub(crate) fn new(response: reqwest::Response) -> Self {
+    pub(crate) fn new(response: reqwest::Response, idle_timeout: Duration) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = stream::try_unfold(response, async |mut response| {
-            let piece = response.chunk().await.map_err(|error| Error::transport(error.into()))?;
+        let body = stream::try_unfold(response, move |mut response| async move {
+            let piece = tokio::time::timeout(idle_timeout, response.chunk()).await;
+            let piece = piece.map_err(|_| Error::TimedOut(idle_timeout))?;
+            let piece = piece.map_err(|error| Error::transport(error.into()))?;
             Ok(piece.map(|piece| (piece, response)))
         });
         Self { status, headers, body: Items::new(body) }
@@ -144,29 +152,44 @@ pub(crate) async fn accepted(response: reqwest::Response) -> Result<reqwest::Res
     Err(Error::Refused(Box::new(refusal(status, &headers, body.as_deref()))))
 }
 
-/// Where it leads, without what a query may hold.
+/// To which server it leads.
 fn location(response: &reqwest::Response) -> Option<String> {
     let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
-    let mut url = response.url().join(location).ok()?;
-    url.set_query(None);
-    url.set_fragment(None);
-    Some(url.into())
+    let url = response.url().join(location).ok()?;
+    Some(url.origin().ascii_serialization())
 }
 
 /// What a refusal says. The original services say less of it than Keyfob does.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 struct Said {
     message: Option<String>,
     code: Option<String>,
     request_id: Option<String>,
     url: Option<SecretString>,
-    location: Option<String>,
+    location: Option<SecretString>,
+}
+
+impl Said {
+    /// What there is of it: what is of another type is not said.
+    fn read(body: &[u8]) -> Option<Self> {
+        let mut fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let mut text = |name: &str| match fields.remove(name)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        Some(Self {
+            message: text("message"),
+            code: text("code"),
+            request_id: text("request_id"),
+            url: text("url").map(Into::into),
+            location: text("location").map(Into::into),
+        })
+    }
 }
 
 /// What a server said when it refused; `body` is `None` if there was none that could be read.
 fn refusal(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Refusal {
-    let said: Option<Said> = body.and_then(|body| serde_json::from_slice(body).ok());
+    let said = body.and_then(Said::read);
     let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let (code, message) = unsaid(status, said.is_some());
     let said = said.unwrap_or_default();
@@ -198,24 +221,31 @@ fn unsaid(status: StatusCode, is_json: bool) -> (String, String) {
 }
 
 /// What there is of a body, if it is no larger than any refusal.
-async fn beginning(mut response: reqwest::Response) -> Option<BytesMut> {
+async fn beginning(response: reqwest::Response) -> Option<Bytes> {
+    whole(response, LARGEST_REFUSAL).await.ok().flatten()
+}
+
+/// All of a body; `None`, if it is larger than `most` bytes.
+async fn whole(mut response: reqwest::Response, most: usize) -> Result<Option<Bytes>, Error> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > LARGEST_REFUSAL {
-            return None;
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| Error::transport(error.into()))?
+    {
+        if bytes.len() + chunk.len() > most {
+            return Ok(None);
         }
+        bytes.extend_from_slice(&chunk);
     }
-    Some(bytes)
+    Ok(Some(bytes.freeze()))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    media_type(headers).eq_ignore_ascii_case("application/json")
+    media_type(headers) == "application/json"
 }
 
-/// What an answer says it is, without its parameters.
-pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+/// What an answer says it is, in lower case and without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let given = given.and_then(|text| text.split(';').next()).map(str::trim);
-    given.filter(|text| !text.is_empty()).unwrap_or("no media type")
+    given.filter(|text| !text.is_empty()).unwrap_or("no media type").to_ascii_lowercase()
 }

@@ -1,5 +1,7 @@
 //! What a request carries.
 
+use std::io;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -70,9 +72,12 @@ pub(crate) struct Body {
 impl Body {
     /// `record` as JSON. It may hold secrets: what it was written to is wiped once it was sent.
     pub(crate) fn json(record: &impl Serialize) -> Result<Self, Error> {
-        let mut json = Zeroizing::new(Vec::with_capacity(512));
-        serde_json::to_writer(&mut *json, record)
-            .map_err(|error| Error::Invalid(format!("the record cannot be written: {error}")))?;
+        let wrong = |error| Error::Invalid(format!("the record cannot be written: {error}"));
+        // Measured first: a buffer that grows leaves copies behind.
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, record).map_err(wrong)?;
+        let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *json, record).map_err(wrong)?;
         let media_type = HeaderValue::from_static("application/json");
         Ok(Self { bytes: Bytes::from_owner(json), media_type })
     }
@@ -87,6 +92,20 @@ impl Body {
         let media_type =
             HeaderValue::try_from(media_type).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok(Self { bytes: file.form(&mark)?.into(), media_type })
+    }
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use tower::Service;
 use crate::{
     Client, Error,
     address::Server,
-    client::{Credentials, Inner},
+    client::{ByLength, Credentials, Inner},
     error::BoxError,
     request::header,
     retry::Policy,
@@ -21,6 +21,9 @@ use crate::{
 const BASE_URL: &str = "http://127.0.0.1:7117";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// All that is remembered, in bytes.
+const LARGEST_CACHE: u64 = 64 * 1024 * 1024;
 /// So many answers are remembered.
 const MOST_CACHED: usize = 1000;
 
@@ -53,6 +56,7 @@ pub struct ClientBuilder {
     headers: Vec<(String, SecretString)>,
     timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
+    largest_answer: Option<usize>,
     policy: Policy,
     transport: Option<SharedTransport>,
 }
@@ -126,6 +130,12 @@ impl ClientBuilder {
         Self { idle_timeout: Some(timeout), ..self }
     }
 
+    /// How large a whole answer may be, in bytes: 64 MiB if it is not said. A larger one is [`Error::TooLarge`]; have it
+    /// [as it comes](crate::Request::open).
+    pub fn largest_answer(self, bytes: usize) -> Self {
+        Self { largest_answer: Some(bytes), ..self }
+    }
+
     /// How often a request is sent again where that may help: 3 times if it is not said, and 0 for never. It may help
     /// where the connection broke, no answer came, or the status is 408, 429, 500, 502, 503 or 504, unless the server
     /// says otherwise (`x-should-retry`).
@@ -148,8 +158,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Your own `reqwest::Client`, or any tower service of its requests and answers. It should follow no redirects:
-    /// the key would go along.
+    /// Your own `reqwest::Client`, or any tower service of its requests and answers.
+    ///
+    /// Build it with `redirect(reqwest::redirect::Policy::none())`: otherwise it takes the key of a
+    /// [pair](Self::key_pair), and whatever else is in a header of its own, wherever a redirect leads. One that goes
+    /// through a proxy shows the key to it where the server's URL is `http`.
     pub fn http_client<S>(self, service: S) -> Self
     where
         S: Service<reqwest::Request, Response = reqwest::Response> + Clone + Send + Sync + 'static,
@@ -179,9 +192,10 @@ impl ClientBuilder {
             headers: self.headers()?,
             timeout: self.timeout,
             idle_timeout: self.idle_timeout.unwrap_or(IDLE_TIMEOUT),
+            largest_answer: self.largest_answer.unwrap_or(LARGEST_ANSWER),
             policy: self.policy,
             transport,
-            cache: Arc::new(Cache::new(MOST_CACHED)),
+            cache: Arc::new(Cache::with_weighter(MOST_CACHED, LARGEST_CACHE, ByLength)),
             options: self,
         };
         Ok(Client::from(inner))
@@ -212,6 +226,8 @@ fn http_client() -> Result<reqwest::Client, Error> {
     builder
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
+        // The environment may name a proxy, which would read the key.
+        .no_proxy()
         .user_agent(concat!("keyfob-client/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| Error::transport(error.into()))

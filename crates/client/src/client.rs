@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
@@ -17,6 +17,18 @@ use crate::{
 
 /// What tells one remembered answer from others.
 pub(crate) type CacheKey = (Vec<u8>, Option<Bytes>);
+pub(crate) type AnswerCache = Cache<CacheKey, Answer, ByLength>;
+
+/// Answers weigh what they hold.
+#[derive(Clone)]
+pub(crate) struct ByLength;
+
+impl Weighter<CacheKey, Answer> for ByLength {
+    fn weight(&self, (name, body): &CacheKey, answer: &Answer) -> u64 {
+        let length = name.len() + body.as_ref().map_or(0, Bytes::len) + answer.body.len();
+        u64::try_from(length).unwrap_or(u64::MAX).max(1)
+    }
+}
 
 /// A connection to one server, with one key. Cheap to clone; clones share their connections and what they remember.
 /// Its `Debug` shows the server, and no secret.
@@ -29,9 +41,10 @@ pub(crate) struct Inner {
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Duration,
+    pub(crate) largest_answer: usize,
     pub(crate) policy: Policy,
     pub(crate) transport: SharedTransport,
-    pub(crate) cache: Arc<Cache<CacheKey, Answer>>,
+    pub(crate) cache: Arc<AnswerCache>,
     pub(crate) options: ClientBuilder,
 }
 
@@ -56,9 +69,9 @@ impl Credentials {
         Ok(Self { bearer: bearer.transpose()?, pair: pair.transpose()? })
     }
 
-    /// What a path is asked with: the pair those of `/api/v2`, and the token the others, where there is a choice.
+    /// What a path of the server is asked with: the pair those of `/api/v2`, and the token the others, where there is a choice.
     fn put(&self, headers: &mut HeaderMap, path: &str) {
-        let wants_pair = self.bearer.is_none() || path.starts_with("/api/v2/");
+        let wants_pair = self.bearer.is_none() || path.contains("/api/v2/");
         if let (Some([id, secret]), true) = (&self.pair, wants_pair) {
             headers.insert(HeaderName::from_static("sb-api-key-id"), id.clone());
             headers.insert(HeaderName::from_static("sb-api-secret-key"), secret.clone());
@@ -137,11 +150,15 @@ impl Client {
         self.0.idle_timeout
     }
 
+    pub(crate) fn largest_answer(&self) -> usize {
+        self.0.largest_answer
+    }
+
     pub(crate) fn policy(&self) -> Policy {
         self.0.policy
     }
 
-    pub(crate) fn cache(&self) -> &Arc<Cache<CacheKey, Answer>> {
+    pub(crate) fn cache(&self) -> &Arc<AnswerCache> {
         &self.0.cache
     }
 }

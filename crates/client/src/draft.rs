@@ -67,6 +67,13 @@ impl Draft {
         }
     }
 
+    /// Sets a value of the query, in the place of the one that is there.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        self.path.remove(name);
+        self.query.retain(|(known, _)| known != name);
+        self.query.push((name.to_owned(), value));
+    }
+
     pub(crate) fn method(&self) -> &Method {
         let implied = if self.body.is_some() { &Method::POST } else { &Method::GET };
         self.method.as_ref().unwrap_or(implied)

@@ -47,7 +47,7 @@ pub enum Error {
     Redirected {
         /// The HTTP status.
         status: StatusCode,
-        /// Where it leads, without its query.
+        /// To which server it leads, without the rest, which may hold a token.
         location: Option<String>,
     },
     /// A stream ended before its end: what came of it is not all.
@@ -58,6 +58,11 @@ pub enum Error {
         /// What happened, for people.
         message: String,
     },
+    /// The answer is larger than [the client takes](crate::ClientBuilder::largest_answer), in bytes.
+    #[error(
+        "the answer is larger than {0} bytes: have it as it comes (`open`), or let the client take more (`largest_answer`)"
+    )]
+    TooLarge(usize),
     /// No whole answer came within the time that there was. The server may have done what it was asked.
     #[error("no answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -87,7 +92,7 @@ pub struct Refusal {
     /// Where a person can do something about it, if they can. Who has it can use it.
     pub url: Option<SecretString>,
     /// Where an upstream's redirect leads, of a proxied request.
-    pub location: Option<String>,
+    pub location: Option<SecretString>,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     /// Whether the server says that this should be sent again, or should not (`x-should-retry`).

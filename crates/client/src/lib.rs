@@ -37,7 +37,7 @@
 //! **Failures** are one type, [`Error`], with the server's status, code, message and request id.
 //!
 //! **What may pass is tried again**: three times, with pauses that grow and are spread at random, or as long as the
-//! server asks for. Every create carries an `Idempotency-Key`, by which the server knows it again; what may harm twice
+//! server asks for. Every create carries an `Idempotency-Key`, by which Keyfob knows it again (whether the original services do is theirs to say); what may harm twice
 //! (a proxied `POST`, a new key) is sent again only where the server did not take it.
 //!
 //! **Secrets** are `SecretString`s, and no `Debug` shows one. Each call is a `tracing` span, `keyfob.call`, with its endpoint and
@@ -74,7 +74,10 @@ mod templates;
 mod totp;
 mod transport;
 
+pub use bytes::Bytes;
 pub use http::{HeaderMap, Method, StatusCode};
+/// What [`ClientBuilder::http_client`] is built with.
+pub use reqwest;
 pub use secrecy::{ExposeSecret, SecretString};
 
 pub use crate::{

@@ -4,7 +4,10 @@ use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
 use bytes::BytesMut;
 use futures_util::{TryStreamExt, stream};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::value::RawValue;
 
 use crate::{Error, answer::media_type, sending::Sending, stream::Items};
@@ -20,8 +23,13 @@ const CUT: &str = "its last line is not whole";
 struct Head<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
+    /// `null` is something.
+    #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// The data of a line that ends a list before its end.
@@ -36,6 +44,7 @@ struct Broken {
 pub(crate) fn items<T: DeserializeOwned + Send + 'static>(sending: Sending) -> Items<T> {
     read(sending, |_, head| match (&*head.kind, head.data) {
         ("item", Some(data)) => serde_json::from_str(data.get()).map(Some),
+        ("item", None) => Err(serde_json::Error::missing_field("data")),
         _ => Ok(None),
     })
 }
@@ -60,7 +69,7 @@ async fn open(sending: Sending) -> Result<Lines, Error> {
     let response = sending.open("application/jsonl").await?;
     let lines =
         Lines { response, idle_timeout, buffer: BytesMut::new(), searched: 0, is_over: false };
-    match media_type(lines.response.headers()) {
+    match media_type(lines.response.headers()).as_str() {
         "application/jsonl" | "application/x-ndjson" => Ok(lines),
         _ => Err(lines.foreign()),
     }
@@ -150,11 +159,10 @@ impl Lines {
     }
 
     fn foreign(&self) -> Error {
-        let what = match media_type(self.response.headers()) {
-            "application/jsonl" => "other lines",
-            other => other,
-        };
-        Error::Foreign { status: self.response.status(), what: what.into() }
+        let media_type = media_type(self.response.headers());
+        let what =
+            if media_type == "application/jsonl" { "other lines".into() } else { media_type };
+        Error::Foreign { status: self.response.status(), what }
     }
 }
 

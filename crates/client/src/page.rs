@@ -1,10 +1,12 @@
 //! Lists: one page, all pages, all items.
 
+use std::collections::HashSet;
+
 use futures_util::{TryStreamExt, stream};
 use keyfob_api::list::Page;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Request, draft::Draft, lines, request::failed, stream::Items};
+use crate::{Error, Request, lines, request::failed, stream::Items};
 
 /// In which order a list is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,13 +42,6 @@ impl<T: DeserializeOwned + Send + 'static> Request<Page<T>> {
         self.set(&format!("meta.{key}"), value.to_owned())
     }
 
-    pub(crate) fn set(self, name: &str, value: String) -> Self {
-        self.with(|draft| {
-            set(draft, name, value);
-            Ok(())
-        })
-    }
-
     /// All items in one answer, as JSON Lines: the server reads them as fast as they are taken. If it breaks off, that
     /// is an error, and not the end.
     pub fn stream(self) -> Items<T> {
@@ -55,18 +50,17 @@ impl<T: DeserializeOwned + Send + 'static> Request<Page<T>> {
 
     /// All pages, each of which is asked for when somebody waits for it.
     pub fn pages(self) -> Items<Page<T>> {
-        let first = Some((self, String::new()));
+        let first = Some((self, HashSet::new()));
         Items::new(stream::try_unfold(first, async |next| {
-            let Some((request, before)) = next else { return Ok(None) };
+            let Some((request, mut before)) = next else { return Ok(None) };
             let (page, request) = request.page().await?;
             // A filter may find nothing in a part of a list: only a page with neither is the last one.
             let is_last = page.cursor.is_empty();
-            if !is_last && page.cursor == before {
+            if !is_last && !before.insert(page.cursor.clone()) {
                 let message = "the list goes on where it began".into();
                 return Err(Error::BrokenOff { code: None, message });
             }
-            let cursor = page.cursor.clone();
-            let next = (!is_last).then(|| (request.cursor(&cursor), cursor));
+            let next = (!is_last).then(|| (request.cursor(&page.cursor), before));
             Ok((!is_last || !page.items.is_empty()).then_some((page, next)))
         }))
     }
@@ -82,10 +76,4 @@ impl<T: DeserializeOwned + Send + 'static> Request<Page<T>> {
         let (again, sending) = self.again()?;
         Ok((sending.whole().await?.json()?, again))
     }
-}
-
-/// Sets a value of the query, in the place of the one that is there.
-fn set(draft: &mut Draft, name: &str, value: String) {
-    draft.query.retain(|(known, _)| known != name);
-    draft.query.push((name.to_owned(), value));
 }

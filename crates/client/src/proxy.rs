@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use keyfob_api::proxy::{Explained, Send as Wire};
 use serde_json::json;
+use url::Url;
 
 use crate::{Answer, Client, Error, Request, address::Path, draft::Takes, retry::Replay};
 
@@ -51,8 +52,8 @@ impl ProxyRequest {
     /// Whether doing it twice may harm (RFC 9110, section 9.2.2).
     fn replay(&self) -> Replay {
         match self.0.method.as_deref() {
-            Some("POST" | "PATCH") => Replay::Once,
-            _ => Replay::Safe,
+            Some("GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE") => Replay::Safe,
+            _ => Replay::Once,
         }
     }
 }
@@ -89,6 +90,10 @@ pub(crate) fn proxy_url(
     secret: &str,
     base_url: &str,
 ) -> Result<String, Error> {
+    let is_url = Url::parse(base_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_url {
+        return Err(Error::Invalid("a base URL begins with https:// or http://".into()));
+    }
     let path = Path::fill("/proxy/{contact}/{secret}", &[contact, secret])?;
     let address = client.server().resolve(&path, None)?;
     Ok(format!("{}/{base_url}", address.url))

@@ -144,7 +144,8 @@ impl<T> Request<T> {
         })
     }
 
-    /// Is sent by a service of your own: a `reqwest::Client`, or a tower service of its requests and answers.
+    /// Is sent by a service of your own: a `reqwest::Client`, or a tower service of its requests and answers. It should
+    /// follow no redirects, as in [`http_client`](crate::ClientBuilder::http_client).
     pub fn fetch_with<S>(self, service: S) -> Self
     where
         S: Service<reqwest::Request, Response = reqwest::Response> + Clone + Send + Sync + 'static,
@@ -165,6 +166,14 @@ impl<T> Request<T> {
 
     pub(crate) fn idempotent(self) -> Self {
         self.idempotency_key(&uuid::Uuid::new_v4().to_string())
+    }
+
+    /// Sets a value of the query, in the place of the one that is there.
+    pub(crate) fn set(self, name: &str, value: String) -> Self {
+        self.with(|draft| {
+            draft.set(name, value);
+            Ok(())
+        })
     }
 
     /// Is sent again only where the server did not take it.
@@ -188,9 +197,11 @@ impl<T> Request<T> {
     }
 
     /// The answer as soon as it begins, whatever its status: its body comes piece by piece, as fast as it is taken, and
-    /// for as long as it takes.
+    /// for as long as it takes, with no silence longer than [`idle_timeout`](crate::ClientBuilder::idle_timeout).
     pub async fn open(self) -> Result<Opened, Error> {
-        Ok(Opened::new(self.sending()?.open_any().await?))
+        let sending = self.sending()?;
+        let idle_timeout = sending.idle_timeout();
+        Ok(Opened::new(sending.open_any().await?, idle_timeout))
     }
 
     /// The answer as JSON Lines (`Accept: application/jsonl`), each line as it is. Blank ones and those of type `nop`
@@ -212,7 +223,8 @@ pub(crate) fn failed<T: Send + 'static>(error: Error) -> Items<T> {
 impl<T: FromAnswer + 'static> Request<T> {
     /// The answer that was remembered for the same request under this key; where there is none, the one that
     /// comes now, which is remembered for as long as the client lives. Callers who want the same at the same time wait
-    /// for one request together. Failures are not remembered.
+    /// for one request together, for as long as that takes; if it fails, the next of them sends one. Failures are not
+    /// remembered.
     ///
     /// The client remembers a thousand answers at the most, and forgets those that nobody asks for.
     /// [`Client::forget_cached`] forgets them all.
@@ -238,7 +250,7 @@ impl<T> std::fmt::Debug for Request<T> {
         let mut shown = f.debug_struct("Request");
         match &self.draft {
             Ok(draft) => {
-                shown.field("method", draft.method()).field("endpoint", &draft.path.template)
+                shown.field("method", draft.method()).field("endpoint", &draft.path.shown())
             }
             Err(error) => shown.field("error", error),
         };

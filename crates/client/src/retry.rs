@@ -74,12 +74,11 @@ impl Attempts {
         if self.failed >= self.policy.retries || !self.may_help(error) {
             return None;
         }
-        if let Some(after) = error.retry_after() {
-            // Never earlier than it says, and not all at once.
-            return (after <= LONGEST_RETRY_AFTER).then(|| after.mul_f64(1.0 + spread / 4.0));
-        }
         let doubled = self.policy.delay.saturating_mul(1 << self.failed.min(16));
-        Some(doubled.min(LONGEST_DELAY).mul_f64(1.0 - spread / 4.0))
+        let own = doubled.min(LONGEST_DELAY).mul_f64(1.0 - spread / 4.0);
+        let Some(after) = error.retry_after() else { return Some(own) };
+        // Never earlier than it says, and not all at once.
+        (after <= LONGEST_RETRY_AFTER).then(|| own.max(after.mul_f64(1.0 + spread / 4.0)))
     }
 
     fn may_help(&self, error: &Error) -> bool {
@@ -104,22 +103,30 @@ const fn is_passing(status: StatusCode) -> bool {
 /// What an answer says of when to ask again: `retry-after-ms`, or `Retry-After` (RFC 9110, section 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let millis = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
-    if let Some(millis) = millis {
-        return Duration::try_from_secs_f64(millis / 1000.0).ok();
-    }
-    let after = text(header::RETRY_AFTER.as_str())?;
-    match after.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => until(after, text(header::DATE.as_str())?),
-    }
+    let number = |name: &str| text(name)?.parse::<f64>().ok();
+    let millis = number("retry-after-ms").and_then(|millis| duration(millis / 1000.0));
+    let seconds = || number("retry-after").and_then(duration);
+    let date = || until(text("retry-after")?, text(header::DATE.as_str()));
+    millis.or_else(seconds).or_else(date)
 }
 
-/// How far a date is ahead of the server's own, whatever this machine's clock says.
-fn until(date: &str, now: &str) -> Option<Duration> {
+/// Seconds, as a duration: what is longer than any is the longest.
+fn duration(seconds: f64) -> Option<Duration> {
+    (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// How far a date is ahead of the server's own, whatever this machine's clock says; of this one, if the server does
+/// not say its own.
+fn until(date: &str, now: Option<&str>) -> Option<Duration> {
     let parse = |text| httpdate::parse_http_date(text).ok();
-    let (date, now): (SystemTime, SystemTime) = (parse(date)?, parse(now)?);
+    let date: SystemTime = parse(date)?;
+    let now = now.and_then(parse).unwrap_or_else(clock);
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no other clock to hold a date against")]
+fn clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// `x-should-retry`, which says it outright.
@@ -168,10 +175,9 @@ mod tests {
     #[test]
     fn what_the_server_says_of_the_wait_counts_up_to_a_minute_and_is_never_shortened() {
         let wait = |after| delay(&refused(429, Some(after), None), Replay::Safe, 0, 0.0);
-        assert_eq!(
-            (wait(0), wait(7), wait(60), wait(61)),
-            (Some(0), Some(7000), Some(60_000), None)
-        );
+        assert_eq!((wait(7), wait(60), wait(61)), (Some(7000), Some(60_000), None));
+        // No server means that it wants to be asked without a pause.
+        assert_eq!(wait(0), Some(250));
         let spread = delay(&refused(429, Some(4), None), Replay::Safe, 0, 1.0);
         assert_eq!(spread, Some(5000));
     }
@@ -207,10 +213,13 @@ mod tests {
         assert_eq!(read(&[("retry-after", "1.5")]), Some(1500));
         assert_eq!(read(&[("retry-after", "Thu, 26 Nov 2026 12:00:03 GMT"), now]), Some(3000));
         assert_eq!(read(&[("retry-after", "Thu, 26 Nov 2026 11:00:00 GMT"), now]), Some(0));
-        assert_eq!(read(&[("retry-after", "Thu, 26 Nov 2026 12:00:03 GMT")]), None);
+        assert_eq!(read(&[("retry-after", "Thu, 26 Nov 2020 12:00:03 GMT")]), Some(0));
+        let far = read(&[("retry-after", "Thu, 26 Nov 2099 12:00:03 GMT")]);
+        assert!(far.is_some_and(|far| far > LONGEST_RETRY_AFTER.as_millis()), "{far:?}");
+        assert_eq!(read(&[("retry-after-ms", "-1"), ("retry-after", "9")]), Some(9000));
         assert_eq!(read(&[("retry-after", "soon"), now]), None);
         assert_eq!(read(&[("retry-after", "-1")]), None);
-        assert_eq!(read(&[("retry-after", "1e300")]), None);
+        assert_eq!(read(&[("retry-after", "1e300")]), Some(Duration::MAX.as_millis()));
         assert_eq!(read(&[]), None);
     }
 }

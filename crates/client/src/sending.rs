@@ -3,7 +3,6 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{HeaderValue, header};
-use quick_cache::sync::Cache;
 use tracing::{Instrument, field::Empty};
 use url::Url;
 
@@ -11,7 +10,7 @@ use crate::{
     Answer, Client, Error,
     address::Address,
     answer::{accepted, is_upstreams},
-    client::CacheKey,
+    client::{AnswerCache, CacheKey},
     draft::{Draft, Takes},
     retry::Attempts,
 };
@@ -32,7 +31,8 @@ impl Sending {
 
     /// The whole answer, after as many attempts as it takes.
     pub(crate) async fn whole(self) -> Result<Answer, Error> {
-        self.attempts(|| async { Answer::read(self.begin(None).await?).await }).await
+        let most = self.client.largest_answer();
+        self.attempts(|| async { Answer::read(self.begin(None).await?, most).await }).await
     }
 
     /// The head of an answer that goes on, of the media type `accept`.
@@ -83,10 +83,11 @@ impl Sending {
 
     fn build(&self, accept: Option<&'static str>) -> Result<reqwest::Request, Error> {
         let Self { draft, client } = self;
-        let mut request = reqwest::Request::new(draft.method().clone(), self.url()?);
+        let url = self.url()?;
+        let mut request = reqwest::Request::new(draft.method().clone(), url.clone());
         let headers = request.headers_mut();
         if !draft.is_external {
-            client.introduce(headers, &draft.path.template);
+            client.introduce(headers, url.path());
         }
         if let Some(body) = &draft.body {
             headers.insert(header::CONTENT_TYPE, body.media_type.clone());
@@ -108,7 +109,7 @@ impl Sending {
             client.server().resolve(&draft.path, draft.endpoint.as_deref())?;
         if !is_own && !draft.is_external {
             return Err(Error::Invalid(format!(
-                "{} is not the client's server, and gets no key: say `external` to send the request without",
+                "{} is not below the client's base URL, and gets no key: say `external` to send the request without",
                 url.origin().ascii_serialization(),
             )));
         }
@@ -124,14 +125,22 @@ impl Sending {
     }
 
     /// Where its answer may be remembered.
-    pub(crate) fn cache(&self) -> Arc<Cache<CacheKey, Answer>> {
+    pub(crate) fn cache(&self) -> Arc<AnswerCache> {
         Arc::clone(self.client.cache())
     }
 
     /// What tells its answer from those of others.
     pub(crate) fn name(&self, key: &str) -> Result<CacheKey, Error> {
         let draft = &self.draft;
-        let mut name = format!("{key}\n{} {}\n", draft.method(), self.url()?).into_bytes();
+        // Another service may say something else.
+        let transport = draft.transport.as_ref().map(|service| Arc::as_ptr(service).addr());
+        let mut name = format!(
+            "{key}\n{} {}\n{} {transport:?}\n",
+            draft.method(),
+            self.url()?,
+            draft.is_external,
+        )
+        .into_bytes();
         for (header, value) in &draft.headers {
             name.extend([header.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
         }
@@ -143,7 +152,7 @@ impl Sending {
         tracing::debug_span!(
             "keyfob.call",
             http.request.method = %self.draft.method(),
-            url.template = path.template,
+            url.template = path.shown(),
             http.response.status_code = Empty,
             http.request.resend_count = Empty,
             keyfob.request_id = Empty,

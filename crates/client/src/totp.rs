@@ -44,20 +44,18 @@ impl Totp {
 impl Request<CodeAnswer> {
     /// Waits for a code that is good for so many seconds more, 55 s at the most. Keyfob's own.
     pub fn min_validity(self, seconds: u32) -> Self {
-        self.query(
-            &[("min_validity", seconds)].into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-        )
+        self.set("min_validity", seconds.to_string())
     }
 
     /// A code that nobody else is given: each time step is handed out once, and who comes later waits for the next.
     /// Keyfob's own.
     pub fn unique(self) -> Self {
-        self.query(&serde_json::json!({ "unique": true }))
+        self.set("unique", "true".into())
     }
 
     /// The next code too. Keyfob's own.
     pub fn include_next(self) -> Self {
-        self.query(&serde_json::json!({ "include": "next" }))
+        self.set("include", "next".into())
     }
 }
 

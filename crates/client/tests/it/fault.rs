@@ -50,8 +50,7 @@ impl Expected {
             | (Self::BrokenOff, Err(Error::BrokenOff { .. }))
             | (Self::Came, Ok(())) => true,
             (Self::Redirected, Err(Error::Redirected { status, location })) => {
-                *status == StatusCode::FOUND
-                    && location.as_deref() == Some("http://127.0.0.1:1/else")
+                *status == StatusCode::FOUND && location.as_deref() == Some("http://127.0.0.1:1")
             }
             (Self::Refused(status, code), Err(Error::Refused(refusal))) => {
                 refusal.status.as_u16() == status && refusal.code == code
