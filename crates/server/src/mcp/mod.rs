@@ -9,6 +9,7 @@ mod connection;
 mod failure;
 mod handler;
 mod lists;
+mod message;
 mod page;
 mod person;
 mod request;
@@ -21,15 +22,12 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 use http_body_util::Full;
-use rmcp::{
-    model::ClientJsonRpcMessage,
-    transport::streamable_http_server::{
-        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
-    },
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
 
 use self::{handler::Handler, session::Session};
@@ -48,9 +46,9 @@ use crate::{
     path = "/mcp",
     operation_id = "mcp",
     tag = "MCP",
-    request_body(content = Map<String, Value>, description = "A JSON-RPC message", content_type = "application/json"),
+    request_body(content = message::Call, description = "A JSON-RPC message", content_type = "application/json"),
     responses(
-        (status = 200, description = "The answer, a JSON-RPC message", body = Map<String, Value>),
+        (status = 200, description = "The answer, a JSON-RPC message", body = message::Reply),
         (status = 202, description = "The message was taken; there is no answer to it"),
         (status = "default", description = "A refusal: Keyfob's own (see any other operation), or a JSON-RPC error of the protocol"),
     ),
@@ -66,10 +64,12 @@ pub(crate) async fn serve(
     let caller = caller?;
     let (mut parts, body) = request.into_parts();
     let message = body::message(body, &broker, &caller).await?;
-    expect_message(&message)?;
+    message::expect(&message)?;
     let session = Session::of(&parts.headers);
     // It has done its work, and the library hands all headers on.
     parts.headers = without_key(&parts.headers, &shown);
+    // The answer is in one piece, whether a client would have taken a stream or not.
+    parts.headers.insert(header::ACCEPT, BOTH);
     let handler = Handler::new(broker, caller, shown, session);
     let begun = handler.begun();
     let service = StreamableHttpService::new(
@@ -79,10 +79,22 @@ pub(crate) async fn serve(
     );
     let answer = service.handle(Request::from_parts(parts, Full::new(message))).await;
     let mut answer = answer.map(Body::new);
+    if is_refused_in_other_words(&answer) {
+        return Err(Error::invalid("bad_request", OTHER_HEADERS));
+    }
     if let Some(session) = begun.get() {
         session.write(answer.headers_mut());
     }
     Ok(answer)
+}
+
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const OTHER_HEADERS: &str = "the headers are not those of MCP over HTTP: \"Content-Type\" is application/json, and \"MCP-Protocol-Version\" the version that \"initialize\" was answered with";
+
+/// Whether the library refuses a request in a text of its own, which repeats a part of it.
+fn is_refused_in_other_words(answer: &Response) -> bool {
+    let media_type = answer.headers().get(header::CONTENT_TYPE);
+    answer.status().is_client_error() && media_type.is_none_or(|it| it != "application/json")
 }
 
 /// No sessions, which only the node that began one would have; and an answer in one piece.
@@ -101,12 +113,4 @@ fn without_key(headers: &HeaderMap, shown: &Shown) -> HeaderMap {
         rest.remove(name);
     }
     rest
-}
-
-/// The library would answer what is no message in words of its own, which repeat a part of it.
-fn expect_message(bytes: &[u8]) -> Result<(), Error> {
-    match serde_json::from_slice::<ClientJsonRpcMessage>(bytes) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::invalid("bad_request", "the body is not a JSON-RPC message of MCP")),
-    }
 }

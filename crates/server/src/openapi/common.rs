@@ -18,6 +18,10 @@ pub(super) fn complete(document: &mut Value) {
         }
         if operation.path == "/mcp" {
             ask_for_a_key(operation.fields, operation.path);
+            operation.fields["responses"]["default"]["content"] = json!({"application/json": {"schema": {"anyOf": [
+                {"$ref": "#/components/schemas/Error"},
+                {"$ref": "#/components/schemas/Reply"},
+            ]}}});
         }
         if operation.path.starts_with("/proxy/") && may_have_body(operation.method) {
             operation
