@@ -1,22 +1,24 @@
-//! What the SDK adds to a call: CPU time of this process, beside the same call by bare reqwest.
+//! What the SDK adds to a call: CPU time of the thread that makes it, beside the same call by bare reqwest.
+
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use keyfob_api::contact::Contact;
 use keyfob_client::Client;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::{
     context::Context,
-    number::{float, median},
-    process::{microseconds, usage},
+    number::median,
     report::{Goal, Section, short},
     sample::rounded,
 };
 
+/// Pairs of samples, so many that a disturbance does not count.
+const PAIRS: usize = 60;
 /// Calls of one sample, one after the other over one connection.
-const CALLS: u64 = 20_000;
-/// Calls before anything is measured.
-const WARM_UP: u64 = 2_000;
+const CALLS: u32 = 1_000;
 const CONTACT: &str = "c9qzy1f0o0002l8j5s7d3k4mn";
 const TOKEN: &str = "kft_benchmark";
 /// Microseconds of CPU time that the SDK may add to a call.
@@ -32,18 +34,26 @@ struct Pair {
 pub(crate) async fn run(context: &Context) -> Result<Section> {
     let (server, port) = context.hello().await?;
     let base = format!("http://127.0.0.1:{port}");
-    let plain = Bare::new(&base)?;
-    let client = Client::builder().base_url(&base).secret(TOKEN).build()?;
-    by_reqwest(&plain, WARM_UP).await?;
-    by_sdk(&client, WARM_UP).await?;
-    let mut pairs = Vec::new();
-    for number in 1..=context.args.pairs {
-        eprintln!("  pair {number} of {}", context.args.pairs);
-        let reqwest = by_reqwest(&plain, CALLS).await?;
-        pairs.push(Pair { reqwest, sdk: by_sdk(&client, CALLS).await? });
-    }
+    // On one thread, which does nothing else: what wakes another thread would be measured too.
+    let pairs = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(measure(&base))
+    });
+    let pairs = pairs.await.context("the measuring thread")??;
     server.stop().await?;
     Ok(section(&pairs))
+}
+
+async fn measure(base: &str) -> Result<Vec<Pair>> {
+    let plain = Bare::new(base)?;
+    let client = Client::builder().base_url(base).secret(TOKEN).build()?;
+    let mut pairs = Vec::new();
+    // The first pair is to warm up.
+    for number in 0..=PAIRS {
+        let pair = Pair { reqwest: by_reqwest(&plain).await?, sdk: by_sdk(&client).await? };
+        pairs.extend((number > 0).then_some(pair));
+    }
+    Ok(pairs)
 }
 
 /// The same call without the SDK.
@@ -67,20 +77,26 @@ impl Bare {
     }
 }
 
-async fn by_reqwest(plain: &Bare, calls: u64) -> Result<f64> {
-    let before = usage("self")?.own;
-    for _ in 0..calls {
+async fn by_reqwest(plain: &Bare) -> Result<f64> {
+    let before = cpu();
+    for _ in 0..CALLS {
         check(&plain.fetch().await.context("reqwest")?)?;
     }
-    Ok(microseconds(usage("self")?.own - before) / float(calls))
+    Ok((cpu() - before) / f64::from(CALLS))
 }
 
-async fn by_sdk(client: &Client, calls: u64) -> Result<f64> {
-    let before = usage("self")?.own;
-    for _ in 0..calls {
+async fn by_sdk(client: &Client) -> Result<f64> {
+    let before = cpu();
+    for _ in 0..CALLS {
         check(&client.contacts().fetch(CONTACT).await.context("the SDK")?)?;
     }
-    Ok(microseconds(usage("self")?.own - before) / float(calls))
+    Ok((cpu() - before) / f64::from(CALLS))
+}
+
+/// CPU time of this thread so far, in microseconds.
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default().as_secs_f64() * 1e6
 }
 
 fn check(contact: &Contact) -> Result<()> {
