@@ -17,7 +17,13 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::{api::Api, database::Kind, on_both_databases, process::Server, vault::Vault};
+use crate::{
+    api::Api,
+    database::Kind,
+    on_both_databases,
+    process::{Server, keyfob, run},
+    vault::Vault,
+};
 
 on_both_databases!(
     contacts_are_stored_found_changed_and_deleted,
@@ -32,6 +38,7 @@ on_both_databases!(
     templates_are_listed_and_found,
     a_create_that_is_sent_again_by_its_key_is_the_same_one,
     what_is_refused_says_why,
+    the_key_goes_to_no_proxy_that_the_environment_names,
 );
 
 struct Scene {
@@ -383,4 +390,18 @@ async fn what_is_refused_says_why(kind: Kind) {
     assert_eq!(error.code(), Some("NOT_AUTHENTICATED"));
     let Error::Refused(refusal) = error else { panic!("{error}") };
     assert!(!refusal.message.is_empty() && refusal.request_id.is_some());
+}
+
+async fn the_key_goes_to_no_proxy_that_the_environment_names(kind: Kind) {
+    let scene = Scene::new(kind, "backend");
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let mut command = keyfob(&["contact", "list"]);
+    command.env("KEYFOB_URL", &scene.server.url).env("KEYFOB_TOKEN", &scene.token);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, &url);
+    }
+    assert_eq!(run(command).status, Some(0));
+    let asked = tokio::time::timeout(Duration::ZERO, proxy.accept());
+    assert!(asked.await.is_err(), "the proxy was asked");
 }

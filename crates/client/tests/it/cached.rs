@@ -38,6 +38,20 @@ async fn the_same_request_under_the_same_key_is_sent_once() {
 }
 
 #[tokio::test]
+async fn who_asks_and_by_what_makes_a_difference() {
+    let server = counting().await;
+    let client = server.client();
+    assert_eq!(client.fetch::<Id>("/a").cached("k").await.unwrap().id, "0");
+    assert_eq!(client.fetch::<Id>("/a").external().cached("k").await.unwrap().id, "1");
+    let own = tower::service_fn(async |_: reqwest::Request| {
+        let answer = http::Response::new(r#"{"id":"own"}"#);
+        Ok::<_, std::convert::Infallible>(reqwest::Response::from(answer))
+    });
+    assert_eq!(client.fetch::<Id>("/a").fetch_with(own).cached("k").await.unwrap().id, "own");
+    assert_eq!(client.fetch::<Id>("/a").cached("k").await.unwrap().id, "0");
+}
+
+#[tokio::test]
 async fn those_who_want_it_at_the_same_time_wait_for_one_request() {
     let server = counting().await;
     let client = server.client();

@@ -187,3 +187,22 @@ async fn an_answer_can_be_had_as_soon_as_it_begins_whatever_its_status() {
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     assert_eq!(server.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_that_goes_on_may_not_be_silent_for_longer_than_a_stream() {
+    let server =
+        Server::always(Reply::Hold(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbe".to_vec()));
+    let server = server.await;
+    let client = server.builder().idle_timeout(Duration::from_millis(50)).build().unwrap();
+    let opened = client.fetch::<Answer>("/x").open().await.unwrap();
+    assert!(matches!(opened.whole().await, Err(Error::TimedOut(_))));
+}
+
+#[tokio::test]
+async fn an_answer_has_a_limit() {
+    let server = Server::always(Reply::answer(200, "", &"x".repeat(1000))).await;
+    let with = |most| server.builder().largest_answer(most).build().unwrap();
+    assert!(with(1000).fetch::<Answer>("/x").await.is_ok());
+    let error = with(999).fetch::<Answer>("/x").await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge(999)), "{error}");
+}

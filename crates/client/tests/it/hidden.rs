@@ -38,7 +38,7 @@ fn no_client_and_no_request_shows_a_secret() {
             .fetch::<()>("/x")
             .header("x", HIDDEN)
             .query(&[("q", HIDDEN)].into_iter().collect::<std::collections::HashMap<_, _>>()),
-        client.contacts().list().stream(),
+        client.fetch::<()>(&format!("https://user:{HIDDEN}@hooks.example/{HIDDEN}")).external(),
     );
     assert!(!shown.contains(HIDDEN), "{shown}");
 }

@@ -96,6 +96,26 @@ async fn a_server_that_leads_in_a_circle_is_not_followed() {
 }
 
 #[tokio::test]
+async fn nor_is_one_that_leads_in_a_wider_circle() {
+    let server = Server::scripted(|number, _| {
+        Reply::json(&format!(r#"{{"items":[1],"cursor":"{}"}}"#, ["a", "b"][number % 2]))
+    });
+    let server = server.await;
+    let error = server.client().fetch::<Numbers>("/list").items().try_take(100).await.unwrap_err();
+    assert!(matches!(error, Error::BrokenOff { .. }), "{error}");
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_page_goes_in_the_place_of_what_the_path_says() {
+    let server = paged().await;
+    let list = server.client().fetch::<Numbers>("/list?take=9&x=%20&cursor=b").take(1);
+    assert_eq!(list.items().try_collect::<Vec<_>>().await.unwrap(), [3]);
+    let targets: Vec<_> = server.seen().into_iter().map(|seen| seen.target).collect();
+    assert_eq!(targets, ["/list?x=%20&cursor=b&take=1", "/list?x=%20&take=1&cursor=c"]);
+}
+
+#[tokio::test]
 async fn a_mistake_is_told_by_whatever_is_made_of_it() {
     let server = paged().await;
     let wrong = || server.client().fetch::<Numbers>("no path");

@@ -53,6 +53,15 @@ async fn codes_and_their_entries_say_less() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_read_as_far_as_it_makes_sense() {
+    let body = r#"{"message":{"a":1},"code":"RATE_LIMITED","request_id":"r-1"}"#;
+    let server =
+        Server::always(Reply::answer(400, "content-type: application/json\r\n", body)).await;
+    let error = server.client().account().fetch().await.unwrap_err();
+    assert_eq!((error.code(), error.request_id()), (Some("RATE_LIMITED"), Some("r-1")));
+}
+
+#[tokio::test]
 async fn refusals_may_have_neither_code_nor_message() {
     let server = Server::always(Reply::answer(
         409,

@@ -70,6 +70,22 @@ async fn blank_lines_and_those_that_say_nothing_are_left_out_and_the_last_one_ne
 }
 
 #[tokio::test]
+async fn an_item_that_is_null_is_one_and_one_that_is_nothing_is_an_error() {
+    let null = "{\"type\":\"item\",\"data\":null}\n";
+    let server = Server::always(Reply::lines(&format!("{null}{{\"type\":\"item\"}}\n"))).await;
+    let mut items = server.client().fetch::<Page<Option<u8>>>("/x").stream();
+    assert_eq!(items.try_next().await.unwrap(), Some(None));
+    assert!(matches!(items.try_next().await, Err(Error::Foreign { .. })));
+}
+
+#[tokio::test]
+async fn what_it_is_may_be_said_in_any_case() {
+    let headers = "content-type: Application/JSONL; charset=utf-8\r\n";
+    let server = Server::always(Reply::answer(200, headers, ITEM)).await;
+    assert!(named(&server.client()).try_next().await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn an_empty_list_is_no_line() {
     let server = Server::always(Reply::lines("")).await;
     assert!(named(&server.client()).try_next().await.unwrap().is_none());
