@@ -11,6 +11,9 @@ use crate::error::{Dialect, Error};
 /// What is said of a link to those who have to pass it on.
 pub(super) const HAND_OVER: &str = "Give `url` to the person you act for, in your conversation with them, and to nobody else: whoever opens it connects an account of their own. It works once, for 15 minutes. Then call verify_secret every few seconds until it says authenticated, and go on";
 
+/// The same where there is something that can be used: how that stands says nothing of the link.
+pub(super) const HAND_OVER_AGAIN: &str = "Give `url` to the person you act for, in your conversation with them, and to nobody else: whoever opens it connects an account of their own. It works once, for 15 minutes. Until it was used, the account connected before is used: call verify_secret with `reconnected` every few seconds until it says authenticated, and go on";
+
 /// An error, in the words of the API and one field of its own.
 #[derive(Serialize)]
 struct Failure<'a> {

@@ -81,6 +81,12 @@ impl Person {
         self.replied
     }
 
+    /// Whether this call may be the one after the person was shown a link: clients of 2025-11-25 call again without a
+    /// word about it.
+    pub(super) fn may_have_been_asked(&self) -> bool {
+        self.replied.is_some() || self.way == Way::Error
+    }
+
     /// The answer that has the client show the link; none if it cannot, or has done so.
     pub(super) fn reply(
         &self,

@@ -79,6 +79,7 @@ mod lost_answer;
 mod mcp;
 mod mcp_links;
 mod mcp_lists;
+mod mcp_reconnect;
 mod mcp_request;
 mod mcp_site;
 mod meta;

@@ -14,14 +14,14 @@ use crate::{
     secret,
 };
 
-struct Scene {
-    app: TestApp,
+pub(crate) struct Scene {
+    pub(crate) app: TestApp,
     /// What tools are told.
-    which: Value,
+    pub(crate) which: Value,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let app = TestApp::new().await;
         let backend = app.backend();
         let contact = verified_contact(&backend).await;
@@ -34,17 +34,17 @@ impl Scene {
     }
 
     /// The person does what the page asks for.
-    async fn connect_at(&self, link: &Value) {
+    pub(crate) async fn connect_at(&self, link: &Value) {
         opens(&self.app, link).await;
     }
 
-    async fn reconnected(&self) {
+    pub(crate) async fn reconnected(&self) {
         let (contact, secret) = (self.text("contact"), self.text("secret"));
         connect(&self.app.backend(), contact, secret, json!({"value": CANARY})).await.ok();
     }
 
     /// A call of a tool that may need a person, and what a client that was asked says.
-    fn params(tool: &str, arguments: &Value, action: Option<&str>) -> Value {
+    pub(crate) fn params(tool: &str, arguments: &Value, action: Option<&str>) -> Value {
         let mut params = json!({"name": tool, "arguments": arguments});
         if let Some(action) = action {
             params["inputResponses"] = json!({"connect": {"action": action}});
@@ -60,7 +60,7 @@ async fn opens(app: &TestApp, link: &Value) {
     shows(&page, 200, &["is connected"]);
 }
 
-fn is_link(url: &Value) -> bool {
+pub(crate) fn is_link(url: &Value) -> bool {
     url.as_str().is_some_and(|url| url.starts_with(&format!("{PUBLIC_URL}/connect/")))
 }
 
