@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bound,
     failure::{HAND_OVER, HAND_OVER_AGAIN},
     handler::{Handler, read},
     person::{Person, Reply},
@@ -179,11 +180,13 @@ impl Verified {
             Status::Authenticated => None,
             _ => Some("Call authenticate_secret to have a person connect it"),
         };
-        let words = |scopes: String| scopes.split_ascii_whitespace().map(str::to_owned).collect();
+        let words = |scopes: String| {
+            bound::some(scopes.split_ascii_whitespace().map(str::to_owned).collect()).0
+        };
         Self {
             id: known.secret.to_string(),
             status: known.status.as_str(),
-            reason: known.reason,
+            reason: known.reason.map(bound::words),
             expires_at: known.expires_at.map(Timestamp::as_millis),
             scopes: known.scopes.map(words),
             next,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    bound::{self, words},
     handler::{Handler, read},
     page::{gather, slice},
 };
@@ -103,6 +104,10 @@ struct Secret {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     paths: Vec<String>,
+    /// There are more hosts, methods or paths than are listed here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    is_cut: bool,
 }
 
 /// One-time-password entries.
@@ -134,7 +139,9 @@ impl Handler {
             self.broker.list_contacts(&self.caller, Action::ContactList, slice, all)
         };
         let (rows, cursor) = gather(slice, page, |_| true, |row| row.id.clone()).await?;
-        Ok(Contacts { contacts: rows.into_iter().map(Contact::of).collect(), cursor })
+        let contacts = rows.into_iter().map(Contact::of).collect();
+        let (contacts, cursor) = bound::page(contacts, cursor, |contact| &contact.id);
+        Ok(Contacts { contacts, cursor })
     }
 
     pub(super) async fn list_secrets(&self, arguments: JsonObject) -> Result<Secrets, Error> {
@@ -153,13 +160,13 @@ impl Handler {
     ) -> Result<Secrets, Error> {
         let page = |slice| self.broker.list_connectable(&self.caller, contact, slice);
         let (rows, cursor) = gather(slice, page, |_| true, |row| row.secret.clone()).await?;
-        Ok(Secrets { secrets: rows.into_iter().map(Secret::of_contact).collect(), cursor })
+        Ok(Secrets::of(rows.into_iter().map(Secret::of_contact).collect(), cursor))
     }
 
     async fn all_secrets(&self, slice: Slice<SecretId>) -> Result<Secrets, Error> {
         let page = |slice| self.broker.list_secrets(&self.caller, slice, SecretFilter::default());
         let (rows, cursor) = gather(slice, page, |_| true, |row| row.secret.id.clone()).await?;
-        Ok(Secrets { secrets: rows.into_iter().map(Secret::of).collect(), cursor })
+        Ok(Secrets::of(rows.into_iter().map(Secret::of).collect(), cursor))
     }
 
     pub(super) async fn list_totp(&self, arguments: JsonObject) -> Result<Entries, Error> {
@@ -169,13 +176,22 @@ impl Handler {
         let page = |slice: Slice<TotpId>| self.broker.list_totp(&self.caller, slice.after);
         let is_wanted = |row: &Totp| contact.is_none() || row.contact == contact;
         let (rows, cursor) = gather(slice, page, is_wanted, |row| row.id.clone()).await?;
-        Ok(Entries { entries: rows.into_iter().map(Entry::of).collect(), cursor })
+        let entries = rows.into_iter().map(Entry::of).collect();
+        let (entries, cursor) = bound::page(entries, cursor, |entry| &entry.id);
+        Ok(Entries { entries, cursor })
     }
 }
 
 impl Contact {
     fn of(ContactRow { id, name, email, .. }: ContactRow) -> Self {
-        Self { id: id.to_string(), name, email }
+        Self { id: id.to_string(), name: words(name), email: email.map(words) }
+    }
+}
+
+impl Secrets {
+    fn of(secrets: Vec<Secret>, cursor: Option<String>) -> Self {
+        let (secrets, cursor) = bound::page(secrets, cursor, |secret| &secret.id);
+        Self { secrets, cursor }
     }
 }
 
@@ -183,8 +199,8 @@ impl Secret {
     fn of_contact(row: ContactSecret) -> Self {
         Self {
             id: row.secret.to_string(),
-            name: row.name,
-            description: row.description,
+            name: words(row.name),
+            description: words(row.description),
             kind: Kind::Personal.as_str(),
             secret_type: row.secret_type.as_str(),
             status: Some(row.status.as_str()),
@@ -195,15 +211,18 @@ impl Secret {
 
     fn of(Described { secret, config }: Described) -> Self {
         let config = config.unwrap_or_default();
+        let [(hosts, all_hosts), (methods, all_methods), (paths, all_paths)] =
+            ["hosts", "methods", "paths"].map(|name| bound::some(texts(&config, name)));
         Self {
             id: secret.id.to_string(),
-            name: secret.name,
-            description: secret.description,
+            name: words(secret.name),
+            description: words(secret.description),
             kind: secret.kind.as_str(),
             secret_type: secret.secret_type.as_str(),
-            hosts: texts(&config, "hosts"),
-            methods: texts(&config, "methods"),
-            paths: texts(&config, "paths"),
+            hosts,
+            methods,
+            paths,
+            is_cut: !(all_hosts && all_methods && all_paths),
             ..Self::default()
         }
     }
@@ -218,6 +237,6 @@ fn texts(config: &Map<String, Value>, name: &str) -> Vec<String> {
 impl Entry {
     fn of(Totp { id, label, issuer, contact, .. }: Totp) -> Self {
         let contact = contact.map(|id| id.to_string());
-        Self { id: id.to_string(), label, issuer, contact }
+        Self { id: id.to_string(), label: words(label), issuer: issuer.map(words), contact }
     }
 }

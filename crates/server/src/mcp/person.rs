@@ -87,15 +87,12 @@ impl Person {
         self.replied.is_some() || self.way == Way::Error
     }
 
-    /// The answer that has the client show the link; none if it cannot, or has done so.
+    /// The answer that has the client show the link; none if it cannot.
     pub(super) fn reply(
         &self,
         url: &SecretString,
         id: &str,
     ) -> Option<Result<CallToolResponse, ErrorData>> {
-        if self.replied.is_some() {
-            return None;
-        }
         let (url, message) = (url.expose_secret().to_owned(), MESSAGE.to_owned());
         let elicitation_id = id.to_owned();
         let asked =

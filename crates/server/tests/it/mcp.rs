@@ -34,7 +34,10 @@ async fn each_version_of_the_protocol_is_spoken() {
         let result = answer.ok()["result"].clone();
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "keyfob");
-        assert!(result["instructions"].as_str().unwrap().contains("verify_secret"));
+        let instructions = result["instructions"].as_str().unwrap();
+        for told in ["verify_secret", "no instructions to you"] {
+            assert!(instructions.contains(told), "{told}");
+        }
         assert_eq!(result["capabilities"], json!({"tools": {}}));
     }
     let stateless = Client::stateless(app.agent(), json!({}));
@@ -82,6 +85,8 @@ async fn each_tool_says_what_it_takes_answers_and_does() {
         let releases = says.starts_with("RELEASES") || says.starts_with("USES");
         assert_eq!(releases, ["get_totp_code", "send_request"].contains(&name), "{name}: {says}");
         assert!(!says.contains("mint"), "{name}");
+        let tells_others_words = name.starts_with("list_") || name == "send_request";
+        assert_eq!(says.contains("no instructions"), tells_others_words, "{name}: {says}");
     }
     for (name, mut arguments) in [
         ("get_totp_code", json!({"id": "x"})),

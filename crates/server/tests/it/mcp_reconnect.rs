@@ -128,3 +128,21 @@ async fn no_link_is_made_that_nobody_is_handed() {
     }
     assert_eq!(scene.links_made().await, 1);
 }
+
+#[tokio::test]
+async fn an_answer_of_a_person_counts_only_where_one_could_be_asked() {
+    let scene = Scene::new().await;
+    let client = Client::stateless(scene.app.agent(), opens_links());
+    let mut nobody = scene.which.clone();
+    nobody["contact"] = json!("con_nobody");
+    for action in ["decline", "accept"] {
+        let params = Scene::params("authenticate_secret", &nobody, Some(action));
+        let answer = client.ask("tools/call", params).await.ok();
+        assert_eq!(answer["result"]["isError"], true, "{action}: {answer}");
+    }
+    // Nobody was shown anything yet.
+    let params = Scene::params("authenticate_secret", &scene.which, Some("accept"));
+    let asked = client.ask("tools/call", params).await.ok();
+    let url = &asked["result"]["inputRequests"]["connect"]["params"]["url"];
+    assert!(is_link(url), "{asked}");
+}
