@@ -6,46 +6,72 @@ use rmcp::{
     schemars::{self, JsonSchema},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
+    arguments::{Arguments, contact_of, flag, read, secret_of},
     bound,
     failure::{HAND_OVER, HAND_OVER_AGAIN},
-    handler::{Handler, read},
+    handler::Handler,
     person::{Person, Reply},
 };
 use crate::{
     broker::{LinkState, SecretRef, Status, Verified as Known},
     error::Error,
-    http::{contact, secret},
+    http::fields::Fields,
 };
 
 /// Which credential is meant.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct Verify {
     /// The secret: its id (sec_…), `@alias` or `(name)`.
-    secret: String,
+    #[schemars(with = "String")]
+    secret: SecretRef,
     /// The id of the contact (con_…) whose value of a personal secret is meant. Leave it out for a shared secret.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
     /// Whether what counts is what the page brought that you asked for last, within 15 minutes, with `reconnect`.
-    #[serde(default)]
+    #[schemars(default)]
     reconnected: bool,
 }
 
 /// Which credential is to be connected.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct Authenticate {
     /// The secret: its id (sec_…), `@alias` or `(name)`.
-    secret: String,
+    #[schemars(with = "String")]
+    secret: SecretRef,
     /// The id of the contact (con_…) who is to connect a personal secret. Leave it out for a shared secret.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
     /// Whether it is to be connected anew although it can be used, for instance with another account.
-    #[serde(default)]
+    #[schemars(default)]
     reconnect: bool,
     /// Where the person goes in the end: a URL of an origin that the account allows.
     return_url: Option<String>,
+}
+
+impl Arguments for Verify {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            secret: secret_of(fields)?,
+            contact: contact_of(fields)?,
+            reconnected: flag(fields, "reconnected")?,
+        })
+    }
+}
+
+impl Arguments for Authenticate {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            secret: secret_of(fields)?,
+            contact: contact_of(fields)?,
+            reconnect: flag(fields, "reconnect")?,
+            return_url: fields.text("return_url")?.value(),
+        })
+    }
 }
 
 /// Whether a credential can be used.
@@ -111,9 +137,7 @@ impl Authentication {
 
 impl Handler {
     pub(super) async fn verify(&self, arguments: JsonObject) -> Result<Verified, Error> {
-        let Verify { secret, contact, reconnected } = read(arguments)?;
-        let contact = contact.map(|contact| contact::parse(&contact));
-        let at = secret::parse(&secret);
+        let Verify { secret: at, contact, reconnected } = read(arguments)?;
         let verified = Verified::of(self.known(contact.as_ref(), &at).await?);
         if reconnected && verified.status == Status::Authenticated.as_str() {
             let link = self.broker.link_state(&self.caller, contact.as_ref(), &at).await?;
@@ -128,9 +152,7 @@ impl Handler {
         arguments: JsonObject,
         person: &Person,
     ) -> Result<Authentication, Error> {
-        let Authenticate { secret, contact, reconnect, return_url } = read(arguments)?;
-        let (contact, at) =
-            (contact.map(|contact| contact::parse(&contact)), secret::parse(&secret));
+        let Authenticate { secret: at, contact, reconnect, return_url } = read(arguments)?;
         let link = self.broker.link_state(&self.caller, contact.as_ref(), &at).await?;
         let is_usable = self.is_usable(contact.as_ref(), &at).await?;
         // A client that was asked to show a page calls again when it was, and that call has to come to an end.

@@ -12,8 +12,7 @@ use rmcp::{
     },
     service::RequestContext,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::Serialize;
 
 use super::{
     failure,
@@ -25,7 +24,6 @@ use crate::{
     auth::Shown,
     broker::{Broker, Caller},
     error::Error,
-    http::body::without_value,
 };
 
 /// What a model is told of the whole.
@@ -110,13 +108,6 @@ impl Handler {
             other => Ok(self.answer(other)),
         }
     }
-}
-
-/// The arguments of a call. What is wrong with them is an error of the tool, which a model can mend (MCP 2025-11-25,
-/// "Tools", error handling).
-pub(super) fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, Error> {
-    serde_json::from_value(Value::Object(arguments))
-        .map_err(|error| Error::invalid("bad_request", without_value(&error.to_string())))
 }
 
 impl ServerHandler for Handler {

@@ -11,23 +11,24 @@ use rmcp::{
     model::JsonObject,
     schemars::{self, JsonSchema},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
+    arguments::{Arguments, contact_of, read},
     bound::{self, words},
-    handler::{Handler, read},
-    page::{gather, slice},
+    handler::Handler,
+    page::{MOST, gather, slice},
 };
 use crate::{
     broker::{ContactSecret, Described, MetaFilter, SecretFilter, Slice},
     error::Error,
-    http::contact,
+    http::fields::Fields,
 };
 
 /// Which part of a list is wanted.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct ListContacts {
     /// How many at the most, from 1 to 100; 20 unless it is said.
     limit: Option<u32>,
@@ -36,15 +37,30 @@ pub(super) struct ListContacts {
 }
 
 /// Which part of which list is wanted.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct ListOf {
     /// The id of a contact (con_…): only what is theirs.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
     /// How many at the most, from 1 to 100; 20 unless it is said.
     limit: Option<u32>,
     /// The `cursor` of the answer before, to go on after it.
     cursor: Option<String>,
+}
+
+impl Arguments for ListContacts {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let limit = fields.count("limit", MOST)?.value();
+        Ok(Self { limit, cursor: fields.text("cursor")?.value() })
+    }
+}
+
+impl Arguments for ListOf {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let (contact, limit) = (contact_of(fields)?, fields.count("limit", MOST)?.value());
+        Ok(Self { contact, limit, cursor: fields.text("cursor")?.value() })
+    }
 }
 
 /// Contacts: people for whom agents act.
@@ -148,7 +164,7 @@ impl Handler {
         let ListOf { contact, limit, cursor } = read(arguments)?;
         let slice = slice(limit, cursor.as_deref(), SecretId::parse)?;
         match contact {
-            Some(contact) => self.secrets_of(&contact::parse(&contact), slice).await,
+            Some(contact) => self.secrets_of(&contact, slice).await,
             None => self.all_secrets(slice).await,
         }
     }
@@ -172,7 +188,6 @@ impl Handler {
     pub(super) async fn list_totp(&self, arguments: JsonObject) -> Result<Entries, Error> {
         let ListOf { contact, limit, cursor } = read(arguments)?;
         let slice = slice(limit, cursor.as_deref(), TotpId::parse)?;
-        let contact = contact.map(|contact| contact::parse(&contact));
         let page = |slice: Slice<TotpId>| self.broker.list_totp(&self.caller, slice.after);
         let is_wanted = |row: &Totp| contact.is_none() || row.contact == contact;
         let (rows, cursor) = gather(slice, page, is_wanted, |row| row.id.clone()).await?;

@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName, header};
 use http_body_util::BodyExt;
-use keyfob_core::proxy::Method;
+use keyfob_core::{id::ContactId, proxy::Method};
 use rmcp::{
     model::JsonObject,
     schemars::{self, JsonSchema},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
+    arguments::{Arguments, contact_of, read, required, secret_of},
     bound::{beginning, size},
-    handler::{Handler, read},
+    handler::Handler,
     person::{Person, Reply},
 };
 use crate::{
-    broker::Relayed,
+    broker::{Relayed, SecretRef},
     error::Error,
-    http::{contact, proxy, secret},
+    http::{fields::Fields, proxy},
 };
 
 /// So much of a body is answered, in bytes.
@@ -49,20 +50,23 @@ const TOLD: [HeaderName; 9] = [
 const TOLD_TOO: [&str; 2] = ["ratelimit", "x-ratelimit"];
 
 /// A request that is to be sent with a credential.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct SendRequest {
     /// The secret whose credential is put in: its id (sec_…), `@alias` or `(name)`.
-    secret: String,
+    #[schemars(with = "String")]
+    secret: SecretRef,
     /// The id of the contact (con_…) whose value of a personal secret is sent. Leave it out for a shared secret.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
     /// Where the request goes, with https:// and its query. Only the secret's `hosts` can be reached.
     url: String,
     /// GET unless it is said.
-    #[schemars(extend("enum" = METHODS))]
-    method: Option<String>,
+    #[schemars(with = "Option<String>", extend("enum" = METHODS))]
+    method: Option<Method>,
     /// Headers to send. Leave the credential's out: it is put in for you.
-    headers: Option<BTreeMap<String, String>>,
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    headers: Map<String, Value>,
     /// The body to send, as text; say its Content-Type in `headers`.
     body: Option<String>,
 }
@@ -76,6 +80,20 @@ const METHODS: [&str; Method::ALL.len()] = {
     }
     names
 };
+
+impl Arguments for SendRequest {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let (secret, contact) = (secret_of(fields)?, contact_of(fields)?);
+        let url = required(fields, "url", "where the request goes")?;
+        let method = fields.one_of("method", &Method::ALL, Method::as_str)?.value();
+        let headers = fields.object("headers")?.value().unwrap_or_default();
+        if !headers.values().all(Value::is_string) {
+            let text = "\"headers\" must be an object of strings";
+            return Err(Error::invalid("bad_request", text));
+        }
+        Ok(Self { secret, contact, url, method, headers, body: fields.text("body")?.value() })
+    }
+}
 
 /// What the server answered.
 #[derive(Serialize, JsonSchema)]
@@ -100,22 +118,13 @@ impl Handler {
         arguments: JsonObject,
         person: &Person,
     ) -> Result<Answer, Error> {
-        let SendRequest { secret, contact, url, method, headers, body } = read(arguments)?;
+        let SendRequest { secret: at, contact, url, method, headers, body } = read(arguments)?;
         if person.replied() == Some(Reply::Declined) {
             let message = "the person would not open the page at which it is connected".into();
             return Err(Error::AuthorizationRequired { message, url: None });
         }
-        let method = Method::parse(method.as_deref().unwrap_or("GET"));
-        let method = method.ok_or_else(|| {
-            let text = format!("\"method\" must be one of [{}]", METHODS.join(", "));
-            Error::invalid("bad_request", text)
-        })?;
-        let headers = headers.unwrap_or_default().into_iter();
-        let headers: Map<_, _> = headers.map(|(name, text)| (name, Value::String(text))).collect();
-        let body = body.unwrap_or_default();
+        let (method, body) = (method.unwrap_or(Method::Get), body.unwrap_or_default());
         let outgoing = proxy::described(&url, method, &headers, body, &self.shown)?;
-        let contact = contact.map(|contact| contact::parse(&contact));
-        let at = secret::parse(&secret);
         let answer = self.broker.proxy(&self.caller, contact.as_ref(), &at, outgoing).await;
         let answer = answer.map_err(|error| match error {
             // Who was shown the link need not be shown it once more.

@@ -150,17 +150,35 @@ async fn what_is_wrong_with_arguments_a_model_is_told() {
     let app = TestApp::new().await;
     let client = Client::new(app.agent());
     for (tool, arguments, says) in [
-        ("get_totp_code", json!({}), "id"),
-        ("get_totp_code", json!({"id": "x", "more": 1}), "more"),
-        ("get_totp_code", json!({"id": "x", "unique": "yes"}), "a field is not as it must be"),
-        ("get_totp_code", json!({"id": "x", "min_validity": -1}), "a field is not as it must be"),
-        ("list_totp", json!({"limit": 0}), "limit"),
-        ("list_totp", json!({"limit": 101}), "limit"),
+        ("get_totp_code", json!({}), "\"id\" is required"),
+        ("get_totp_code", json!({"id": null}), "\"id\" is required"),
+        ("get_totp_code", json!({"id": 1}), "\"id\" must be a string"),
+        ("get_totp_code", json!({"id": "x", "more": 1}), "\"more\" is not allowed"),
+        ("get_totp_code", json!({"id": "x", "unique": "yes"}), "\"unique\" must be true or false"),
+        (
+            "get_totp_code",
+            json!({"id": "x", "min_validity": "10"}),
+            "\"min_validity\" must be a whole number",
+        ),
+        (
+            "get_totp_code",
+            json!({"id": "x", "min_validity": -1}),
+            "\"min_validity\" must be a whole number",
+        ),
+        ("list_totp", json!({"limit": 0}), "\"limit\" must be a whole number from 1 to 100"),
+        ("list_contacts", json!({"limit": 101}), "\"limit\" must be a whole number from 1 to 100"),
+        ("verify_secret", json!({"contact": "con_x"}), "\"secret\" is required"),
+        ("authenticate_secret", json!({"secret": "x", "contact": 1}), "\"contact\" must be"),
+        (
+            "send_request",
+            json!({"secret": "x", "url": "https://x.example", "headers": {"X": 1}}),
+            "\"headers\" must be an object of strings",
+        ),
         ("list_totp", json!({"cursor": "nonsense"}), "cursor"),
         (
             "send_request",
             json!({"secret": "x", "url": "https://x.example", "method": "BREW"}),
-            "method",
+            "\"method\" must be one of [GET, ",
         ),
     ] {
         let error = client.failed(tool, arguments.clone()).await;
@@ -246,6 +264,30 @@ async fn requests_are_counted_by_route() {
     Client::new(app.agent()).done("list_totp", json!({})).await;
     let metrics = app.operator().get("/metrics").await.text();
     assert!(metrics.contains("route=\"/mcp\",status=\"200\""), "{metrics}");
+}
+
+/// What tools say they take is what they look at.
+#[tokio::test]
+async fn each_argument_of_each_tool_is_read() {
+    let app = TestApp::new().await;
+    let client = Client::new(app.agent());
+    let listed = client.ask("tools/list", json!({})).await.ok();
+    for tool in listed["result"]["tools"].as_array().unwrap() {
+        let (name, schema) = (tool["name"].as_str().unwrap(), &tool["inputSchema"]);
+        let fields = schema["properties"].as_object().unwrap();
+        let mut right = json!({});
+        for field in schema["required"].as_array().into_iter().flatten() {
+            right[field.as_str().unwrap()] = json!("x");
+        }
+        for field in fields.keys() {
+            let mut wrong = right.clone();
+            wrong[field] = json!([]);
+            let error = client.failed(name, wrong).await;
+            assert_eq!(error["code"], "BAD_REQUEST", "{name}: {error}");
+            let named = format!("\"{field}\" must be ");
+            assert!(error["message"].as_str().unwrap().starts_with(&named), "{name}: {error}");
+        }
+    }
 }
 
 /// The library logs whole messages, and with them codes and links.
