@@ -201,6 +201,14 @@ async fn what_is_no_call_of_a_tool_is_an_error_of_the_protocol() {
         let answer = client.ask(method, params.clone()).await;
         assert_eq!(rpc_error(&answer), code, "{method} {params}: {}", answer.text());
     }
+    let long = "x".repeat(900_000);
+    for (method, params) in
+        [("tools/call", json!({"name": long, "arguments": {}})), (&*long, json!({}))]
+    {
+        let answer = client.ask(method, params).await;
+        rpc_error(&answer);
+        assert!(answer.text().len() < 1000, "{}", answer.text().len());
+    }
     for body in ["", "nonsense", "[]", "{\"jsonrpc\":\"2.0\"}", "{\"id\":1}"] {
         let answer = client.caller.call("POST", "/mcp", body.into()).await;
         answer.error(400, "bad_request");
