@@ -70,18 +70,20 @@ impl Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         // In a box of its own, whichever it is: the others need no room.
         Ok(match name {
-            tools::LIST_CONTACTS => self.answer(Box::pin(self.list_contacts(arguments)).await),
-            tools::LIST_SECRETS => self.answer(Box::pin(self.list_secrets(arguments)).await),
-            tools::LIST_TOTP => self.answer(Box::pin(self.list_totp(arguments)).await),
-            tools::VERIFY_SECRET => self.answer(Box::pin(self.verify(arguments)).await),
+            tools::LIST_CONTACTS => {
+                self.answer(name, Box::pin(self.list_contacts(arguments)).await)
+            }
+            tools::LIST_SECRETS => self.answer(name, Box::pin(self.list_secrets(arguments)).await),
+            tools::LIST_TOTP => self.answer(name, Box::pin(self.list_totp(arguments)).await),
+            tools::VERIFY_SECRET => self.answer(name, Box::pin(self.verify(arguments)).await),
             tools::AUTHENTICATE_SECRET => {
                 let authenticated = Box::pin(self.authenticate(arguments, person)).await;
-                self.connect(person, authenticated)?
+                self.connect(name, person, authenticated)?
             }
-            tools::GET_TOTP_CODE => self.answer(Box::pin(self.code(arguments)).await),
+            tools::GET_TOTP_CODE => self.answer(name, Box::pin(self.code(arguments)).await),
             tools::SEND_REQUEST => {
                 let sent = Box::pin(self.send(arguments, person)).await;
-                self.connect(person, sent)?
+                self.connect(name, person, sent)?
             }
             _ => {
                 let text = format!("Unknown tool: {}", cut(name.into(), LONGEST_NAME));
@@ -90,17 +92,18 @@ impl Handler {
         })
     }
 
-    fn answer<T: Serialize>(&self, result: Result<T, Error>) -> CallToolResponse {
+    fn answer<T: Serialize>(&self, tool: &str, result: Result<T, Error>) -> CallToolResponse {
         let value = result.and_then(|it| serde_json::to_value(it).map_err(Error::internal));
         match value {
             Ok(value) => CallToolResult::structured(value).into(),
-            Err(error) => failure::failed(&error, self.caller.request_id()).into(),
+            Err(error) => failure::failed(&error, tool, self.caller.request_id()).into(),
         }
     }
 
     /// The same where a person may have to connect something first.
     fn connect<T: Serialize>(
         &self,
+        tool: &str,
         person: &Person,
         result: Result<T, Error>,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -110,9 +113,9 @@ impl Handler {
                     return asked;
                 }
                 let url = Some(url);
-                Ok(self.answer::<T>(Err(Error::AuthorizationRequired { message, url })))
+                Ok(self.answer::<T>(tool, Err(Error::AuthorizationRequired { message, url })))
             }
-            other => Ok(self.answer(other)),
+            other => Ok(self.answer(tool, other)),
         }
     }
 }

@@ -140,7 +140,12 @@ async fn the_rules_hold_as_over_http() {
     assert_eq!(reads.done("send_request", scene.arguments("/")).await["status"], 200);
     let mut writes = scene.arguments("/");
     writes["method"] = json!("DELETE");
-    assert_eq!(reads.code_of("send_request", writes).await, "NOT_FOUND");
+    let error = reads.failed("send_request", writes).await;
+    assert_eq!(error["code"], "NOT_FOUND");
+    // The list says what the secret is limited to, and nothing of the key.
+    for named in ["`url`", "`method`"] {
+        assert!(error["next"].as_str().unwrap().contains(named), "{error}");
+    }
 }
 
 #[tokio::test]
