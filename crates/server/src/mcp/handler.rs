@@ -109,7 +109,7 @@ impl Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         match result {
             Err(Error::AuthorizationRequired { message, url: Some(url) }) => {
-                if let Some(asked) = person.reply(&url, self.caller.request_id()) {
+                if let Some(asked) = person.reply(&url, &self.broker.new_ticket()) {
                     return asked;
                 }
                 let url = Some(url);

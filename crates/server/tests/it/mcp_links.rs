@@ -1,5 +1,7 @@
 //! How a link reaches a person through `/mcp`: in words to the model, or past it, by the client.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -119,6 +121,8 @@ async fn a_shared_secret_is_connected_without_a_contact() {
 async fn a_client_with_a_session_is_asked_by_an_error_and_the_model_sees_no_link() {
     let scene = Scene::new().await;
     let client = Client::begin(scene.app.agent(), opens_links()).await;
+    let client = client.at(scene.app.agent().with("X-Request-Id", "chosen"));
+    let mut ids = BTreeSet::from(["chosen".to_owned(), String::new()]);
     for tool in ["authenticate_secret", "send_request"] {
         let mut arguments = scene.which.clone();
         if tool == "send_request" {
@@ -133,7 +137,8 @@ async fn a_client_with_a_session_is_asked_by_an_error_and_the_model_sees_no_link
         assert_eq!(asked.len(), 1);
         assert_eq!(asked[0]["mode"], "url");
         assert!(is_link(&asked[0]["url"]), "{answer}");
-        assert!(!asked[0]["elicitationId"].as_str().unwrap().is_empty());
+        let id = asked[0]["elicitationId"].as_str().unwrap();
+        assert!(ids.insert(id.to_owned()), "{id} is not this question's own");
         assert!(!error["message"].as_str().unwrap().contains("http"));
     }
     let answer = client.call("authenticate_secret", scene.which.clone()).await;
