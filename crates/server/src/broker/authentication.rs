@@ -44,7 +44,7 @@ const EXPECTED: usize = 16;
 const LONGEST_URL: usize = 2048;
 
 /// What a link is to be made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NewLink {
     /// The contact who connects; `None` for the one value of a shared secret.
     pub(super) contact: Option<ContactId>,
@@ -77,9 +77,14 @@ pub struct Link {
     pub url: SecretString,
 }
 
-type For = (Option<KeyId>, Option<ContactId>, SecretId);
+/// Who asked for which link.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct For {
+    key: Option<KeyId>,
+    link: NewLink,
+}
 
-/// The links that were made lately by being asked whether a contact has connected.
+/// The links that were made lately for those who ask again and again.
 pub(super) struct RecentLinks(Cache<For, (Ticket, Timestamp)>);
 
 impl Default for RecentLinks {
@@ -102,17 +107,32 @@ impl Broker {
         let (broker, caller) = (self.clone(), caller.clone());
         let (contact, at) = (contact.clone(), at.clone());
         self.write(move |tx| {
-            let contact = find_contact(tx, &caller, Action::ConnectionAuthenticate, &contact)?;
-            let usable = broker.usable(tx, &caller, Action::ConnectionAuthenticate, &at)?;
-            if usable.secret.kind == Kind::Shared {
-                return Err(Error::conflict(NOT_OF_CONTACT));
-            }
-            if contact.verified_at.is_none() {
-                return Err(Error::conflict(NOT_AUTHENTICABLE));
-            }
-            broker.answer_link(tx, &caller, Some(contact.id), &usable, return_url.clone(), now)
+            let usable = broker.connectable(tx, &caller, Some(&contact), &at)?;
+            broker.answer_link(tx, &caller, Some(contact.clone()), &usable, return_url.clone(), now)
         })
         .await
+    }
+
+    /// The secret, if this caller may have a link made for it: for the contact, or for its one shared value.
+    pub(super) fn connectable(
+        &self,
+        tx: &mut ReadTx<'_>,
+        caller: &Caller,
+        contact: Option<&ContactId>,
+        at: &SecretRef,
+    ) -> Result<Usable, Error> {
+        let action = link_action(contact);
+        caller.decide(action, Object::Account)?;
+        let contact = contact.map(|id| find_contact(tx, caller, action, id)).transpose()?;
+        let usable = self.usable(tx, caller, action, at)?;
+        match (&contact, usable.secret.kind) {
+            (Some(_), Kind::Shared) => Err(Error::conflict(NOT_OF_CONTACT)),
+            (Some(contact), _) if contact.verified_at.is_none() => {
+                Err(Error::conflict(NOT_AUTHENTICABLE))
+            }
+            (None, Kind::Personal) => Err(Error::conflict(NOT_AUTHENTICABLE)),
+            _ => Ok(usable),
+        }
     }
 
     /// Makes a link and answers it.
@@ -146,23 +166,31 @@ impl Broker {
         if caller.may(link.action()).is_err() {
             return Ok(None);
         }
+        match self.same_link(caller, link).await {
+            Ok(url) => Ok(Some(url)),
+            Err(Error::WaitTooLong { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The link that this caller was given for the same a moment ago, or a new one.
+    pub(super) async fn same_link(
+        &self,
+        caller: &Caller,
+        link: NewLink,
+    ) -> Result<SecretString, Error> {
         let now = self.now()?;
-        let wanted = (caller.key().cloned(), link.contact.clone(), link.secret.clone());
+        let wanted = For { key: caller.key().cloned(), link: link.clone() };
         if let Some((ticket, made)) = self.inner.recent_links.0.get(&wanted)
             && made.plus(SAME_FOR) > now
             && self.is_untouched(&ticket).await?
         {
-            return Ok(Some(self.url_of(&ticket)));
+            return Ok(self.url_of(&ticket));
         }
         let (broker, caller) = (self.clone(), caller.clone());
-        match self.write(move |tx| broker.make_link(tx, &caller, link.clone(), now)).await {
-            Ok(made) => {
-                self.inner.recent_links.0.insert(wanted, (made.clone(), now));
-                Ok(Some(self.url_of(&made)))
-            }
-            Err(Error::WaitTooLong { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let made = self.write(move |tx| broker.make_link(tx, &caller, link.clone(), now)).await?;
+        self.inner.recent_links.0.insert(wanted, (made.clone(), now));
+        Ok(self.url_of(&made))
     }
 
     /// Whether nobody has used the link yet, nor taken it back.
@@ -231,7 +259,11 @@ pub(super) fn is_allowed(account: &Account, url: &Url) -> bool {
 }
 
 /// The return URL, if its origin is one that the caller's account allows.
-fn checked_return_url(tx: &mut ReadTx<'_>, caller: &Caller, text: &str) -> Result<String, Error> {
+pub(super) fn checked_return_url(
+    tx: &mut ReadTx<'_>,
+    caller: &Caller,
+    text: &str,
+) -> Result<String, Error> {
     let wrong = |what: String| Error::invalid("invalid_return_url", what);
     let url = Url::parse(text).ok().filter(|_| text.len() <= LONGEST_URL);
     let url = url.filter(|url| url.username().is_empty() && url.password().is_none());

@@ -51,8 +51,8 @@ pub(super) struct Open {
 }
 
 impl Broker {
-    /// What a browser is to hold that was never shown a link.
-    pub(crate) fn new_browser(&self) -> Ticket {
+    /// A ticket that nobody has: what a browser is to hold that was never shown a link, or the name of a question.
+    pub(crate) fn new_ticket(&self) -> Ticket {
         Ticket::generate(&*self.inner.random)
     }
 

@@ -34,6 +34,7 @@ mod key;
 mod key_limits;
 mod keyring;
 mod link;
+mod link_state;
 mod meta;
 mod mint;
 mod pause;
@@ -104,6 +105,7 @@ pub use self::{
     key::{KeyChange, NewKey, Plan as KeyPlan},
     key_limits::LimitsChange,
     link::Visit,
+    link_state::LinkState,
     meta::{MetaChange, MetaFilter},
     mint::Minted,
     proxy::{Explained, Outgoing, Payload, Relayed, Through, Upgrade},

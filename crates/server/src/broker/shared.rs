@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     Broker, Caller, SecretRef,
-    authentication::{Link, NOT_AUTHENTICABLE},
+    authentication::Link,
     credential::{self, Handed},
     grant::{Held, keeper},
     secret::SECRET,
@@ -39,15 +39,9 @@ impl Broker {
         let now = self.now()?;
         let (broker, caller, at) = (self.clone(), caller.clone(), at.clone());
         self.write(move |tx| {
-            let usable = broker.usable(tx, &caller, Action::SecretAuthenticate, &at)?;
-            if usable.secret.kind == Kind::Personal {
-                return Err(Error::conflict(NOT_AUTHENTICABLE));
-            }
+            let usable = broker.connectable(tx, &caller, None, &at)?;
             credential::expect_connected(&usable)?;
-            if usable.has_value(now) {
-                let text = "the secret has its value: revoke it before it is connected anew";
-                return Err(Error::Conflict { code: "already_connected", message: text.into() });
-            }
+            expect_no_value(&usable, now)?;
             broker.answer_link(tx, &caller, None, &usable, return_url.clone(), now)
         })
         .await
@@ -193,6 +187,15 @@ impl Broker {
             _ => Ok(false),
         }
     }
+}
+
+/// Refuses a shared secret that has its value.
+pub(super) fn expect_no_value(usable: &Usable, now: Timestamp) -> Result<(), Error> {
+    if usable.has_value(now) {
+        let text = "the secret has its value: revoke it before it is connected anew";
+        return Err(Error::Conflict { code: "already_connected", message: text.into() });
+    }
+    Ok(())
 }
 
 fn without_value(secret: Secret) -> Secret {

@@ -82,6 +82,13 @@ struct Found {
     trial: Option<Trial>,
 }
 
+/// What is known in the end, to whom, and what a link would be for.
+struct Known {
+    verified: Verified,
+    caller: Caller,
+    link: Option<NewLink>,
+}
+
 impl Found {
     const fn of(verified: Verified) -> Self {
         Self { verified, can_connect: false, due: None, trial: None }
@@ -119,6 +126,33 @@ impl Broker {
         contact: &ContactId,
         at: &SecretRef,
     ) -> Result<Verified, Error> {
+        self.with_link(self.known_of_contact(caller, action, contact, at).await?).await
+    }
+
+    /// Whether a credential can be used, of a contact or of a shared secret, without a link: one that nobody is handed
+    /// would be open, and told of in the trail, for nothing.
+    pub async fn verify_without_link(
+        &self,
+        caller: &Caller,
+        contact: Option<&ContactId>,
+        at: &SecretRef,
+    ) -> Result<Verified, Error> {
+        let known = match contact {
+            Some(contact) => {
+                self.known_of_contact(caller, Action::ConnectionVerify, contact, at).await
+            }
+            None => self.known_of_shared(caller, Action::SecretVerify, at).await,
+        };
+        known.map(|known| known.verified)
+    }
+
+    async fn known_of_contact(
+        &self,
+        caller: &Caller,
+        action: Action,
+        contact: &ContactId,
+        at: &SecretRef,
+    ) -> Result<Known, Error> {
         caller.may(action)?;
         let broker = self.clone();
         let (of, at) = (contact.clone(), at.clone());
@@ -137,7 +171,7 @@ impl Broker {
             }
             broker.verify_personal(tx, (caller, action), &contact.id, &usable, now)
         };
-        self.verify(caller, Some(contact.clone()), look).await
+        self.look_and_renew(caller, Some(contact.clone()), look).await
     }
 
     /// Whether a shared secret has a value that can be used, and the link to give it one if not.
@@ -152,6 +186,15 @@ impl Broker {
         action: Action,
         at: &SecretRef,
     ) -> Result<Verified, Error> {
+        self.with_link(self.known_of_shared(caller, action, at).await?).await
+    }
+
+    async fn known_of_shared(
+        &self,
+        caller: &Caller,
+        action: Action,
+        at: &SecretRef,
+    ) -> Result<Known, Error> {
         caller.may(action)?;
         let (broker, at) = (self.clone(), at.clone());
         let look = move |tx: &mut ReadTx<'_>, caller: &Caller, now| {
@@ -168,11 +211,11 @@ impl Broker {
             let can_connect = !usable.has_value(now) && credential::is_connected(&usable);
             Ok(Found { can_connect, ..found })
         };
-        self.verify(caller, None, look).await
+        self.look_and_renew(caller, None, look).await
     }
 
     /// Looks, and looks again if tokens were due. What cannot be renewed now is told as it is known.
-    async fn verify(
+    async fn look_and_renew(
         &self,
         caller: &Caller,
         contact: Option<ContactId>,
@@ -180,7 +223,7 @@ impl Broker {
         + Clone
         + Send
         + 'static,
-    ) -> Result<Verified, Error> {
+    ) -> Result<Known, Error> {
         let look_for = async |caller: &Caller| {
             let (now, caller, mut look) = (self.now()?, caller.clone(), look.clone());
             self.read(move |tx| look(tx, &caller, now)).await
@@ -196,8 +239,14 @@ impl Broker {
             verified = self.try_out(verified, trial).await;
             caller = self.reauthenticate(&caller).await?;
         }
-        if can_connect && verified.status != Status::Authenticated {
-            let link = NewLink { contact, secret: verified.secret.clone(), return_url: None };
+        let is_wanted = can_connect && verified.status != Status::Authenticated;
+        let link = NewLink { contact, secret: verified.secret.clone(), return_url: None };
+        Ok(Known { verified, caller, link: is_wanted.then_some(link) })
+    }
+
+    async fn with_link(&self, known: Known) -> Result<Verified, Error> {
+        let Known { mut verified, caller, link } = known;
+        if let Some(link) = link {
             verified.link = self.recent_link(&caller, link).await?;
         }
         Ok(verified)

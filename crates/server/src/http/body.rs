@@ -166,7 +166,7 @@ fn beginning(name: &str) -> String {
 }
 
 /// What serde says of a wrong field, without the value it found there.
-pub(crate) fn without_value(text: &str) -> String {
+fn without_value(text: &str) -> String {
     if let Some(field) = text.strip_prefix("duplicate field ") {
         let (name, _) = field.split_once(" at line ").unwrap_or((field, ""));
         return format!("{name} is in the body more than once; send it once");

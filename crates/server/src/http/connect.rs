@@ -88,7 +88,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Error> {
     let sight = broker.look_at_link(&visit, query.as_deref() == Some(WAITING)).await?;
     let is_new = visit.browser.is_none();
-    let browser = visit.browser.get_or_insert_with(|| broker.new_browser()).clone();
+    let browser = visit.browser.get_or_insert_with(|| broker.new_ticket()).clone();
     let now = broker.now()?;
     let mut response = match sight {
         Sight::Form { shown, is_code_over } => {

@@ -114,6 +114,11 @@ impl Fields<'_> {
             .try_map(|number| whole(&number).map(Some).ok_or_else(|| wrong(name, "a whole number")))
     }
 
+    /// Yes or no.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Given<bool>, Error> {
+        self.take(name, "true or false")
+    }
+
     /// A list of texts.
     pub(crate) fn texts(&mut self, name: &'static str) -> Result<Given<Vec<String>>, Error> {
         self.take(name, "a list of strings")

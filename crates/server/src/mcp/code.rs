@@ -5,17 +5,21 @@ use rmcp::{
     model::JsonObject,
     schemars::{self, JsonSchema},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::handler::{Handler, read};
+use super::{
+    arguments::{Arguments, read, required},
+    handler::Handler,
+};
 use crate::{
     broker::{Released, Wish},
     error::Error,
+    http::fields::Fields,
 };
 
 /// Which code is wanted.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct GetCode {
     /// The id of the entry, as `list_totp` has it.
     id: String,
@@ -23,6 +27,16 @@ pub(super) struct GetCode {
     min_validity: Option<u32>,
     /// Whether nobody else may be given the same code. The call waits for the next one if the current one is taken.
     unique: Option<bool>,
+}
+
+impl Arguments for GetCode {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            id: required(fields, "id", "that of the entry, as list_totp has it")?,
+            min_validity: fields.number("min_validity")?.value(),
+            unique: fields.flag("unique")?.value(),
+        })
+    }
 }
 
 /// A code.

@@ -6,42 +6,72 @@ use rmcp::{
     schemars::{self, JsonSchema},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
-    failure::HAND_OVER,
-    handler::{Handler, read},
+    arguments::{Arguments, contact_of, flag, read, secret_of},
+    bound,
+    failure::{HAND_OVER, HAND_OVER_AGAIN},
+    handler::Handler,
     person::{Person, Reply},
 };
 use crate::{
-    broker::{SecretRef, Status, Verified as Known},
+    broker::{LinkState, SecretRef, Status, Verified as Known},
     error::Error,
-    http::{contact, secret},
+    http::fields::Fields,
 };
 
 /// Which credential is meant.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct Verify {
     /// The secret: its id (sec_…), `@alias` or `(name)`.
-    secret: String,
+    #[schemars(with = "String")]
+    secret: SecretRef,
     /// The id of the contact (con_…) whose value of a personal secret is meant. Leave it out for a shared secret.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
+    /// Whether what counts is what the page brought that you asked for last, within 15 minutes, with `reconnect`.
+    #[schemars(default)]
+    reconnected: bool,
 }
 
 /// Which credential is to be connected.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct Authenticate {
     /// The secret: its id (sec_…), `@alias` or `(name)`.
-    secret: String,
+    #[schemars(with = "String")]
+    secret: SecretRef,
     /// The id of the contact (con_…) who is to connect a personal secret. Leave it out for a shared secret.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
     /// Whether it is to be connected anew although it can be used, for instance with another account.
-    #[serde(default)]
+    #[schemars(default)]
     reconnect: bool,
     /// Where the person goes in the end: a URL of an origin that the account allows.
     return_url: Option<String>,
+}
+
+impl Arguments for Verify {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            secret: secret_of(fields)?,
+            contact: contact_of(fields)?,
+            reconnected: flag(fields, "reconnected")?,
+        })
+    }
+}
+
+impl Arguments for Authenticate {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            secret: secret_of(fields)?,
+            contact: contact_of(fields)?,
+            reconnect: flag(fields, "reconnect")?,
+            return_url: fields.text("return_url")?.value(),
+        })
+    }
 }
 
 /// Whether a credential can be used.
@@ -81,94 +111,88 @@ impl Authentication {
     const DONE: Self = Self {
         status: "authenticated",
         url: None,
-        next: "It can be used: go on. With `reconnect` it is connected anew",
-    };
-    const WAITING: Self = Self {
-        status: "waiting",
-        url: None,
-        next: "The person was shown the page. Call verify_secret every few seconds until it says authenticated, and go on",
+        next: "It can be used: go on. With `reconnect` it is connected anew, if that was not done within the last 15 minutes",
     };
     const DECLINED: Self = Self {
         status: "declined",
         url: None,
-        next: "The person would not open the page. Do without, or ask them in your conversation whether to try again",
+        next: "The person would not open the page, or not connect it there. Do without, or ask them in your conversation whether to try again",
     };
+
+    /// The person has the page. What can be used already says nothing of whether they are done.
+    const fn waiting(is_usable: bool) -> Self {
+        let next = if is_usable {
+            "The person was shown the page. Until they are done there, the account connected before is used. Call verify_secret with `reconnected` every few seconds until it says authenticated, and go on"
+        } else {
+            "The person was shown the page. Call verify_secret every few seconds until it says authenticated, and go on"
+        };
+        Self { status: "waiting", url: None, next }
+    }
+
+    fn handed(url: &SecretString, is_usable: bool) -> Self {
+        let next = if is_usable { HAND_OVER_AGAIN } else { HAND_OVER };
+        Self { status: "waiting", url: Some(url.expose_secret().to_owned()), next }
+    }
 }
 
 impl Handler {
     pub(super) async fn verify(&self, arguments: JsonObject) -> Result<Verified, Error> {
-        let Verify { secret, contact } = read(arguments)?;
-        let contact = contact.map(|contact| contact::parse(&contact));
-        Ok(Verified::of(self.known(contact.as_ref(), &secret::parse(&secret)).await?))
+        let Verify { secret: at, contact, reconnected } = read(arguments)?;
+        let verified = Verified::of(self.known(contact.as_ref(), &at).await?);
+        if reconnected && verified.status == Status::Authenticated.as_str() {
+            let link = self.broker.link_state(&self.caller, contact.as_ref(), &at).await?;
+            return Ok(verified.of_link(link));
+        }
+        Ok(verified)
     }
 
-    /// Nothing that can be used is connected anew unless that is asked for: a client that was asked to show a page
-    /// calls again when it was, and that call has to come to an end.
+    /// What a client says the person answered counts last: it may be about what is not there, or was not asked.
     pub(super) async fn authenticate(
         &self,
         arguments: JsonObject,
         person: &Person,
     ) -> Result<Authentication, Error> {
-        let Authenticate { secret, contact, reconnect, return_url } = read(arguments)?;
-        let (contact, at) =
-            (contact.map(|contact| contact::parse(&contact)), secret::parse(&secret));
-        if person.replied() == Some(Reply::Declined) {
-            return Ok(Authentication::DECLINED);
+        let Authenticate { secret: at, contact, reconnect, return_url } = read(arguments)?;
+        let link = self.broker.link_state(&self.caller, contact.as_ref(), &at).await?;
+        let is_usable = self.is_usable(contact.as_ref(), &at).await?;
+        // A client that was asked to show a page calls again when it was, and that call has to come to an end.
+        let was_connected = person.may_have_been_asked() && link == Some(LinkState::Connected);
+        match (person.replied(), link) {
+            (Some(Reply::Declined), _) => return Ok(Authentication::DECLINED),
+            _ if is_usable == Some(true) && !reconnect => return Ok(Authentication::DONE),
+            _ if is_usable != Some(false) && was_connected => return Ok(Authentication::DONE),
+            (Some(Reply::Opened), Some(LinkState::Declined)) => {
+                return Ok(Authentication::DECLINED);
+            }
+            (Some(Reply::Opened), Some(LinkState::Open)) => {
+                return Ok(Authentication::waiting(is_usable == Some(true)));
+            }
+            _ => {}
         }
-        let is_new = reconnect && person.replied().is_none();
-        let known = if is_new { None } else { self.known_if_told(contact.as_ref(), &at).await? };
-        if known.as_ref().is_some_and(|known| known.status == Status::Authenticated) {
-            return Ok(Authentication::DONE);
-        }
-        if person.replied().is_some() {
-            return Ok(Authentication::WAITING);
-        }
-        let given = known.and_then(|known| known.link).filter(|_| return_url.is_none());
-        let url = match given {
-            Some(url) => url,
-            None => self.link(contact.as_ref(), &at, return_url).await?,
-        };
+        let return_url = return_url.as_deref();
+        let url = self.broker.link_again(&self.caller, contact.as_ref(), &at, return_url).await?;
         if person.opens_links() {
             let message = "it is not connected".into();
             return Err(Error::AuthorizationRequired { message, url: Some(url) });
         }
-        let url = Some(url.expose_secret().to_owned());
-        Ok(Authentication { status: "waiting", url, next: HAND_OVER })
+        Ok(Authentication::handed(&url, is_usable == Some(true)))
     }
 
     async fn known(&self, contact: Option<&ContactId>, at: &SecretRef) -> Result<Known, Error> {
-        match contact {
-            Some(contact) => self.broker.verify_connection(&self.caller, contact, at).await,
-            None => self.broker.verify_secret(&self.caller, at).await,
-        }
+        self.broker.verify_without_link(&self.caller, contact, at).await
     }
 
-    /// The same, if the key may ask that at all.
-    async fn known_if_told(
+    /// Whether it can be used, if the key may ask that at all.
+    async fn is_usable(
         &self,
         contact: Option<&ContactId>,
         at: &SecretRef,
-    ) -> Result<Option<Known>, Error> {
+    ) -> Result<Option<bool>, Error> {
         match self.known(contact, at).await {
-            Ok(known) => Ok(Some(known)),
+            Ok(known) => Ok(Some(known.status == Status::Authenticated)),
             Err(Error::Forbidden) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    async fn link(
-        &self,
-        contact: Option<&ContactId>,
-        at: &SecretRef,
-        return_url: Option<String>,
-    ) -> Result<SecretString, Error> {
-        let link = match contact {
-            Some(contact) => {
-                self.broker.authenticate_connection(&self.caller, contact, at, return_url).await
-            }
-            None => self.broker.authenticate_secret(&self.caller, at, return_url).await,
-        };
-        link.map(|link| link.url)
     }
 }
 
@@ -178,14 +202,32 @@ impl Verified {
             Status::Authenticated => None,
             _ => Some("Call authenticate_secret to have a person connect it"),
         };
-        let words = |scopes: String| scopes.split_ascii_whitespace().map(str::to_owned).collect();
+        let words = |scopes: String| {
+            bound::some(scopes.split_ascii_whitespace().map(str::to_owned).collect()).0
+        };
         Self {
             id: known.secret.to_string(),
             status: known.status.as_str(),
-            reason: known.reason,
+            reason: known.reason.map(bound::words),
             expires_at: known.expires_at.map(Timestamp::as_millis),
             scopes: known.scopes.map(words),
             next,
         }
+    }
+    /// The same of what can be used, if what counts is the link that was asked for last.
+    fn of_link(self, link: Option<LinkState>) -> Self {
+        let (why, next) = match link {
+            Some(LinkState::Connected) => return self,
+            Some(LinkState::Open) => (
+                "the page was not used yet; what was connected before can be used",
+                "Wait a few seconds and ask again",
+            ),
+            Some(LinkState::Declined | LinkState::Withdrawn) | None => (
+                "nothing was connected at a page that you asked for within 15 minutes; what was connected before can be used",
+                "Call authenticate_secret with `reconnect` to have a person connect it anew, or go on with what was connected before",
+            ),
+        };
+        let status = Status::Unauthenticated.as_str();
+        Self { status, reason: Some(why.into()), next: Some(next), ..self }
     }
 }

@@ -11,22 +11,24 @@ use rmcp::{
     model::JsonObject,
     schemars::{self, JsonSchema},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    handler::{Handler, read},
-    page::{gather, slice},
+    arguments::{Arguments, contact_of, read},
+    bound::{self, words},
+    handler::Handler,
+    page::{MOST, gather, slice},
 };
 use crate::{
     broker::{ContactSecret, Described, MetaFilter, SecretFilter, Slice},
     error::Error,
-    http::contact,
+    http::fields::Fields,
 };
 
 /// Which part of a list is wanted.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct ListContacts {
     /// How many at the most, from 1 to 100; 20 unless it is said.
     limit: Option<u32>,
@@ -35,15 +37,30 @@ pub(super) struct ListContacts {
 }
 
 /// Which part of which list is wanted.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct ListOf {
     /// The id of a contact (con_…): only what is theirs.
-    contact: Option<String>,
+    #[schemars(with = "Option<String>")]
+    contact: Option<ContactId>,
     /// How many at the most, from 1 to 100; 20 unless it is said.
     limit: Option<u32>,
     /// The `cursor` of the answer before, to go on after it.
     cursor: Option<String>,
+}
+
+impl Arguments for ListContacts {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let limit = fields.count("limit", MOST)?.value();
+        Ok(Self { limit, cursor: fields.text("cursor")?.value() })
+    }
+}
+
+impl Arguments for ListOf {
+    fn take(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        let (contact, limit) = (contact_of(fields)?, fields.count("limit", MOST)?.value());
+        Ok(Self { contact, limit, cursor: fields.text("cursor")?.value() })
+    }
 }
 
 /// Contacts: people for whom agents act.
@@ -103,6 +120,10 @@ struct Secret {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     paths: Vec<String>,
+    /// There are more hosts, methods or paths than are listed here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    is_cut: bool,
 }
 
 /// One-time-password entries.
@@ -134,14 +155,16 @@ impl Handler {
             self.broker.list_contacts(&self.caller, Action::ContactList, slice, all)
         };
         let (rows, cursor) = gather(slice, page, |_| true, |row| row.id.clone()).await?;
-        Ok(Contacts { contacts: rows.into_iter().map(Contact::of).collect(), cursor })
+        let contacts = rows.into_iter().map(Contact::of).collect();
+        let (contacts, cursor) = bound::page(contacts, cursor, |contact| &contact.id);
+        Ok(Contacts { contacts, cursor })
     }
 
     pub(super) async fn list_secrets(&self, arguments: JsonObject) -> Result<Secrets, Error> {
         let ListOf { contact, limit, cursor } = read(arguments)?;
         let slice = slice(limit, cursor.as_deref(), SecretId::parse)?;
         match contact {
-            Some(contact) => self.secrets_of(&contact::parse(&contact), slice).await,
+            Some(contact) => self.secrets_of(&contact, slice).await,
             None => self.all_secrets(slice).await,
         }
     }
@@ -153,29 +176,37 @@ impl Handler {
     ) -> Result<Secrets, Error> {
         let page = |slice| self.broker.list_connectable(&self.caller, contact, slice);
         let (rows, cursor) = gather(slice, page, |_| true, |row| row.secret.clone()).await?;
-        Ok(Secrets { secrets: rows.into_iter().map(Secret::of_contact).collect(), cursor })
+        Ok(Secrets::of(rows.into_iter().map(Secret::of_contact).collect(), cursor))
     }
 
     async fn all_secrets(&self, slice: Slice<SecretId>) -> Result<Secrets, Error> {
         let page = |slice| self.broker.list_secrets(&self.caller, slice, SecretFilter::default());
         let (rows, cursor) = gather(slice, page, |_| true, |row| row.secret.id.clone()).await?;
-        Ok(Secrets { secrets: rows.into_iter().map(Secret::of).collect(), cursor })
+        Ok(Secrets::of(rows.into_iter().map(Secret::of).collect(), cursor))
     }
 
     pub(super) async fn list_totp(&self, arguments: JsonObject) -> Result<Entries, Error> {
         let ListOf { contact, limit, cursor } = read(arguments)?;
         let slice = slice(limit, cursor.as_deref(), TotpId::parse)?;
-        let contact = contact.map(|contact| contact::parse(&contact));
         let page = |slice: Slice<TotpId>| self.broker.list_totp(&self.caller, slice.after);
         let is_wanted = |row: &Totp| contact.is_none() || row.contact == contact;
         let (rows, cursor) = gather(slice, page, is_wanted, |row| row.id.clone()).await?;
-        Ok(Entries { entries: rows.into_iter().map(Entry::of).collect(), cursor })
+        let entries = rows.into_iter().map(Entry::of).collect();
+        let (entries, cursor) = bound::page(entries, cursor, |entry| &entry.id);
+        Ok(Entries { entries, cursor })
     }
 }
 
 impl Contact {
     fn of(ContactRow { id, name, email, .. }: ContactRow) -> Self {
-        Self { id: id.to_string(), name, email }
+        Self { id: id.to_string(), name: words(name), email: email.map(words) }
+    }
+}
+
+impl Secrets {
+    fn of(secrets: Vec<Secret>, cursor: Option<String>) -> Self {
+        let (secrets, cursor) = bound::page(secrets, cursor, |secret| &secret.id);
+        Self { secrets, cursor }
     }
 }
 
@@ -183,8 +214,8 @@ impl Secret {
     fn of_contact(row: ContactSecret) -> Self {
         Self {
             id: row.secret.to_string(),
-            name: row.name,
-            description: row.description,
+            name: words(row.name),
+            description: words(row.description),
             kind: Kind::Personal.as_str(),
             secret_type: row.secret_type.as_str(),
             status: Some(row.status.as_str()),
@@ -195,15 +226,18 @@ impl Secret {
 
     fn of(Described { secret, config }: Described) -> Self {
         let config = config.unwrap_or_default();
+        let [(hosts, all_hosts), (methods, all_methods), (paths, all_paths)] =
+            ["hosts", "methods", "paths"].map(|name| bound::some(texts(&config, name)));
         Self {
             id: secret.id.to_string(),
-            name: secret.name,
-            description: secret.description,
+            name: words(secret.name),
+            description: words(secret.description),
             kind: secret.kind.as_str(),
             secret_type: secret.secret_type.as_str(),
-            hosts: texts(&config, "hosts"),
-            methods: texts(&config, "methods"),
-            paths: texts(&config, "paths"),
+            hosts,
+            methods,
+            paths,
+            is_cut: !(all_hosts && all_methods && all_paths),
             ..Self::default()
         }
     }
@@ -218,6 +252,6 @@ fn texts(config: &Map<String, Value>, name: &str) -> Vec<String> {
 impl Entry {
     fn of(Totp { id, label, issuer, contact, .. }: Totp) -> Self {
         let contact = contact.map(|id| id.to_string());
-        Self { id: id.to_string(), label, issuer, contact }
+        Self { id: id.to_string(), label: words(label), issuer: issuer.map(words), contact }
     }
 }

@@ -4,6 +4,8 @@
 //! Whatever a request needs comes with it. No node remembers anything of a client, so each request of one may go to
 //! another node. All that is known of `rmcp`, whose major versions come fast, is in this module.
 
+mod arguments;
+mod bound;
 mod code;
 mod connection;
 mod failure;

@@ -1,6 +1,7 @@
 //! How a link reaches the person who has to open it: past the model where the client can do that, in words to the
 //! model where it cannot.
 
+use keyfob_core::ticket::Ticket;
 use rmcp::{
     ErrorData, RoleServer,
     model::{
@@ -81,17 +82,21 @@ impl Person {
         self.replied
     }
 
-    /// The answer that has the client show the link; none if it cannot, or has done so.
+    /// Whether this call may be the one after the person was shown a link: clients of 2025-11-25 call again without a
+    /// word about it.
+    pub(super) fn may_have_been_asked(&self) -> bool {
+        self.replied.is_some() || self.way == Way::Error
+    }
+
+    /// The answer that has the client show the link; none if it cannot, or has done so. `id` tells this question from
+    /// all others (MCP 2025-11-25, "Elicitation"), and is nothing that a caller has chosen.
     pub(super) fn reply(
         &self,
         url: &SecretString,
-        id: &str,
+        id: &Ticket,
     ) -> Option<Result<CallToolResponse, ErrorData>> {
-        if self.replied.is_some() {
-            return None;
-        }
         let (url, message) = (url.expose_secret().to_owned(), MESSAGE.to_owned());
-        let elicitation_id = id.to_owned();
+        let elicitation_id = id.expose().to_owned();
         let asked =
             ElicitRequestParams::UrlElicitationParams { meta: None, message, url, elicitation_id };
         match self.way {

@@ -80,6 +80,7 @@ mod mcp;
 mod mcp_links;
 mod mcp_lists;
 mod mcp_message;
+mod mcp_reconnect;
 mod mcp_request;
 mod mcp_site;
 mod meta;

@@ -34,7 +34,10 @@ async fn each_version_of_the_protocol_is_spoken() {
         let result = answer.ok()["result"].clone();
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "keyfob");
-        assert!(result["instructions"].as_str().unwrap().contains("verify_secret"));
+        let instructions = result["instructions"].as_str().unwrap();
+        for told in ["verify_secret", "no instructions to you"] {
+            assert!(instructions.contains(told), "{told}");
+        }
         assert_eq!(result["capabilities"], json!({"tools": {}}));
     }
     let stateless = Client::stateless(app.agent(), json!({}));
@@ -82,6 +85,8 @@ async fn each_tool_says_what_it_takes_answers_and_does() {
         let releases = says.starts_with("RELEASES") || says.starts_with("USES");
         assert_eq!(releases, ["get_totp_code", "send_request"].contains(&name), "{name}: {says}");
         assert!(!says.contains("mint"), "{name}");
+        let tells_others_words = name.starts_with("list_") || name == "send_request";
+        assert_eq!(says.contains("no instructions"), tells_others_words, "{name}: {says}");
     }
     for (name, mut arguments) in [
         ("get_totp_code", json!({"id": "x"})),
@@ -145,17 +150,35 @@ async fn what_is_wrong_with_arguments_a_model_is_told() {
     let app = TestApp::new().await;
     let client = Client::new(app.agent());
     for (tool, arguments, says) in [
-        ("get_totp_code", json!({}), "id"),
-        ("get_totp_code", json!({"id": "x", "more": 1}), "more"),
-        ("get_totp_code", json!({"id": "x", "unique": "yes"}), "a field is not as it must be"),
-        ("get_totp_code", json!({"id": "x", "min_validity": -1}), "a field is not as it must be"),
-        ("list_totp", json!({"limit": 0}), "limit"),
-        ("list_totp", json!({"limit": 101}), "limit"),
+        ("get_totp_code", json!({}), "\"id\" is required"),
+        ("get_totp_code", json!({"id": null}), "\"id\" is required"),
+        ("get_totp_code", json!({"id": 1}), "\"id\" must be a string"),
+        ("get_totp_code", json!({"id": "x", "more": 1}), "\"more\" is not allowed"),
+        ("get_totp_code", json!({"id": "x", "unique": "yes"}), "\"unique\" must be true or false"),
+        (
+            "get_totp_code",
+            json!({"id": "x", "min_validity": "10"}),
+            "\"min_validity\" must be a whole number",
+        ),
+        (
+            "get_totp_code",
+            json!({"id": "x", "min_validity": -1}),
+            "\"min_validity\" must be a whole number",
+        ),
+        ("list_totp", json!({"limit": 0}), "\"limit\" must be a whole number from 1 to 100"),
+        ("list_contacts", json!({"limit": 101}), "\"limit\" must be a whole number from 1 to 100"),
+        ("verify_secret", json!({"contact": "con_x"}), "\"secret\" is required"),
+        ("authenticate_secret", json!({"secret": "x", "contact": 1}), "\"contact\" must be"),
+        (
+            "send_request",
+            json!({"secret": "x", "url": "https://x.example", "headers": {"X": 1}}),
+            "\"headers\" must be an object of strings",
+        ),
         ("list_totp", json!({"cursor": "nonsense"}), "cursor"),
         (
             "send_request",
             json!({"secret": "x", "url": "https://x.example", "method": "BREW"}),
-            "method",
+            "\"method\" must be one of [GET, ",
         ),
     ] {
         let error = client.failed(tool, arguments.clone()).await;
@@ -177,6 +200,14 @@ async fn what_is_no_call_of_a_tool_is_an_error_of_the_protocol() {
     ] {
         let answer = client.ask(method, params.clone()).await;
         assert_eq!(rpc_error(&answer), code, "{method} {params}: {}", answer.text());
+    }
+    let long = "x".repeat(900_000);
+    for (method, params) in
+        [("tools/call", json!({"name": long, "arguments": {}})), (&*long, json!({}))]
+    {
+        let answer = client.ask(method, params).await;
+        rpc_error(&answer);
+        assert!(answer.text().len() < 1000, "{}", answer.text().len());
     }
     for body in ["", "nonsense", "[]", "{\"jsonrpc\":\"2.0\"}", "{\"id\":1}"] {
         let answer = client.caller.call("POST", "/mcp", body.into()).await;
@@ -241,6 +272,30 @@ async fn requests_are_counted_by_route() {
     Client::new(app.agent()).done("list_totp", json!({})).await;
     let metrics = app.operator().get("/metrics").await.text();
     assert!(metrics.contains("route=\"/mcp\",status=\"200\""), "{metrics}");
+}
+
+/// What tools say they take is what they look at.
+#[tokio::test]
+async fn each_argument_of_each_tool_is_read() {
+    let app = TestApp::new().await;
+    let client = Client::new(app.agent());
+    let listed = client.ask("tools/list", json!({})).await.ok();
+    for tool in listed["result"]["tools"].as_array().unwrap() {
+        let (name, schema) = (tool["name"].as_str().unwrap(), &tool["inputSchema"]);
+        let fields = schema["properties"].as_object().unwrap();
+        let mut right = json!({});
+        for field in schema["required"].as_array().into_iter().flatten() {
+            right[field.as_str().unwrap()] = json!("x");
+        }
+        for field in fields.keys() {
+            let mut wrong = right.clone();
+            wrong[field] = json!([]);
+            let error = client.failed(name, wrong).await;
+            assert_eq!(error["code"], "BAD_REQUEST", "{name}: {error}");
+            let named = format!("\"{field}\" must be ");
+            assert!(error["message"].as_str().unwrap().starts_with(&named), "{name}: {error}");
+        }
+    }
 }
 
 /// The library logs whole messages, and with them codes and links.

@@ -1,5 +1,7 @@
 //! How a link reaches a person through `/mcp`: in words to the model, or past it, by the client.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,14 +16,14 @@ use crate::{
     secret,
 };
 
-struct Scene {
-    app: TestApp,
+pub(crate) struct Scene {
+    pub(crate) app: TestApp,
     /// What tools are told.
-    which: Value,
+    pub(crate) which: Value,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let app = TestApp::new().await;
         let backend = app.backend();
         let contact = verified_contact(&backend).await;
@@ -34,17 +36,17 @@ impl Scene {
     }
 
     /// The person does what the page asks for.
-    async fn connect_at(&self, link: &Value) {
+    pub(crate) async fn connect_at(&self, link: &Value) {
         opens(&self.app, link).await;
     }
 
-    async fn reconnected(&self) {
+    pub(crate) async fn reconnected(&self) {
         let (contact, secret) = (self.text("contact"), self.text("secret"));
         connect(&self.app.backend(), contact, secret, json!({"value": CANARY})).await.ok();
     }
 
     /// A call of a tool that may need a person, and what a client that was asked says.
-    fn params(tool: &str, arguments: &Value, action: Option<&str>) -> Value {
+    pub(crate) fn params(tool: &str, arguments: &Value, action: Option<&str>) -> Value {
         let mut params = json!({"name": tool, "arguments": arguments});
         if let Some(action) = action {
             params["inputResponses"] = json!({"connect": {"action": action}});
@@ -60,7 +62,7 @@ async fn opens(app: &TestApp, link: &Value) {
     shows(&page, 200, &["is connected"]);
 }
 
-fn is_link(url: &Value) -> bool {
+pub(crate) fn is_link(url: &Value) -> bool {
     url.as_str().is_some_and(|url| url.starts_with(&format!("{PUBLIC_URL}/connect/")))
 }
 
@@ -119,6 +121,8 @@ async fn a_shared_secret_is_connected_without_a_contact() {
 async fn a_client_with_a_session_is_asked_by_an_error_and_the_model_sees_no_link() {
     let scene = Scene::new().await;
     let client = Client::begin(scene.app.agent(), opens_links()).await;
+    let client = client.at(scene.app.agent().with("X-Request-Id", "chosen"));
+    let mut ids = BTreeSet::from(["chosen".to_owned(), String::new()]);
     for tool in ["authenticate_secret", "send_request"] {
         let mut arguments = scene.which.clone();
         if tool == "send_request" {
@@ -133,7 +137,8 @@ async fn a_client_with_a_session_is_asked_by_an_error_and_the_model_sees_no_link
         assert_eq!(asked.len(), 1);
         assert_eq!(asked[0]["mode"], "url");
         assert!(is_link(&asked[0]["url"]), "{answer}");
-        assert!(!asked[0]["elicitationId"].as_str().unwrap().is_empty());
+        let id = asked[0]["elicitationId"].as_str().unwrap();
+        assert!(ids.insert(id.to_owned()), "{id} is not this question's own");
         assert!(!error["message"].as_str().unwrap().contains("http"));
     }
     let answer = client.call("authenticate_secret", scene.which.clone()).await;

@@ -141,3 +141,57 @@ async fn a_limited_key_sees_what_it_reaches() {
     let reached = json!({"contact": contacts[0], "secret": secrets[0]});
     assert_eq!(client.done("verify_secret", reached).await["status"], "authenticated");
 }
+
+/// The ids of a whole list, and how many parts it came in, each of which fits a model.
+async fn all_of(client: &Client, tool: &'static str, list: &str) -> (Vec<String>, usize) {
+    let (mut found, mut parts, mut arguments) = (Vec::new(), 0, json!({"limit": 100}));
+    loop {
+        let listed = client.done(tool, arguments.clone()).await;
+        assert!(listed.to_string().len() <= 48 * 1024, "{tool}: {}", listed.to_string().len());
+        found.extend(fields(&listed, list, "id"));
+        parts += 1;
+        if listed["cursor"].is_null() {
+            return (found, parts);
+        }
+        arguments["cursor"] = listed["cursor"].clone();
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_large_rows_ends_earlier_and_nothing_is_left_out() {
+    let app = TestApp::new().await;
+    let mut ids = Vec::new();
+    let hosts: Vec<_> =
+        (0..40).map(|number| format!("h{number}.{}.example", "x".repeat(60))).collect();
+    for number in 0..30 {
+        let config = json!({"hosts": hosts});
+        let body = json!({
+            "type": "bearer", "name": format!("s{number}"), "description": "ü".repeat(10_000),
+            "value": CANARY, "config": config,
+        });
+        ids.push(secret::create(&app.backend(), body).await);
+    }
+    let client = Client::new(app.agent());
+    let first = client.done("list_secrets", json!({"limit": 1})).await["secrets"][0].clone();
+    let description = first["description"].as_str().unwrap();
+    assert!(description.chars().count() == 201 && description.ends_with('…'), "{first}");
+    assert_eq!(first["is_cut"], Value::Null, "{first}");
+    let (mut found, parts) = all_of(&client, "list_secrets", "secrets").await;
+    found.sort();
+    ids.sort();
+    assert_eq!(found, ids);
+    assert!(parts > 1, "{parts}");
+}
+
+#[tokio::test]
+async fn of_a_secret_with_very_many_hosts_some_are_listed() {
+    let app = TestApp::new().await;
+    let hosts: Vec<_> =
+        (0..100).map(|number| format!("h{number}.{}.example", "x".repeat(60))).collect();
+    let body = json!({"type": "bearer", "name": "s", "value": CANARY, "config": {"hosts": hosts}});
+    secret::create(&app.backend(), body).await;
+    let listed = Client::new(app.agent()).done("list_secrets", json!({})).await;
+    let first = &listed["secrets"][0];
+    assert_eq!(first["is_cut"], true, "{first}");
+    assert!((1..100).contains(&first["hosts"].as_array().unwrap().len()), "{first}");
+}

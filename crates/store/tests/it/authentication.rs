@@ -224,3 +224,36 @@ on_both!(a_damaged_link_is_named, async |bench| {
     let text = found.map(drop).unwrap_err().to_string();
     assert!(text.starts_with(&named), "{text}");
 });
+
+on_both!(
+    the_last_link_for_the_same_by_the_same_key_is_found_until_its_time_is_over,
+    async |bench| {
+        some_links(bench).await;
+        let later =
+            Authentication { created_at: at(10), expires_at: at(110), ..sample(7, Some(1)) };
+        let of_another_key =
+            Authentication { key: Some(key_id(2)), created_at: at(20), ..sample(8, Some(1)) };
+        for link in [later, of_another_key] {
+            insert(bench, link).await.unwrap();
+        }
+        let last = async |contact, key, now| {
+            let holder = sample(9, contact).holder();
+            let found = bench
+                .look(move |tx| authentication::last(tx, &holder, &key_id(key), at(now)))
+                .await;
+            found.map(|link| (link.state.as_bytes()[0], link.outcome))
+        };
+        let number = |number| ticket_hash(number).as_bytes()[0];
+        assert_eq!(last(Some(1), 1, 50).await, Some((number(7), None)));
+        assert_eq!(last(Some(1), 2, 50).await, Some((number(8), None)));
+        assert_eq!(last(None, 1, 50).await, Some((number(4), None)));
+        assert_eq!(last(None, 2, 50).await, None);
+        assert!(end(bench, 7, Outcome::Connected).await);
+        assert_eq!(last(Some(1), 1, 109).await, Some((number(7), Some(Outcome::Connected))));
+        assert_eq!(last(Some(1), 1, 110).await, None);
+        // Of those made in one millisecond the open one.
+        insert(bench, sample(9, Some(2))).await.unwrap();
+        assert!(end(bench, 3, Outcome::Declined).await);
+        assert_eq!(last(Some(2), 1, 50).await, Some((number(9), None)));
+    }
+);
