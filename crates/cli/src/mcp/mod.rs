@@ -1,6 +1,7 @@
 //! `keyfob mcp`: an MCP server on standard input and output, whose tools are the server's.
 
 mod endpoint;
+mod lines;
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -8,12 +9,9 @@ use clap::Args as ClapArgs;
 use keyfob_client::Error;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    task::{AbortHandle, JoinSet},
-};
+use tokio::task::{AbortHandle, JoinSet};
 
-use self::endpoint::Endpoint;
+use self::{endpoint::Endpoint, lines::Line};
 use crate::{failure::Failure, output, remote::RemoteArgs};
 
 #[derive(ClapArgs)]
@@ -65,10 +63,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let endpoint = Endpoint::new(args.remote.client()?);
     let mut relay = Relay { endpoint, requests: HashMap::new(), failed: None };
     let mut under_way = JoinSet::new();
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
-        if !line.trim().is_empty() {
-            relay.take(line, &mut under_way).await?;
+    let mut lines = lines::of_stdin();
+    while let Some(line) = lines.recv().await {
+        match line? {
+            Line::Text(line) if line.trim().is_empty() => (),
+            Line::Text(line) => relay.take(line, &mut under_way).await?,
+            Line::NotUtf8 => print_error(-32700, "Parse error: not UTF-8")?,
+            Line::TooLong => print_error(-32600, "Invalid Request: longer than 1 MiB")?,
         }
         while let Some(ended) = under_way.try_join_next() {
             relay.forget(ended);
@@ -93,10 +94,10 @@ impl Relay {
         under_way: &mut JoinSet<Option<String>>,
     ) -> Result<(), Failure> {
         let Ok(message) = serde_json::from_str::<Box<RawValue>>(&line) else {
-            return Ok(output::print_json(&error(None, -32700, "Parse error", None))?);
+            return print_error(-32700, "Parse error");
         };
         let Ok(Message { id, method, params }) = serde_json::from_str(message.get()) else {
-            return Ok(output::print_json(&error(None, -32600, "Invalid Request", None))?);
+            return print_error(-32600, "Invalid Request");
         };
         let (id, method) = (id.map(|id| id.get().to_owned()), method.unwrap_or_default());
         if BEGINNINGS.contains(&&*method) {
@@ -165,6 +166,11 @@ fn refuse(id: Option<&str>, failure: &Failure) -> Result<(), Failure> {
     let Some(id) = id.and_then(|id| serde_json::from_str(id).ok()) else { return Ok(()) };
     // JSON-RPC 2.0 leaves these codes to servers.
     Ok(output::print_json(&error(Some(&id), -32000, &failure.to_string(), data))?)
+}
+
+/// Tells the client that what it said was no message.
+fn print_error(code: i32, message: &str) -> Result<(), Failure> {
+    Ok(output::print_json(&error(None, code, message, None))?)
 }
 
 fn error(id: Option<&Value>, code: i32, message: &str, data: Option<Value>) -> Value {

@@ -37,6 +37,10 @@ impl Client {
         writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
     }
 
+    fn write(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
     fn hear(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -271,5 +275,25 @@ fn what_a_server_streams_passes_as_it_comes() {
         assert!(head.contains(header), "{head}");
     }
     assert!(!head.contains("mcp-session-id"), "{head}");
+    assert_eq!(client.end(), (Some(0), String::new()));
+}
+
+/// What is no text ends neither the command nor what is under way.
+#[test]
+fn bytes_that_are_no_text_and_lines_that_are_too_long_are_refused_alone() {
+    let (_vault, server, token) = vault();
+    let mut client = Client::start(command(&server.url, &token));
+    client.write(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}\n");
+    let refused = client.hear();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&Value::Null, &json!(-32700)));
+    // More than one of what is read at a time is left out.
+    let long = format!("{:?}\n", "x".repeat(5 * 1024 * 1024));
+    client.write(long.as_bytes());
+    assert_eq!(client.hear()["error"]["code"], -32600);
+    assert_eq!(client.ask(2, "ping", json!({}))["id"], 2);
+    // What is only just too long is the server's to refuse.
+    let params = json!({"arguments": "x".repeat(1024 * 1024)});
+    let refused = client.ask(3, "tools/call", params);
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(3), &json!(-32000)));
     assert_eq!(client.end(), (Some(0), String::new()));
 }
