@@ -45,8 +45,7 @@ pub(crate) struct Args {
 /// What is needed of a message to pass it on.
 #[derive(Deserialize)]
 struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
+    id: Option<Value>,
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -55,9 +54,8 @@ struct Message<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Cancelled<'a> {
-    #[serde(borrow)]
-    request_id: &'a RawValue,
+struct Cancelled {
+    request_id: Value,
 }
 
 const CANCELLED: &str = "notifications/cancelled";
@@ -98,7 +96,7 @@ struct Relay {
     /// What was passed on and is not over.
     under_way: JoinSet<Option<Beginning>>,
     /// The requests among that, by their ids.
-    requests: HashMap<String, AbortHandle>,
+    requests: HashMap<Value, AbortHandle>,
     /// Why the client could not begin, until it can.
     failed: Option<Failure>,
 }
@@ -126,7 +124,7 @@ impl Relay {
         let Ok(Message { id, method, params }) = serde_json::from_str(message.get()) else {
             return print_error(-32600, "Invalid Request");
         };
-        let (id, method) = (id.map(|id| id.get().to_owned()), method.unwrap_or_default());
+        let method = method.unwrap_or_default();
         if method == CANCELLED {
             self.cancel(params);
             return Ok(());
@@ -144,7 +142,7 @@ impl Relay {
             let failed = pass(&endpoint, &message).await.err();
             if let Some(failure) = &failed {
                 // Nobody who reads the answers is left if it cannot be written.
-                let _ = refuse(of.as_deref(), failure);
+                let _ = refuse(of.as_ref(), failure);
             }
             begins.map(|(_until_begun, is_last)| Beginning { is_last, failed })
         });
@@ -154,9 +152,9 @@ impl Relay {
 
     /// Hangs up on the server, which ends what it does for the request.
     fn cancel(&mut self, params: Option<&RawValue>) {
-        let cancelled: Option<Cancelled<'_>> =
+        let cancelled: Option<Cancelled> =
             params.and_then(|params| serde_json::from_str(params.get()).ok());
-        if let Some(request) = cancelled.and_then(|it| self.requests.remove(it.request_id.get())) {
+        if let Some(request) = cancelled.and_then(|it| self.requests.remove(&it.request_id)) {
             request.abort();
         }
     }
@@ -187,16 +185,16 @@ async fn pass(endpoint: &Endpoint, message: &RawValue) -> Result<(), Failure> {
 }
 
 /// Tells the client why a request got no answer of the server's. What is no request is not answered.
-fn refuse(id: Option<&str>, failure: &Failure) -> Result<(), Failure> {
+fn refuse(id: Option<&Value>, failure: &Failure) -> Result<(), Failure> {
     let data = match failure {
         Failure::Refused(Error::Refused(refusal)) => {
             Some(json!({"code": refusal.code, "request_id": refusal.request_id}))
         }
         _ => None,
     };
-    let Some(id) = id.and_then(|id| serde_json::from_str(id).ok()) else { return Ok(()) };
+    let Some(id) = id else { return Ok(()) };
     // JSON-RPC 2.0 leaves these codes to servers.
-    Ok(output::print_json(&error(Some(&id), -32000, &failure.to_string(), data))?)
+    Ok(output::print_json(&error(Some(id), -32000, &failure.to_string(), data))?)
 }
 
 /// Tells the client that what it said was no message.

@@ -328,3 +328,25 @@ fn a_server_that_says_nothing_keeps_no_client_that_begins() {
     assert_eq!(told.recv().unwrap(), "left");
     assert!(told.try_recv().is_err());
 }
+
+#[test]
+fn a_request_is_cancelled_however_its_id_is_written_and_however_often_it_was_used() {
+    let json = "content-type: application/json\r\n";
+    let answered = r#"{"jsonrpc":"2.0","id":"a","result":{}}"#;
+    let (url, told) = scripted(vec![answer(json, answered)]);
+    let mut client = Client::start(command(&url, "kft_x"));
+    let ask = json!({"jsonrpc": "2.0", "id": "a", "method": "tools/list"});
+    client.say(ask.clone());
+    assert_eq!(client.hear()["id"], "a");
+    assert!(told.recv().unwrap().starts_with("post /mcp"));
+    for id in ["a", "\\u0061"] {
+        client.say(ask.clone());
+        assert!(told.recv().unwrap().starts_with("post /mcp"));
+        // Cancels nothing, and has what is over forgotten.
+        client.say(cancelled(json!("other")));
+        let cancel = cancelled(json!("a")).to_string().replace("\"a\"", &format!("\"{id}\""));
+        client.write(format!("{cancel}\n").as_bytes());
+        assert_eq!(told.recv().unwrap(), "left", "{cancel}");
+    }
+    assert_eq!(client.end(), (Some(0), String::new()));
+}
