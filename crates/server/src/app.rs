@@ -181,6 +181,11 @@ impl Passport {
     }
 }
 
+/// How an answer may be kept (`Cache-Control`) that holds nothing of anybody's. Any other one is not stored anywhere,
+/// whatever it says itself: an upstream's may say something else.
+#[derive(Clone)]
+pub(crate) struct Cached(pub(crate) HeaderValue);
+
 /// Gives an error its body, and every answer what it carries.
 fn finish(mut response: Response, dialect: Dialect, request_id: &str) -> Response {
     if let Some(error) = response.extensions_mut().remove::<Error>() {
@@ -189,8 +194,10 @@ fn finish(mut response: Response, dialect: Dialect, request_id: &str) -> Respons
         let allow = allow.map(|allow| (header::ALLOW, allowed(allow, dialect)));
         response.headers_mut().extend(allow);
     }
+    let cached = response.extensions_mut().remove::<Cached>();
+    let cached = cached.map_or(HeaderValue::from_static("no-store"), |Cached(how)| how);
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, cached);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }

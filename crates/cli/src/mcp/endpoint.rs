@@ -21,9 +21,13 @@ const SESSION: &str = "mcp-session-id";
 const VERSION: &str = "mcp-protocol-version";
 const EVENTS: &str = "text/event-stream";
 /// The request that begins a session.
-const INITIALIZE: &str = "initialize";
+pub(super) const INITIALIZE: &str = "initialize";
+/// What a client begins with: nothing else is sent before it is over. One that gets no answer to the second tries the
+/// first.
+pub(super) const BEGINNINGS: [&str; 2] = [INITIALIZE, "server/discover"];
+const PATIENCE_TO_BEGIN: Duration = Duration::from_mins(1);
 /// The server has a limit of its own for each tool.
-const TIMEOUT: Duration = Duration::from_hours(1);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// The server's `/mcp`, for one client of MCP. Cheap to clone.
 #[derive(Clone)]
@@ -91,16 +95,18 @@ impl Endpoint {
     ) -> Result<(), Error> {
         let read = serde_json::from_str(message.get()).ok();
         let read: Message<'_> = read.unwrap_or(Message { method: None, params: None });
-        let begins = read.method.as_deref() == Some(INITIALIZE);
-        let mut request = self.request(message);
-        if !begins {
+        let method = read.method.as_deref().unwrap_or_default();
+        let begins_session = method == INITIALIZE;
+        let patience = if BEGINNINGS.contains(&method) { PATIENCE_TO_BEGIN } else { PATIENCE };
+        let mut request = self.request(message).timeout(patience);
+        if !begins_session {
             let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).clone();
             request = begun.write(request, &read);
         }
         let opened = request.open().await?;
         let headers = opened.headers.clone();
         receive(opened, |answer| {
-            if begins {
+            if begins_session {
                 *self.begun.lock().unwrap_or_else(PoisonError::into_inner) =
                     Begun::of(&headers, answer);
             }
@@ -111,7 +117,7 @@ impl Endpoint {
 
     fn request(&self, message: &RawValue) -> Request<Answer> {
         let request = self.client.fetch("/mcp").buffer(message.get().to_owned());
-        let request = request.header("content-type", "application/json").timeout(TIMEOUT);
+        let request = request.header("content-type", "application/json");
         request.header("accept", &format!("application/json, {EVENTS}"))
     }
 }

@@ -1,19 +1,24 @@
 //! `keyfob mcp`: an MCP server on standard input and output, whose tools are the server's.
 
 mod endpoint;
+mod lines;
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use clap::Args as ClapArgs;
 use keyfob_client::Error;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    task::{AbortHandle, JoinSet},
+    sync::watch,
+    task::{AbortHandle, JoinError, JoinSet},
+    time,
 };
 
-use self::endpoint::Endpoint;
+use self::{
+    endpoint::{BEGINNINGS, Endpoint, INITIALIZE},
+    lines::Line,
+};
 use crate::{failure::Failure, output, remote::RemoteArgs};
 
 #[derive(ClapArgs)]
@@ -40,8 +45,7 @@ pub(crate) struct Args {
 /// What is needed of a message to pass it on.
 #[derive(Deserialize)]
 struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
+    id: Option<Value>,
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -50,76 +54,97 @@ struct Message<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Cancelled<'a> {
-    #[serde(borrow)]
-    request_id: &'a RawValue,
+struct Cancelled {
+    request_id: Value,
 }
 
-/// What a client begins with: nothing else is sent before it is answered. One that gets no answer to the second tries
-/// the first.
-const BEGINNINGS: [&str; 2] = [INITIALIZE, "server/discover"];
-const INITIALIZE: &str = "initialize";
 const CANCELLED: &str = "notifications/cancelled";
+/// Who closes stdin while it begins has given up, or has said all at once and still listens: it gets so much longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let endpoint = Endpoint::new(args.remote.client()?);
-    let mut relay = Relay { endpoint, requests: HashMap::new(), failed: None };
-    let mut under_way = JoinSet::new();
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
-        if !line.trim().is_empty() {
-            relay.take(line, &mut under_way).await?;
-        }
-        while let Some(ended) = under_way.try_join_next() {
-            relay.forget(ended);
+    let mut relay = Relay::new(Endpoint::new(args.remote.client()?));
+    let mut lines = lines::of_stdin();
+    loop {
+        tokio::select! {
+            line = lines.recv() => match line {
+                Some(line) => relay.hear(line?)?,
+                None => break,
+            },
+            Some(ended) = relay.under_way.join_next() => relay.settle(ended)?,
         }
     }
-    while under_way.join_next().await.is_some() {}
+    if time::timeout(PATIENCE, relay.begun.changed()).await.is_err() {
+        return Err(anyhow::anyhow!("stdin ended, and the server had not answered yet").into());
+    }
+    while let Some(ended) = relay.under_way.join_next().await {
+        relay.settle(ended)?;
+    }
     relay.failed.map_or(Ok(()), Err)
+}
+
+/// How a client's beginning ended.
+struct Beginning {
+    is_last: bool,
+    failed: Option<Failure>,
 }
 
 struct Relay {
     endpoint: Endpoint,
-    /// The requests that are under way, by their ids.
-    requests: HashMap<String, AbortHandle>,
+    /// Closed as soon as the client has begun, or could not.
+    begun: watch::Receiver<()>,
+    /// What was passed on and is not over.
+    under_way: JoinSet<Option<Beginning>>,
+    /// The requests among that, by their ids.
+    requests: HashMap<Value, AbortHandle>,
     /// Why the client could not begin, until it can.
     failed: Option<Failure>,
 }
 
 impl Relay {
-    async fn take(
-        &mut self,
-        line: String,
-        under_way: &mut JoinSet<Option<String>>,
-    ) -> Result<(), Failure> {
-        let Ok(message) = serde_json::from_str::<Box<RawValue>>(&line) else {
-            return Ok(output::print_json(&error(None, -32700, "Parse error", None))?);
+    fn new(endpoint: Endpoint) -> Self {
+        let (_, begun) = watch::channel(());
+        let (under_way, requests) = (JoinSet::new(), HashMap::new());
+        Self { endpoint, begun, under_way, requests, failed: None }
+    }
+
+    fn hear(&mut self, line: Line) -> Result<(), Failure> {
+        match line {
+            Line::Text(line) if line.trim().is_empty() => Ok(()),
+            Line::Text(line) => self.take(&line),
+            Line::NotUtf8 => print_error(-32700, "Parse error: not UTF-8"),
+            Line::TooLong => print_error(-32600, "Invalid Request: longer than 1 MiB"),
+        }
+    }
+
+    fn take(&mut self, line: &str) -> Result<(), Failure> {
+        let Ok(message) = serde_json::from_str::<Box<RawValue>>(line) else {
+            return print_error(-32700, "Parse error");
         };
         let Ok(Message { id, method, params }) = serde_json::from_str(message.get()) else {
-            return Ok(output::print_json(&error(None, -32600, "Invalid Request", None))?);
+            return print_error(-32600, "Invalid Request");
         };
-        let (id, method) = (id.map(|id| id.get().to_owned()), method.unwrap_or_default());
-        if BEGINNINGS.contains(&&*method) {
-            self.failed = pass(&self.endpoint, &message).await.err();
-            let Some(failure) = &self.failed else { return Ok(()) };
-            refuse(id.as_deref(), failure)?;
-            return if method == INITIALIZE {
-                self.failed.take().map_or(Ok(()), Err)
-            } else {
-                Ok(())
-            };
-        }
+        let method = method.unwrap_or_default();
         if method == CANCELLED {
             self.cancel(params);
             return Ok(());
         }
+        let mut begun = self.begun.clone();
+        let begins = BEGINNINGS.contains(&&*method).then(|| {
+            let (until_begun, begun) = watch::channel(());
+            self.begun = begun;
+            (until_begun, method == INITIALIZE)
+        });
         let (endpoint, of) = (self.endpoint.clone(), id.clone());
-        let request = under_way.spawn(async move {
-            if let Err(failure) = pass(&endpoint, &message).await {
+        let request = self.under_way.spawn(async move {
+            // Nothing is ever sent here: it ends when the other side is gone.
+            let _ = begun.changed().await;
+            let failed = pass(&endpoint, &message).await.err();
+            if let Some(failure) = &failed {
                 // Nobody who reads the answers is left if it cannot be written.
-                let _ = refuse(of.as_deref(), &failure);
+                let _ = refuse(of.as_ref(), failure);
             }
-            of
+            begins.map(|(_until_begun, is_last)| Beginning { is_last, failed })
         });
         self.requests.extend(id.map(|id| (id, request)));
         Ok(())
@@ -127,17 +152,22 @@ impl Relay {
 
     /// Hangs up on the server, which ends what it does for the request.
     fn cancel(&mut self, params: Option<&RawValue>) {
-        let cancelled: Option<Cancelled<'_>> =
+        let cancelled: Option<Cancelled> =
             params.and_then(|params| serde_json::from_str(params.get()).ok());
-        if let Some(request) = cancelled.and_then(|it| self.requests.remove(it.request_id.get())) {
+        if let Some(request) = cancelled.and_then(|it| self.requests.remove(&it.request_id)) {
             request.abort();
         }
     }
 
-    fn forget(&mut self, ended: Result<Option<String>, tokio::task::JoinError>) {
-        if let Ok(Some(id)) = ended {
-            self.requests.remove(&id);
+    fn settle(&mut self, ended: Result<Option<Beginning>, JoinError>) -> Result<(), Failure> {
+        self.requests.retain(|_, request| !request.is_finished());
+        if let Ok(Some(Beginning { is_last, failed })) = ended {
+            self.failed = failed;
+            if is_last {
+                return self.failed.take().map_or(Ok(()), Err);
+            }
         }
+        Ok(())
     }
 }
 
@@ -155,16 +185,21 @@ async fn pass(endpoint: &Endpoint, message: &RawValue) -> Result<(), Failure> {
 }
 
 /// Tells the client why a request got no answer of the server's. What is no request is not answered.
-fn refuse(id: Option<&str>, failure: &Failure) -> Result<(), Failure> {
+fn refuse(id: Option<&Value>, failure: &Failure) -> Result<(), Failure> {
     let data = match failure {
         Failure::Refused(Error::Refused(refusal)) => {
             Some(json!({"code": refusal.code, "request_id": refusal.request_id}))
         }
         _ => None,
     };
-    let Some(id) = id.and_then(|id| serde_json::from_str(id).ok()) else { return Ok(()) };
+    let Some(id) = id else { return Ok(()) };
     // JSON-RPC 2.0 leaves these codes to servers.
-    Ok(output::print_json(&error(Some(&id), -32000, &failure.to_string(), data))?)
+    Ok(output::print_json(&error(Some(id), -32000, &failure.to_string(), data))?)
+}
+
+/// Tells the client that what it said was no message.
+fn print_error(code: i32, message: &str) -> Result<(), Failure> {
+    Ok(output::print_json(&error(None, code, message, None))?)
 }
 
 fn error(id: Option<&Value>, code: i32, message: &str, data: Option<Value>) -> Value {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::{
     api::Api,
@@ -10,7 +12,7 @@ use crate::{
     hotp::secret_of,
     load::Load,
     on_both_databases,
-    process::{Ended, keyfob, run},
+    process::{Ended, Running, keyfob, run},
     vault::Vault,
 };
 
@@ -21,6 +23,7 @@ on_both_databases!(
     with_the_public_key_alone_nobody_says_that_what_is_not_signed_is_as_it_was_written,
     a_command_on_the_machine_itself_leaves_nothing_unsigned,
     events_are_listed_for_people_and_for_programs,
+    who_follows_the_trail_hears_of_each_event_once_when_it_happens,
     a_stop_signs_the_trail_to_its_end,
     what_is_not_old_enough_is_kept_by_a_server_that_removes_events,
 );
@@ -183,6 +186,34 @@ async fn events_are_listed_for_people_and_for_programs(kind: Kind) {
     let verified = run(keyfob(&["event", "verify", file.to_str().unwrap()]));
     assert!(verified.ok().contains("a list cannot show"), "{}", verified.stdout);
     assert!(!verified.stdout.contains("as it was written"), "{}", verified.stdout);
+}
+
+async fn who_follows_the_trail_hears_of_each_event_once_when_it_happens(kind: Kind) {
+    let vault = Vault::new(kind);
+    let server = vault.serve();
+    let token = vault.key("backend").token;
+    let api = server.api(&token);
+    let id = api.store("followed", &secret_of("followed"), 30).await;
+    let mut command = keyfob(&["event", "list", "--action", "totp", "--follow", "--json"]);
+    command.env("KEYFOB_URL", &server.url).env("KEYFOB_TOKEN", &token);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let on_stdout = move |line: &str| tell.send(serde_json::from_str(line).unwrap()).unwrap();
+    let follower = Running::start(command, on_stdout, |_| ());
+    let mut next = async || -> Value { told.recv().await.expect("it goes on") };
+    let created = next().await;
+    assert_eq!(created["action"], "totp.create", "{created}");
+    // Each time those before it are looked through once more.
+    let mut seen = vec![created["id"].clone()];
+    for _ in 0..2 {
+        api.code(&id).await;
+        let code = next().await;
+        assert_eq!((&code["action"], &code["object"]["id"]), (&"totp.code".into(), &json!(id)));
+        assert!(!seen.contains(&code["id"]), "{code}");
+        seen.push(code["id"].clone());
+    }
+    let ended = follower.signal(Signal::INT);
+    assert_eq!((ended.status, &*ended.stderr), (None, ""));
+    assert_eq!(ended.stdout.lines().count(), 3, "{}", ended.stdout);
 }
 
 async fn a_stop_signs_the_trail_to_its_end(kind: Kind) {

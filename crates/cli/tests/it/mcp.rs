@@ -1,7 +1,7 @@
 //! `keyfob mcp`: what a client says on stdin reaches the server's `/mcp`, and nothing but what comes back is on stdout.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     net::TcpListener,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::mpsc,
@@ -35,6 +35,10 @@ impl Client {
     #[expect(clippy::needless_pass_by_value, reason = "`json!` in the call reads best")]
     fn say(&mut self, message: Value) {
         writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
     fn hear(&mut self) -> Value {
@@ -78,6 +82,12 @@ fn initialize(capabilities: Value) -> Value {
     let mut params = json!({"protocolVersion": "2025-11-25", "clientInfo": client});
     params["capabilities"] = capabilities;
     params
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "`json!` in the call reads best")]
+fn cancelled(id: Value) -> Value {
+    let params = json!({"requestId": id, "reason": "test"});
+    json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
 }
 
 fn vault() -> (Vault, Server, String) {
@@ -143,8 +153,7 @@ async fn what_the_client_cancels_ends_at_the_server() {
     };
     client.say(json!({"jsonrpc": "2.0", "id": "slow", "method": "tools/call", "params": params}));
     until_waiting(1).await;
-    let cancelled = json!({"requestId": "slow", "reason": "test"});
-    client.say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled}));
+    client.say(cancelled(json!("slow")));
     until_waiting(0).await;
     assert_eq!(client.ask(4, "ping", json!({}))["id"], 4);
     assert_eq!(client.end(), (Some(0), String::new()));
@@ -206,13 +215,15 @@ fn what_is_no_message_is_refused_and_nothing_else_goes_to_stdout() {
     assert_eq!((codes, &*ended.stderr), (vec![-32700, -32600], ""));
 }
 
-/// A server that answers one request after another with these, and tells what it was sent.
+/// A server that answers one request after another with these and tells what it was sent. Whoever comes then gets no
+/// answer, and it tells "left" when they hang up.
 fn scripted(answers: Vec<String>) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        for answer in answers {
+        let mut answers = answers.into_iter();
+        loop {
             let (stream, _) = listener.accept().unwrap();
             let mut reader = BufReader::new(stream);
             let mut head = String::new();
@@ -220,7 +231,13 @@ fn scripted(answers: Vec<String>) -> (String, mpsc::Receiver<String>) {
                 reader.read_line(&mut head).unwrap();
             }
             tell.send(head.to_ascii_lowercase()).unwrap();
-            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+            if let Some(answer) = answers.next() {
+                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+                continue;
+            }
+            // Who is killed may leave with a reset.
+            let _ = io::copy(&mut reader, &mut io::sink());
+            tell.send("left".to_owned()).unwrap();
         }
     });
     (url, told)
@@ -271,5 +288,65 @@ fn what_a_server_streams_passes_as_it_comes() {
         assert!(head.contains(header), "{head}");
     }
     assert!(!head.contains("mcp-session-id"), "{head}");
+    assert_eq!(client.end(), (Some(0), String::new()));
+}
+
+/// What is no text ends neither the command nor what is under way.
+#[test]
+fn bytes_that_are_no_text_and_lines_that_are_too_long_are_refused_alone() {
+    let (_vault, server, token) = vault();
+    let mut client = Client::start(command(&server.url, &token));
+    client.write(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}\n");
+    let refused = client.hear();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&Value::Null, &json!(-32700)));
+    // More than one of what is read at a time is left out.
+    let long = format!("{:?}\n", "x".repeat(5 * 1024 * 1024));
+    client.write(long.as_bytes());
+    assert_eq!(client.hear()["error"]["code"], -32600);
+    assert_eq!(client.ask(2, "ping", json!({}))["id"], 2);
+    // What is only just too long is the server's to refuse.
+    let params = json!({"arguments": "x".repeat(1024 * 1024)});
+    let refused = client.ask(3, "tools/call", params);
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(3), &json!(-32000)));
+    assert_eq!(client.end(), (Some(0), String::new()));
+}
+
+#[test]
+fn a_server_that_says_nothing_keeps_no_client_that_begins() {
+    let (url, told) = scripted(Vec::new());
+    let mut client = Client::start(command(&url, "kft_x"));
+    let discover = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}});
+    client.say(discover);
+    assert!(told.recv().unwrap().starts_with("post /mcp"));
+    client.say(cancelled(json!(1)));
+    assert_eq!(told.recv().unwrap(), "left");
+    // What comes after it waits for it, and stdin may end meanwhile.
+    client.say(json!({"jsonrpc": "2.0", "id": 2, "method": "initialize", "params": {}}));
+    assert!(told.recv().unwrap().starts_with("post /mcp"));
+    client.say(json!({"jsonrpc": "2.0", "id": 3, "method": "ping"}));
+    assert_eq!(client.end(), (Some(1), String::new()));
+    assert_eq!(told.recv().unwrap(), "left");
+    assert!(told.try_recv().is_err());
+}
+
+#[test]
+fn a_request_is_cancelled_however_its_id_is_written_and_however_often_it_was_used() {
+    let json = "content-type: application/json\r\n";
+    let answered = r#"{"jsonrpc":"2.0","id":"a","result":{}}"#;
+    let (url, told) = scripted(vec![answer(json, answered)]);
+    let mut client = Client::start(command(&url, "kft_x"));
+    let ask = json!({"jsonrpc": "2.0", "id": "a", "method": "tools/list"});
+    client.say(ask.clone());
+    assert_eq!(client.hear()["id"], "a");
+    assert!(told.recv().unwrap().starts_with("post /mcp"));
+    for id in ["a", "\\u0061"] {
+        client.say(ask.clone());
+        assert!(told.recv().unwrap().starts_with("post /mcp"));
+        // Cancels nothing, and has what is over forgotten.
+        client.say(cancelled(json!("other")));
+        let cancel = cancelled(json!("a")).to_string().replace("\"a\"", &format!("\"{id}\""));
+        client.write(format!("{cancel}\n").as_bytes());
+        assert_eq!(told.recv().unwrap(), "left", "{cancel}");
+    }
     assert_eq!(client.end(), (Some(0), String::new()));
 }

@@ -1,6 +1,8 @@
 //! `ANY /proxy/{contact}/{secret}/{https-url}`: a request that is passed on with a credential as it comes, for
 //! clients whose base URL can be set (contract/keyfob, "Mint and proxy"). A contact of `-` means a shared secret.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -129,14 +131,21 @@ impl Asked {
         let contact = text(contact);
         let contact = (contact != NOBODY).then(|| contact::parse(&contact));
         let secret = secret::parse(&text(secret));
-        // As it came, so that nothing in it is read twice.
-        let mut url = with_slashes(url);
-        if let Some(query) = uri.query() {
-            url.push('?');
-            url.push_str(query);
-        }
+        let url = url_of(url, uri.query());
         Ok(Self { contact, secret, url, prefix })
     }
+}
+
+/// The URL as it came, so that nothing in it is read twice. Clients that take it for one segment of the path encode it
+/// as a whole, and then it is decoded once (RFC 3986, section 2.4). A URL that was not encoded has slashes, and of one
+/// that was encoded in part nobody knows which part is to be decoded.
+fn url_of(text: &str, query: Option<&str>) -> String {
+    if let Some(query) = query {
+        return format!("{}?{query}", with_slashes(text));
+    }
+    let is_segment = !text.contains('/');
+    let decoded = is_segment.then(|| percent_decode_str(text).decode_utf8().ok()).flatten();
+    decoded.map_or_else(|| with_slashes(text), Cow::into_owned)
 }
 
 /// Clients and proxies in front make one slash of two.

@@ -12,6 +12,7 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -199,4 +200,38 @@ async fn the_url_in_the_path_is_read_once_and_sent_as_it_was_read() {
     let path = format!("/proxy/{}/{}/{url}", scene.contact, scene.secret);
     assert_eq!(crate::passed_on::call(&agent, "GET", &path, &[], "").await.status, 200);
     assert_eq!(scene.got().uri.to_string(), "/once");
+}
+
+/// As clients do that are generated of the document: a parameter of the path is one segment to them.
+#[tokio::test]
+async fn a_url_that_is_encoded_as_a_whole_is_decoded_once() {
+    let scene = Scene::new().await;
+    let agent = scene.app.agent();
+    let path = |url: &str| format!("/proxy/{}/{}/{url}", scene.contact, scene.secret);
+    let encoded = |url: &str| utf8_percent_encode(url, NON_ALPHANUMERIC).to_string();
+    for (to, sent) in [
+        ("/", "/"),
+        ("/a%2Fb/c%20d?e=%2F&f=g+h&i", "/a%2Fb/c%20d?e=%2F&f=g+h&i"),
+        ("/%252F?x=https://a.b/%3F", "/%252F?x=https://a.b/%3F"),
+        ("/a%20b/..%2f/%2e%2e/c?d=/../", "/a%20b/c?d=/../"),
+    ] {
+        let path = path(&encoded(&scene.url(to)));
+        assert_eq!(crate::passed_on::call(&agent, "GET", &path, &[], "").await.status, 200);
+        assert_eq!(scene.got().uri.to_string(), sent);
+    }
+    // Of one that is encoded in part nobody knows which part is to be decoded.
+    let in_part = path(&format!("{}/a%2Fb", encoded(&scene.url(""))));
+    let with_query = path(&format!("{}?a=b", encoded(&scene.url("/"))));
+    let twice = path(&encoded(&encoded(&scene.url("/"))));
+    let no_text = path(&format!("{}%FF", encoded(&scene.url("/"))));
+    for path in [in_part, with_query, twice, no_text] {
+        let refused = crate::passed_on::call(&agent, "GET", &path, &[], "").await;
+        let why = refused.error(400, "invalid_destination");
+        assert_eq!(why, "the URL must begin with https://", "{path}");
+    }
+    // What is decided on is what is sent.
+    let elsewhere = path(&encoded("https://elsewhere.example/"));
+    let refused = crate::passed_on::call(&agent, "GET", &elsewhere, &[], "").await;
+    let why = refused.error(400, "invalid_destination");
+    assert!(why.starts_with("the secret may not be sent to elsewhere.example"), "{why}");
 }
