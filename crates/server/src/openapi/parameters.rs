@@ -196,8 +196,8 @@ pub(crate) struct PassedOn {
     /// The secret, as elsewhere.
     #[param(min_length = 1)]
     secret: String,
-    /// All that follows, with its slashes and its query as they are: `https://api.example.com/v1/items?page=2`. It is
-    /// not encoded again.
+    /// All that follows, with its slashes and its query as they are: `https://api.example.com/v1/items?page=2`. Or
+    /// it is encoded as a whole, its query included, as generated clients do.
     #[param(min_length = 1)]
     url: String,
 }
