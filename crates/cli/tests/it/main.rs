@@ -34,6 +34,7 @@ mod outage;
 mod refresh_storm;
 mod refresh_suite;
 mod sdk;
+mod sdk_account;
 mod secret;
 mod secret_input;
 mod start;

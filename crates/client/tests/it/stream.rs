@@ -118,12 +118,12 @@ async fn lines_of_any_type_can_be_had_as_they_are() {
 #[tokio::test]
 async fn a_silent_server_is_given_up_and_one_that_says_nothing_in_lines_is_not() {
     let (client, listener) = open().await;
-    let client = client.to_builder().idle_timeout(Duration::from_millis(200)).build().unwrap();
+    let client = client.to_builder().idle_timeout(Duration::from_secs(1)).build().unwrap();
     let server = tokio::spawn(async move {
         let mut stream = begin(&listener).await;
-        for _ in 0..6 {
+        for _ in 0..5 {
             stream.write_all(b"\n").await.unwrap();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
         stream.write_all(ITEM.as_bytes()).await.unwrap();
         // Until the client has enough of waiting.
