@@ -133,10 +133,19 @@ impl Scene {
 
     /// Results and reasons of what was sent, or not.
     pub(crate) async fn events(&self) -> Vec<(String, String)> {
-        let events = self.app.events().await.into_iter();
-        let events = events.filter(|event| event.action.split('.').nth(1) == Some("proxy"));
-        events.map(|event| (event.result, event.reason.unwrap_or_default())).collect()
+        let mut events = self.app.events().await;
+        events.retain(|event| event.action.split('.').nth(1) == Some("proxy"));
+        // Two writers may have written what is of one millisecond, which then is in no order.
+        events.sort_by_key(|event| {
+            (event.created_at, number_of(&event.request_id), event.result != "sending")
+        });
+        events.into_iter().map(|event| (event.result, event.reason.unwrap_or_default())).collect()
     }
+}
+
+/// Which of the server's requests it was; 0 where the caller has named it.
+fn number_of(request_id: &str) -> u64 {
+    request_id.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 /// Asks for a request in JSON, at this path.
