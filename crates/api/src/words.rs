@@ -15,14 +15,14 @@ pub enum Moment {
     Text(#[schema(inline)] Digits),
 }
 
-/// Of ECMAScript's dates (ECMA-262, section 21.4.1.1).
+/// Up to the end of the year 9999, and as long before 1970.
 #[derive(ToSchema)]
-#[schema(minimum = -8_640_000_000_000_000_i64, maximum = 8_640_000_000_000_000_i64)]
+#[schema(minimum = -253_402_300_799_999_i64, maximum = 253_402_300_799_999_i64)]
 pub struct Millis(pub f64);
 
 /// The digits of a number.
 #[derive(ToSchema)]
-#[schema(pattern = r"^-?[0-9]{1,15}$")]
+#[schema(pattern = r"^-?[0-9]{1,14}$")]
 pub struct Digits(pub String);
 
 /// What a token allows.

@@ -183,7 +183,7 @@ pub(super) fn whole(number: &Number) -> Option<i64> {
     })
 }
 
-/// The latest moment that a date can have, in unix milliseconds (ECMA-262, section 21.4.1.1).
-const LATEST: f64 = 8.64e15;
+/// The end of the year 9999, in unix milliseconds: what is stored is within as many years before 1970 and after it.
+const LATEST: f64 = 253_402_300_799_999.0;
 /// More of a field's name is not repeated.
 const LONGEST_NAME: usize = 64;

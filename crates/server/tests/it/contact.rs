@@ -33,6 +33,20 @@ pub(crate) fn refused(answer: Answer, message: &str) {
 }
 
 #[tokio::test]
+async fn a_moment_that_is_stored_can_be_read_again_whatever_moment_it_is() {
+    let app = TestApp::new().await;
+    let latest = 253_402_300_799_999_i64;
+    for moment in [latest, -latest] {
+        let id = create(&app.backend(), json!({"verifiedAt": moment})).await;
+        assert_eq!(fetch(&app.backend(), &id).await["verifiedAt"], moment);
+    }
+    for moment in [json!(latest + 1), json!(-latest - 1), json!("8640000000000000"), json!(1e300)] {
+        let body = json!({"verifiedAt": moment});
+        app.backend().post(CREATE, body).await.error(400, "bad_request");
+    }
+}
+
+#[tokio::test]
 async fn a_contact_is_fetched_as_it_was_stored_with_its_phone_in_e164() {
     let app = TestApp::new().await;
     let body = json!({
